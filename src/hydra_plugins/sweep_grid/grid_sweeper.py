@@ -1,0 +1,85 @@
+"""Hydra sweeper that composes a whole grid before anything runs, and then hands it over in one piece."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins  # noqa: F401  (Hydra finds plugins through it; importing it first avoids a cycle)
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class GridSweeperConf:
+    """Configuration node of `hydra/sweeper: grid`.
+
+    Attributes:
+        params: Sweep overrides from a configuration file (`batch: "28,29"`); the command line wins over them.
+    """
+
+    _target_: str = "hydra_plugins.sweep_grid.grid_sweeper.GridSweeper"
+    params: dict[str, str] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="sweep")
+
+
+class GridSweeper(Sweeper):
+    """Expands `a=1,2 b=range(3)` into the product, composes every point, and calls the task's `grid` with all of them.
+
+    Trials run in sweep's own worker processes, so Hydra's launchers have nothing to launch.
+    """
+
+    def __init__(self, params: dict[str, str] | None = None) -> None:
+        self._params = dict(params or {})
+        self._task: Any = None
+        self._loader: ConfigLoader | None = None
+        self._config: DictConfig | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra gives a sweeper."""
+        self._loader = hydra_context.config_loader
+        self._task = task_function
+        self._config = config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Compose the whole grid and hand it to the task.
+
+        Args:
+            arguments: Overrides of the command line, both sides of `-m`.
+        """
+        if self._loader is None or self._config is None:
+            raise RuntimeError("setup() comes before sweep()")
+        loader, config = self._loader, self._config
+        parser = OverridesParser.create(config_loader=loader)
+        given = parser.parse_overrides(arguments)
+        keys = {override.key_or_group for override in given}
+        own = [f"{key}={value}" for key, value in self._params.items() if key not in keys]
+        overrides = [*parser.parse_overrides(own), *given]
+        points = [list(point) for point in itertools.product(*(list(_values(o, loader)) for o in overrides))]
+        varied = {o.key_or_group for o in overrides if o.is_sweep_override()}
+        composed = [(loader.load_sweep_config(config, point), point) for point in points]
+        return self._task.grid(config, composed, sorted(varied))
+
+
+def _values(override: Override, loader: ConfigLoader) -> Iterator[str]:
+    """Yield one plain override string per value of a sweep."""
+    if not override.is_sweep_override():
+        yield override.input_line or ""
+        return
+    key = override.get_key_element()
+    values: Iterable[str]
+    if override.is_glob_sweep():
+        values = override.value().filter(loader.get_group_options(override.key_or_group))  # type: ignore[union-attr]
+    else:
+        values = override.sweep_string_iterator()
+    for value in values:
+        yield f"{key}={value}"

@@ -1,0 +1,143 @@
+"""ONNX Runtime on the CPU: real models on any machine, nothing else to install."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import psutil
+
+from sweep.backends.base import Array, Availability, Backend, EngineRequest
+from sweep.backends.options import Option, validate
+from sweep.errors import BackendError, EngineOutOfMemoryError
+from sweep.vocabulary import Precision
+
+OVERLAP_FROM = 512
+"""Samples per query from which handing `meanwhile` to a second thread costs less than doing it first."""
+
+_LEVELS = {
+    "disabled": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+
+
+def usable_cores() -> int:
+    """Return the physical cores that this process may run on, at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(affinity, psutil.cpu_count(logical=False) or affinity))
+
+
+class OnnxRuntimeBackend(Backend):
+    """Runs an ONNX file with the CPU execution provider; a query is passed as one slice, without a copy."""
+
+    name: ClassVar[str] = "onnxruntime"
+
+    OPTIONS: ClassVar[Mapping[str, Option]] = {
+        "threads": Option(None, int, 1, 1024, optional=True),
+        "graph_optimization": Option("all", str, choices=tuple(_LEVELS)),
+    }
+
+    def __init__(self, request: EngineRequest) -> None:
+        super().__init__(request)
+        self._session: Any = None
+        self._samples: list[tuple[str, Array]] = []
+        self._output_names: list[str] = []
+        self._overlap: ThreadPoolExecutor | None = None
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Say whether ONNX Runtime is installed."""
+        if importlib.util.find_spec("onnxruntime") is None:
+            return Availability(available=False, detail="onnxruntime is not installed", fix="pip install onnxruntime")
+        return Availability(available=True, detail=f"CPU execution provider, {usable_cores()} cores")
+
+    @classmethod
+    def precisions(cls) -> tuple[Precision, ...]:
+        """Return fp32: no other precision is prepared for this backend yet."""
+        return (Precision.FP32,)
+
+    @classmethod
+    def validate_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `threads` (null becomes this machine's usable cores) and `graph_optimization`."""
+        complete = validate(options, cls.OPTIONS)
+        complete["threads"] = complete["threads"] or usable_cores()
+        return complete
+
+    def __enter__(self) -> Self:
+        """Create the session."""
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.request.options["threads"]
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = getattr(
+            ort.GraphOptimizationLevel, _LEVELS[self.request.options["graph_optimization"]]
+        )
+        options.log_severity_level = 3  # warnings about a user's graph would drown the worker's last words
+        try:
+            self._session = ort.InferenceSession(
+                str(self.request.model_path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise _translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
+        self._output_names = [output.name for output in self._session.get_outputs()]
+        if self.request.samples_per_query >= OVERLAP_FROM:
+            self._overlap = ThreadPoolExecutor(1, "prepare-responses")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release the session and the samples."""
+        if self._overlap is not None:
+            self._overlap.shutdown()
+        self._overlap = None
+        self._session = None
+        self._samples = []
+
+    def load(self, samples: Mapping[str, Array]) -> None:
+        """Keep references to the sample arrays; a query reads its slice in place."""
+        for name, array in samples.items():
+            if not array.flags.c_contiguous:
+                raise ValueError(f"samples of {name} must be C-contiguous, or every query would copy them")
+        self._samples = list(samples.items())
+
+    def run(self, slot: int, count: int, meanwhile: Callable[[], None]) -> Sequence[Array]:
+        """Run one query, in launches of `engine_batch` samples."""
+        if self._overlap is not None and count >= OVERLAP_FROM:
+            pending = self._overlap.submit(meanwhile)
+            outputs = self._launches(slot, count)
+            pending.result()
+            return outputs
+        meanwhile()
+        return self._launches(slot, count)
+
+    def _launches(self, slot: int, count: int) -> Sequence[Array]:
+        batch = self.request.engine_batch
+        if count <= batch:
+            return self._launch(slot, slot + count)
+        end = slot + count
+        parts = [self._launch(start, min(start + batch, end)) for start in range(slot, end, batch)]
+        return [np.concatenate(output) for output in zip(*parts, strict=True)]
+
+    def _launch(self, start: int, stop: int) -> Sequence[Array]:
+        feed = {name: array[start:stop] for name, array in self._samples}
+        try:
+            outputs: Sequence[Array] = self._session.run(self._output_names, feed)
+        except Exception as error:
+            raise _translated(error, f"ONNX Runtime failed on {stop - start} samples") from error
+        return outputs
+
+
+def _translated(error: Exception, what: str) -> BackendError:
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate memory" in text:
+        return EngineOutOfMemoryError(f"{what}: out of memory: {text}")
+    return BackendError(f"{what}: {text}")

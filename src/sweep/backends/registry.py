@@ -1,0 +1,57 @@
+"""Backends by name. Built-ins and third parties register alike: an entry point in group `sweep.backends`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from sweep.backends.base import Backend
+from sweep.errors import ConfigError, MissingDependencyError, Problem, choose
+
+GROUP = "sweep.backends"
+AUTO_ORDER = ("onnxruntime",)
+"""What `backend=auto` tries, best first."""
+
+
+@functools.cache
+def _entry_points() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def backend_names() -> tuple[str, ...]:
+    """Return the names of all registered backends, sorted."""
+    return tuple(sorted(_entry_points()))
+
+
+def backend_class(name: str) -> type[Backend]:
+    """Return a backend's class, importing only its module.
+
+    Raises:
+        ConfigError: No backend has that name.
+    """
+    point = _entry_points().get(name)
+    if point is None:
+        raise ConfigError(Problem("backend", name, "unknown backend", choose(name, ("auto", *backend_names()))))
+    loaded: type[Backend] = point.load()
+    return loaded
+
+
+def available_backend(name: str) -> type[Backend]:
+    """Return the class of a backend that this machine can run; `auto` takes the best of them.
+
+    Raises:
+        ConfigError: No backend has that name.
+        MissingDependencyError: This machine cannot run it; the fix says what to install.
+    """
+    candidates = AUTO_ORDER if name == "auto" else (name,)
+    reasons = []
+    for candidate in candidates:
+        backend = backend_class(candidate)
+        availability = backend.availability()
+        if availability.available:
+            return backend
+        reasons.append(availability)
+    raise MissingDependencyError(
+        Problem("backend", name, "; ".join(r.detail for r in reasons), "; ".join(r.fix for r in reasons if r.fix))
+    )

@@ -1,0 +1,85 @@
+"""`python -m sweep KEY=VALUE ... [-m ...]`: compose, check, measure, show."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sweep.config.hydra_app import Composition, run_hydra
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a test or a grid of tests; return 0 when every point was measured, 1 when one FAILED, 130 for Ctrl-C."""
+    return run_hydra(arguments, lambda composition: _measure(composition, arguments))
+
+
+def _measure(composition: Composition, arguments: Sequence[str]) -> int:
+    # Imported here: `--help`, `--cfg` and their like need none of it.
+    from sweep.config.build import build, check_outputs
+    from sweep.paths import SweepPaths, write_json
+    from sweep.store.records import Store
+    from sweep.store.table import write_tables
+    from sweep.study.grid import Outcome, run_grid
+    from sweep.terminal import Watcher, console, show_grid, show_single, stored_trials
+    from sweep.trial.executor import Executor
+    from sweep.vocabulary import TrialState
+
+    paths = SweepPaths(composition.directory)
+    try:
+        points, options = build(composition.points)
+        check_outputs(options.outputs)
+    except BaseException:
+        _remove_if_empty(paths.directory)
+        raise
+    for note in dict.fromkeys(note for point in points for note in point.notes):
+        print(f"note: {note}", file=sys.stderr)
+
+    outcomes: list[Outcome] = []
+    interrupted = False
+    store = Store(options.outputs)
+    grid = [(point.spec, point.files) for point in points]
+    with Watcher(points) as watcher, Executor(options.timeouts) as executor:
+        try:
+            outcomes.extend(run_grid(grid, store, executor, watcher, resume=options.resume))
+        except KeyboardInterrupt:
+            interrupted = True
+
+    out = console()
+    if outcomes:
+        paths.directory.mkdir(parents=True, exist_ok=True)
+        write_tables(stored_trials(outcomes), paths)
+        manifest = {
+            "schema_version": 1,
+            "arguments": list(arguments),
+            "finished_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "planned": len(points),
+            "trials": [str(outcome.stored.directory) for outcome in outcomes],
+        }
+        write_json(paths.manifest, manifest)
+        if composition.is_grid:
+            show_grid(out, points, outcomes)
+        else:
+            show_single(out, outcomes[0])
+        out.print(f"table: {paths.csv}", markup=False, highlight=False)
+    else:
+        _remove_if_empty(paths.directory)
+    if interrupted:
+        print(
+            f"interrupted: {len(outcomes)} of {len(points)} points are measured and kept; "
+            "the same command measures the rest",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
+    failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
+    return EXIT_FAILED if failed else 0
+
+
+def _remove_if_empty(directory: Path) -> None:
+    with contextlib.suppress(OSError):
+        directory.rmdir()

@@ -1,0 +1,354 @@
+"""From composed configurations to trial specs: the whole grid is checked before its first test starts."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from sweep.backends.base import Backend
+from sweep.backends.registry import available_backend
+from sweep.config.fields import Fields
+from sweep.config.hydra_app import Composed
+from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset
+from sweep.errors import ConfigError, Problem
+from sweep.models import model_config, resolve_model
+from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
+from sweep.paths import cache_dir
+from sweep.trial.executor import Timeouts
+from sweep.trial.messages import TrialFiles
+from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, RulesSpec, RunSpec, TrialSpec
+from sweep.trial.verdict import CHECKS
+from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
+
+SAMPLES_PER_QUERY_MAX = 1_000_000
+_QUERIES_MAX = 1_000_000_000
+_MILLISECONDS_MAX = 7 * 24 * 3600 * 1000
+_MODES = {"performance": TestMode.PERFORMANCE, "accuracy": TestMode.ACCURACY}
+_STAND_IN_INPUTS = (TensorSpec("samples", "uint8", (1,)),)
+"""What a backend that runs no model is fed with: it looks at none of it."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trial of a sweep, ready to run.
+
+    Attributes:
+        spec: What to measure.
+        files: Where its parts lie on this machine.
+        label: What sets it apart from the other points of its grid, for tables.
+        notes: What was chosen for the user, in words.
+    """
+
+    spec: TrialSpec
+    files: TrialFiles
+    label: dict[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What concerns the sweep as a whole.
+
+    Attributes:
+        outputs: Where records are kept.
+        resume: Whether what is measured already is reused.
+        timeouts: When a worker counts as hung.
+    """
+
+    outputs: Path
+    resume: bool
+    timeouts: Timeouts
+
+
+def build(points: Sequence[Composed]) -> tuple[list[Point], Options]:
+    """Check every point and turn it into a trial.
+
+    Raises:
+        ConfigError: With all problems of all points, each once.
+    """
+    built: list[Point] = []
+    options: list[Options] = []
+    problems: dict[Problem, None] = {}
+    for composed in points:
+        try:
+            built.append(_Builder(composed).point())
+            options.append(_options(composed))
+        except ConfigError as error:
+            problems.update(dict.fromkeys(error.problems))
+    if not points:
+        problems[Problem("command line", None, "the grid is empty", "give at least one value to each swept key")] = None
+    if len(set(options)) > 1:
+        problems[Problem("outputs, resume, timeout", None, "cannot differ within one sweep")] = None
+    if problems:
+        raise ConfigError(problems)
+    return built, options[0]
+
+
+def _options(composed: Composed) -> Options:
+    fields = Fields(composed.config)
+    outputs = fields.text("outputs")
+    resume = fields.truth("resume")
+    load_s = fields.number("timeout.load_s", 0, 1e6)
+    query_s = fields.number("timeout.query_s", 0, 1e6)
+    if load_s is None or query_s is None:
+        fields.problems.append(Problem("timeout", composed.config.get("timeout"), "load_s and query_s must be set"))
+    if fields.problems:
+        raise ConfigError(fields.problems)
+    return Options(Path(outputs).expanduser().absolute(), resume, Timeouts(load_s or 0, query_s or 0))
+
+
+class _Builder:
+    """Builds one point; problems pile up and are raised together."""
+
+    def __init__(self, composed: Composed) -> None:
+        self._composed = composed
+        self._fields = Fields(composed.config)
+        self._notes: list[str] = []
+
+    def point(self) -> Point:
+        fields = self._fields
+        mode = fields.member("mode", TestMode, _MODES)
+        scenario = fields.member("scenario", Scenario, {"MultiStream": Scenario.MULTI_STREAM})
+        precision = fields.member("precision", Precision)
+        abort = fields.member("abort", AbortRule)
+        default_batch = fields.whole("rules.samples_per_query", 1, SAMPLES_PER_QUERY_MAX, 8)
+        batch = fields.whole("batch", 1, SAMPLES_PER_QUERY_MAX, default_batch)
+        rules = self._rules()
+        run = self._run(rules)
+        backend, backend_options = self._backend(precision)
+        model = None if backend is None else self._model(backend, precision)
+        engine_batch = self._engine_batch(batch, model)
+        dataset_choice = self._dataset_choice()
+        inputs = _STAND_IN_INPUTS if model is None else model.inputs
+        dataset = None if dataset_choice is None or fields.problems else self._dataset(dataset_choice, inputs)
+        if dataset is not None:
+            self._check_memory(batch, inputs, dataset)
+            if mode is TestMode.ACCURACY:
+                self._check_accuracy_mode(model, dataset)
+        if fields.problems or backend is None or dataset is None or dataset_choice is None:
+            raise ConfigError(fields.problems)
+        held = self._held(dataset)
+        spec = TrialSpec(
+            scenario=scenario,
+            mode=mode,
+            model=self._model_spec(model),
+            precision=precision,
+            backend=BackendSpec(backend.name, backend.options_for_trial(backend_options, batch)),
+            dataset=DatasetSpec(dataset.name, dataset.digest, dataset.count, held),
+            samples_per_query=batch,
+            engine_batch=engine_batch,
+            rules=rules,
+            run=run,
+            abort=abort,
+        )
+        path = None if model is None else str(model.path)
+        choice = replace(dataset_choice, name=dataset.name)  # the worker must not resolve `auto` once more
+        return Point(spec, TrialFiles(path, choice, str(cache_dir())), self._composed.label, tuple(self._notes))
+
+    def _model_spec(self, model: ResolvedModel | None) -> ModelSpec:
+        name = self._fields.get("model.name")
+        if model is None:
+            return ModelSpec(str(name), Weights.NONE, "none", _STAND_IN_INPUTS, predicts_class=True)
+        return ModelSpec(model.name, model.weights, model.digest, model.inputs, model.predicts_class)
+
+    def _rules(self) -> RulesSpec:
+        fields = self._fields
+        edition = fields.text("rules.edition")
+        checks = fields.texts("rules.checks", CHECKS)
+        edition_percentile = fields.number("rules.percentile", 0, 99.99) or 99.0
+        percentile = fields.number("percentile", 0, 99.99) or edition_percentile
+        own = fields.number("target_latency_ms", 0, 1e7)
+        usual = fields.number("model.target_latency_ms", 0, 1e7)
+        target = own if own is not None else usual if fields.get("rules.bounded") is True else None
+        if target is None and "performance_constraint" in checks:
+            fields.problems.append(
+                Problem("target_latency_ms", "null", f"rules {edition} need a latency bound", "for example target_latency_ms=50")
+            )
+        # A bound below a nanosecond is a typing error, not a test.
+        target_ns = None if target is None else max(1, round(target * 1e6))
+        return RulesSpec(edition, checks, target_ns, percentile)
+
+    def _run(self, rules: RulesSpec) -> RunSpec:
+        fields = self._fields
+        run_class = fields.member("run", RunClass)
+        usual = f"rules.run_classes.{run_class}"
+        least_queries = fields.whole(f"{usual}.min_query_count", 1, _QUERIES_MAX, 1)
+        least_ms = fields.whole(f"{usual}.min_duration_ms", 0, _MILLISECONDS_MAX, 0)
+        run = RunSpec(
+            run_class=run_class,
+            min_query_count=fields.whole("min_query_count", 1, _QUERIES_MAX, least_queries),
+            max_query_count=fields.whole("max_query_count", 1, _QUERIES_MAX, 0),
+            min_duration_ms=fields.whole("min_duration_ms", 0, _MILLISECONDS_MAX, least_ms),
+            max_duration_ms=fields.whole("max_duration_ms", 1, _MILLISECONDS_MAX, 0),
+        )
+        for low, high in (("min_query_count", "max_query_count"), ("min_duration_ms", "max_duration_ms")):
+            least, most = getattr(run, low), getattr(run, high)
+            if most and most < least:
+                reason = f"conflicts with {low}={least}, which the test must reach"
+                fields.problems.append(Problem(high, most, reason, f"set {high} to {least} or more, or lower {low}"))
+        if run_class is RunClass.OFFICIAL:
+            self._check_official(run, rules, least_queries, least_ms)
+        return run
+
+    def _check_official(self, run: RunSpec, rules: RulesSpec, least_queries: int, least_ms: int) -> None:
+        """Refuse to call official what the rules would not."""
+        fix = "use run=screening for tests of other lengths and bounds"
+        bound = self._fields.number("model.target_latency_ms", 0, 1e7)
+        wrong = {
+            "min_query_count": run.min_query_count < least_queries,
+            "min_duration_ms": run.min_duration_ms < least_ms,
+            "percentile": rules.percentile < (self._fields.number("rules.percentile", 0, 99.99) or 0),
+            "target_latency_ms": (
+                rules.target_latency_ns is not None and bound is not None and rules.target_latency_ns > bound * 1e6
+            ),
+        }
+        for key, is_wrong in wrong.items():
+            if is_wrong:
+                self._fields.problems.append(
+                    Problem(key, self._fields.get(key), f"is less strict than an official {rules.edition} run", fix)
+                )
+
+    def _backend(self, precision: Precision) -> tuple[type[Backend] | None, dict[str, Any]]:
+        given = self._fields.get("backend")
+        if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+            self._fields.problems.append(Problem("backend", given, "must be a configuration with a name"))
+            return None, {}
+        try:
+            backend = available_backend(given["name"])
+            options = backend.validate_options({key: value for key, value in given.items() if key != "name"})
+        except ConfigError as error:
+            self._fields.problems.extend(error.problems)
+            return None, {}
+        if precision not in backend.precisions():
+            choices = ", ".join(backend.precisions())
+            reason = f"backend {backend.name} cannot run it on this machine"
+            self._fields.problems.append(Problem("precision", precision, reason, f"choose one of: {choices}"))
+            return None, {}
+        return backend, options
+
+    def _model(self, backend: type[Backend], precision: Precision) -> ResolvedModel | None:
+        if not backend.runs_models:
+            return None
+        try:
+            model = _resolved_model(model_config(self._mapping("model")), precision)
+        except ConfigError as error:
+            self._fields.problems.extend(error.problems)
+            return None
+        if model.why:
+            self._notes.append(f"{model.name}: {model.weights} weights ({model.why})")
+        return model
+
+    def _engine_batch(self, batch: int, model: ResolvedModel | None) -> int:
+        fixed = None if model is None else model.fixed_batch
+        engine_batch = min(self._fields.whole("engine_batch", 1, SAMPLES_PER_QUERY_MAX, fixed or batch), batch)
+        if fixed is not None and (engine_batch != fixed or batch % fixed):
+            field, value = ("batch", batch) if batch % fixed else ("engine_batch", engine_batch)
+            fix = f"use a multiple of {fixed}" if batch % fixed else f"set engine_batch={fixed}, or leave it out"
+            self._fields.problems.append(
+                Problem(field, value, f"the model file is frozen at batch {fixed}", f"{fix}, or export a dynamic batch axis")
+            )
+        elif fixed is not None and batch > fixed:
+            self._notes.append(f"the model file is frozen at batch {fixed}: a query is {batch // fixed} launches")
+        return engine_batch
+
+    def _dataset_choice(self) -> DatasetConfig | None:
+        given = dict(self._mapping("dataset"))
+        if given.get("name", "auto") == "auto":
+            given["name"] = self._fields.get("model.dataset") or "auto"
+        if given.get("interpolation") is None:
+            given["interpolation"] = self._fields.get("model.interpolation")
+        try:
+            return dataset_config(given)
+        except ConfigError as error:
+            self._fields.problems.extend(error.problems)
+            return None
+
+    def _dataset(self, choice: DatasetConfig, inputs: tuple[TensorSpec, ...]) -> Dataset | None:
+        if inputs is _STAND_IN_INPUTS:
+            choice = DatasetConfig("synthetic", None, choice.count, choice.seed, None)
+        try:
+            dataset = _opened_dataset(choice, inputs)
+        except ConfigError as error:
+            self._fields.problems.extend(error.problems)
+            return None
+        if dataset.why:
+            self._notes.append(f"dataset {dataset.name}: {dataset.why}")
+        return dataset
+
+    def _held(self, dataset: Dataset) -> int:
+        usual = self._fields.get("model.performance_sample_count") or 1024
+        return min(self._fields.whole("performance_sample_count", 1, 10_000_000, usual), dataset.count)
+
+    def _check_memory(self, batch: int, inputs: tuple[TensorSpec, ...], dataset: Dataset) -> None:
+        sample_bytes = sum(_bytes(spec) for spec in inputs)
+        needed = (self._held(dataset) + batch) * sample_bytes
+        available = psutil.virtual_memory().available
+        if needed > available:
+            self._fields.problems.append(
+                Problem(
+                    "batch",
+                    batch,
+                    f"its samples need {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are available",
+                    "lower batch or performance_sample_count",
+                )
+            )
+
+    def _check_accuracy_mode(self, model: ResolvedModel | None, dataset: Dataset) -> None:
+        if model is None:
+            reason, fix = "the simulated backend computes nothing, so there is no accuracy", "choose another backend"
+        elif model.weights is Weights.SYNTHETIC:
+            reason = f"{model.name} has synthetic weights, whose accuracy means nothing"
+            fix = f"get the reference file: python -m sweep fetch {model.name}"
+        elif not model.predicts_class:
+            reason, fix = f"model {model.name} does not answer with classes", "accuracy mode scores classifiers only"
+        elif dataset.labels is None:
+            reason, fix = f"dataset {dataset.name} has no labels", "choose a dataset with labels, such as imagenet"
+        else:
+            return
+        self._fields.problems.append(Problem("mode", "accuracy", reason, fix))
+
+    def _mapping(self, key: str) -> dict[str, Any]:
+        value = self._fields.get(key)
+        return value if isinstance(value, dict) else {}
+
+
+def _bytes(spec: TensorSpec) -> int:
+    import numpy as np
+
+    size = np.dtype(spec.dtype).itemsize
+    for extent in spec.shape:
+        size *= extent
+    return size
+
+
+@functools.cache
+def _resolved_model(config: ModelConfig, precision: Precision) -> ResolvedModel:
+    return resolve_model(config, precision, cache_dir())
+
+
+@functools.cache
+def _opened_dataset(config: DatasetConfig, inputs: tuple[TensorSpec, ...]) -> Dataset:
+    return open_dataset(config, inputs, cache_dir())
+
+
+def check_outputs(outputs: Path) -> None:
+    """Refuse, before anything is measured, a folder in which nothing could be kept.
+
+    Raises:
+        ConfigError: It cannot be made or written.
+    """
+    probe = outputs / f".writable-{os.getpid()}"
+    try:
+        outputs.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            Problem("outputs", outputs, f"cannot be written: {error.strerror}", "choose another folder with outputs=DIR")
+        ) from error

@@ -1,0 +1,94 @@
+"""Single values of the configuration: converted to their type, or one problem each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from sweep.errors import Problem, choose
+
+_Enum = TypeVar("_Enum", bound=StrEnum)
+
+
+class Fields:
+    """Reads values out of a composed configuration and collects what is wrong with them.
+
+    Args:
+        values: The composed configuration.
+    """
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+        self.problems: list[Problem] = []
+
+    def get(self, key: str) -> Any:
+        """Return the value at a dotted key, None when it is absent."""
+        node: Any = self._values
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, dict) else None
+        return node
+
+    def whole(self, key: str, low: int, high: int, default: int = 0) -> int:
+        """Return a whole number from `low` to `high`; null is `default`."""
+        value = self.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            self.problems.append(
+                Problem(key, value, f"must be a whole number from {low} to {high}", f"for example {key}={_example(low)}")
+            )
+            return default or low
+        return value
+
+    def number(self, key: str, above: float, high: float) -> float | None:
+        """Return a number with `above` < number <= `high`; null is None."""
+        value = self.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+            self.problems.append(Problem(key, value, "must be a number", f"more than {above:g}, at most {high:g}"))
+            return None
+        if not above < value <= high:
+            self.problems.append(Problem(key, value, f"must be more than {above:g} and at most {high:g}"))
+            return None
+        return float(value)
+
+    def truth(self, key: str) -> bool:
+        """Return true or false."""
+        value = self.get(key)
+        if not isinstance(value, bool):
+            self.problems.append(Problem(key, value, "must be true or false"))
+        return value is True
+
+    def text(self, key: str) -> str:
+        """Return a non-empty string."""
+        value = self.get(key)
+        if not isinstance(value, str) or not value.strip():
+            self.problems.append(Problem(key, value if value is not None else "null", "must be a name or path"))
+            return ""
+        return value
+
+    def member(self, key: str, kind: type[_Enum], names: dict[str, _Enum] | None = None) -> _Enum:
+        """Return a member of an enumeration by the word users type for it."""
+        words = names or {str(member): member for member in kind}
+        value = self.get(key)
+        if not isinstance(value, str) or value not in words:
+            self.problems.append(Problem(key, value if value is not None else "null", f"unknown {key}", choose(str(value), words)))
+            return next(iter(kind))
+        return words[value]
+
+    def texts(self, key: str, allowed: Iterable[str]) -> tuple[str, ...]:
+        """Return a list of words, each of them allowed."""
+        value = self.get(key)
+        known = tuple(allowed)
+        words = value if isinstance(value, list) else [value]
+        for word in words:
+            if word not in known:
+                self.problems.append(Problem(key, word, "unknown", choose(str(word), known)))
+        return tuple(word for word in words if word in known)
+
+
+def _example(low: int) -> int:
+    return max(low, 8)

@@ -1,0 +1,104 @@
+"""Handwritten digits that travel inside the package: real data, with nothing to download.
+
+The 1797 images of 8x8 pixels and ten classes come from the UCI Machine Learning Repository's "Optical Recognition of
+Handwritten Digits" (CC BY 4.0). The shipped network was trained without the held-out part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sweep.datasets.base import Array, Dataset, DatasetConfig, describe
+from sweep.errors import ConfigError, Problem, SweepError
+from sweep.models.base import TensorSpec
+from sweep.paths import PACKAGE
+
+FILE = PACKAGE / "datasets" / "data" / "digits.npz"
+SAMPLE_SHAPE = (8, 8, 1)
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+class DigitsDataset(Dataset):
+    """Part of the digits, 64 bytes a sample, held in memory.
+
+    Args:
+        images: uint8 [count, 8, 8, 1].
+        labels: Classes 0..9, [count].
+        inputs: The model's one input.
+    """
+
+    def __init__(self, images: Images, labels: Labels, inputs: tuple[TensorSpec, ...]) -> None:
+        digest = hashlib.sha256(f"digits {images.shape} {images.dtype} {labels.dtype.str}\n".encode())
+        digest.update(images.tobytes())
+        digest.update(labels.tobytes())
+        super().__init__(
+            name="digits", digest=f"sha256:{digest.hexdigest()}", count=len(images), inputs=inputs, labels=labels
+        )
+        self._images = images
+
+    def _read(self, indices: list[int], out: Mapping[str, Array]) -> None:
+        np.take(self._images, indices, axis=0, out=out[self.inputs[0].name])
+
+
+def fits_digits(inputs: tuple[TensorSpec, ...]) -> bool:
+    """Whether a model takes digits: one uint8 input [8, 8, 1]."""
+    return len(inputs) == 1 and inputs[0].dtype == "uint8" and inputs[0].shape == SAMPLE_SHAPE
+
+
+def open_digits(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Path) -> Dataset:
+    """Return the held-out digits, which the shipped network has never seen: its accuracy on them is honest.
+
+    Raises:
+        ConfigError: The model takes something else, or more samples were asked for than there are.
+    """
+    del cache
+    problems = []
+    if not fits_digits(inputs):
+        takes = describe(inputs)
+        problems.append(
+            Problem(
+                "dataset",
+                "digits",
+                f"its samples are uint8{list(SAMPLE_SHAPE)} but the model takes {takes}",
+                "use dataset=auto, or model=digits",
+            )
+        )
+    if config.path is not None:
+        problems.append(
+            Problem(
+                "dataset.path", config.path, "digits travel inside the package", "remove it, or set dataset=imagenet"
+            )
+        )
+    images, labels = _load(held_out=True)
+    if config.count is not None and config.count > len(images):
+        problems.append(
+            Problem("dataset.count", config.count, f"there are {len(images)} held-out digits", f"at most {len(images)}")
+        )
+    if problems:
+        raise ConfigError(problems)
+    return DigitsDataset(images[: config.count], labels[: config.count], inputs)
+
+
+def training_digits() -> tuple[Images, Labels]:
+    """Return the digits that are not held out: images uint8 [n, 8, 8, 1] and labels [n], for training and calibration."""
+    return _load(held_out=False)
+
+
+def _load(*, held_out: bool) -> tuple[Images, Labels]:
+    try:
+        with np.load(FILE) as arrays:
+            images, labels, holdout = arrays["images"], arrays["labels"], arrays["holdout"]
+    except (OSError, KeyError, ValueError) as error:
+        raise SweepError(f"{FILE}: the shipped digits cannot be read ({error}); reinstall the package") from error
+    chosen = np.zeros(len(images), dtype=bool)
+    chosen[holdout] = True
+    if not held_out:
+        chosen = ~chosen
+    return np.ascontiguousarray(images[chosen], dtype=np.uint8), np.ascontiguousarray(labels[chosen], dtype="<i8")

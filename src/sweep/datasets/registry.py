@@ -1,0 +1,96 @@
+"""Datasets by name.
+
+A third party's dataset is registered by `register_dataset`, as the built-in ones are, or, where every process must know
+it, by an entry point in group `sweep.datasets` whose name is the dataset's and whose object is its opener.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from sweep.datasets.base import Dataset, DatasetConfig
+from sweep.datasets.digits import fits_digits, open_digits
+from sweep.datasets.imagenet import fits_imagenet, has_store, open_imagenet, prepare_command, store_path
+from sweep.datasets.synthetic import open_synthetic
+from sweep.errors import ConfigError, Problem, choose
+from sweep.models.base import TensorSpec
+
+GROUP = "sweep.datasets"
+
+Opener = Callable[[DatasetConfig, tuple[TensorSpec, ...], Path], Dataset]
+"""Takes what `open_dataset` takes and raises what it raises."""
+
+_openers: dict[str, Opener] = {}
+
+
+def register_dataset(name: str, opener: Opener) -> None:
+    """Make a dataset known by name, in this process.
+
+    Raises:
+        ValueError: The name is taken by another opener, or is `auto`.
+    """
+    if name == "auto" or _openers.get(name, opener) is not opener:
+        raise ValueError(f"dataset name {name!r} is taken")
+    _openers[name] = opener
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Return the names of all registered datasets, sorted."""
+    return tuple(sorted({*_openers, *_entry_points()}))
+
+
+def open_dataset(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Path) -> Dataset:
+    """Open the dataset that `config` names, to feed a model with `inputs`. Reads no sample yet.
+
+    Args:
+        config: What the user asked for. `auto` takes the digits for a model that takes them; prepared ImageNet, when
+            there is some, for a model that takes such images; else generated samples.
+        inputs: The model's inputs.
+        cache: The cache folder, where prepared data is looked for.
+
+    Raises:
+        ConfigError: There is no such dataset, its data is missing or damaged, or its samples do not fit the model.
+    """
+    if config.name != "auto":
+        return _opener(config.name)(config, inputs, cache)
+    name, why = _resolve(config, inputs, cache)
+    dataset = _opener(name)(config, inputs, cache)
+    dataset.why = why
+    return dataset
+
+
+def _resolve(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Path) -> tuple[str, str]:
+    if fits_digits(inputs):
+        return "digits", "the model takes digits"
+    if fits_imagenet(inputs):
+        folder = store_path(config, cache)
+        # A folder that the user names is meant: that it is empty is an error, which opening it raises.
+        if config.path is not None or has_store(folder, config.interpolation):
+            return "imagenet", f"prepared images in {folder}"
+        kind = f" ({config.interpolation})" if config.interpolation else ""
+        return "synthetic", f"no prepared ImageNet{kind} in {folder}; to make it: {prepare_command(config)}"
+    return "synthetic", "no other dataset fits the model's inputs"
+
+
+def _opener(name: str) -> Opener:
+    if name not in _openers:
+        point = _entry_points().get(name)
+        if point is None:
+            raise ConfigError(
+                Problem("dataset.name", name, "unknown dataset", choose(name, ("auto", *dataset_names())))
+            )
+        _openers[name] = point.load()
+    return _openers[name]
+
+
+@functools.cache
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+register_dataset("digits", open_digits)
+register_dataset("imagenet", open_imagenet)
+register_dataset("synthetic", open_synthetic)

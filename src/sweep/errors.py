@@ -1,0 +1,74 @@
+"""Errors a user can mend. Only the command line catches them; a bug keeps its traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with what the user asked for.
+
+    Attributes:
+        field: The key, option or file the user can change (`batch`, `model.path`, `--labels`).
+        value: What it was set to; None when it was not set at all.
+        reason: What is wrong with that value, in one clause.
+        fix: What to do about it, in one clause; valid choices belong here.
+    """
+
+    field: str
+    value: object
+    reason: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        subject = self.field if self.value is None else f"{self.field}={_one_line(self.value)}"
+        text = f"{subject}: {self.reason}"
+        return f"{text}; {self.fix}" if self.fix else text
+
+
+class SweepError(Exception):
+    """Base of every error that is the user's to mend: one clear line, exit code 2."""
+
+
+class ConfigError(SweepError):
+    """What was asked for is not possible; holds every problem found, not just the first."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class MissingDependencyError(ConfigError):
+    """A backend, dataset or model needs a package or device that this machine lacks."""
+
+
+class BackendError(SweepError):
+    """An engine could not be built, or failed while it ran. Fails one trial, never the sweep."""
+
+
+class EngineOutOfMemoryError(BackendError):
+    """The machine or device has too little memory for the engine at this size; a smaller N may fit."""
+
+
+class LogError(SweepError):
+    """A LoadGen log is cut off, damaged, or not a LoadGen log; the message names the file."""
+
+
+class RecordError(SweepError):
+    """A stored record is damaged or was written by a newer sweep; the message names the file."""
+
+
+def choose(value: str, choices: Iterable[str]) -> str:
+    """Return the fix for an unknown name: the nearest choice, if one is near, then all of them."""
+    names = sorted(choices)
+    near = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}choose one of: {', '.join(names)}"
+
+
+def _one_line(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,0 +1,135 @@
+"""The system under test: LoadGen's queries go to the engine, answers go back, with as little in between as Python allows."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import mlperf_loadgen as lg
+import numpy as np
+import numpy.typing as npt
+
+from sweep.loadgen.qsl import SampleStore
+
+Array = npt.NDArray[Any]
+RunQuery = Callable[[int, int, Callable[[], None]], Sequence[Array]]
+"""`Backend.run`: (slot, count, meanwhile) to outputs."""
+
+
+class QueryLog(Protocol):
+    """Where the latency of each finished query goes."""
+
+    def record(self, latency_ns: int) -> None:
+        """Take the latency of the query that has just been completed."""
+
+
+class EngineFault(Exception):
+    """The engine broke its contract in the middle of a test, so that nothing this test measured can be believed."""
+
+
+class SystemUnderTest:
+    """Serves MultiStream queries from a sample store through a backend.
+
+    The responses of a query are pooled: their buffers never move, only their ids are rewritten, and that while the
+    engine works. What can be checked after the answer is given (which samples the slice held, whether the answers
+    are finite) is checked then: in a closed loop that lies between two queries and in no query's latency.
+
+    Args:
+        run_query: The engine.
+        store: The loaded samples.
+        samples_per_query: N; no query is larger.
+        answers: Whether responses carry the class ids (accuracy mode), as one float32 per sample.
+        predicts_class: Whether the engine's one output is int32 [N] class ids.
+        log: Receives each query's latency: from LoadGen's call to the moment before responding, so never more
+            than what LoadGen measures.
+        on_fault: Called with the reason when the engine breaks; must not return, since LoadGen cannot unwind.
+    """
+
+    def __init__(
+        self,
+        run_query: RunQuery,
+        store: SampleStore,
+        samples_per_query: int,
+        *,
+        answers: bool,
+        predicts_class: bool,
+        log: QueryLog,
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
+        self._run_query = run_query
+        self._store = store
+        self._predicts_class = predicts_class
+        self._log = log
+        self._on_fault = on_fault
+        self._answers = np.zeros(samples_per_query, np.float32) if answers else None
+        address = 0 if self._answers is None else self._answers.ctypes.data
+        size = 0 if self._answers is None else self._answers.itemsize
+        self._pool = [lg.QuerySampleResponse(0, address + size * k, size) for k in range(samples_per_query)]
+        # The bare setter of the property: half the cost of `response.id = id` in a loop, for a third of a microsecond.
+        self._set_id = lg.QuerySampleResponse.id.fset
+        self._consume = deque[None](maxlen=0).extend
+        self.query_count = 0
+
+    def issue(self, ids: list[int], indices: list[int]) -> None:
+        """Run one query; LoadGen's issue callback for `ConstructFastSUT`."""
+        begin = time.perf_counter_ns()
+        count = len(ids)
+        responses = self._pool if count == len(self._pool) else self._pool[:count]
+
+        def prepare() -> None:
+            self._consume(map(self._set_id, responses, ids))
+
+        try:
+            slot = self._store.slot_of[indices[0]]
+            outputs = self._run_query(slot, count, prepare)
+            if self._answers is not None:
+                self._answers[:count] = outputs[0]
+        except BaseException as error:  # noqa: BLE001  (an exception through LoadGen ends the process without a word)
+            self._on_fault(error)
+            return
+        latency_ns = time.perf_counter_ns() - begin
+        lg.QuerySamplesComplete(responses)
+        self.query_count += 1
+        self._log.record(latency_ns)
+        try:
+            self._verify(slot, indices, outputs)
+        except EngineFault as fault:
+            self._on_fault(fault)
+
+    def flush(self) -> None:
+        """Do nothing: every query was answered before `issue` returned."""
+
+    def _verify(self, slot: int, indices: list[int], outputs: Sequence[Array]) -> None:
+        if self._store.indices[slot : slot + len(indices)] != indices:
+            raise EngineFault(
+                f"query {self.query_count} asked for samples that do not lie side by side in memory "
+                f"(first index {indices[0]}, {len(indices)} samples): this LoadGen loads samples in another order"
+            )
+        check_answers(outputs, len(indices), self.query_count, predicts_class=self._predicts_class)
+
+
+def check_answers(outputs: Sequence[Array], count: int, query: int, *, predicts_class: bool) -> None:
+    """Refuse answers that no working engine gives.
+
+    Args:
+        outputs: The engine's outputs, each [count, ...].
+        count: Samples in the query.
+        query: Number of the query, for the message.
+        predicts_class: Whether the one output is class ids, with -1 for scores that were not finite.
+
+    Raises:
+        EngineFault: An output is missing samples, or holds NaN or infinity.
+    """
+    for number, output in enumerate(outputs):
+        answered = output.shape[0] if output.ndim else 0
+        if answered != count and (predicts_class or output.ndim == 0 or answered % count != 0):
+            raise EngineFault(f"query {query}: the engine answered {answered} of {count} samples (output {number})")
+        if predicts_class:
+            if int(output.min()) < 0:
+                bad = int((output < 0).sum())
+                raise EngineFault(f"query {query}: the engine's scores were NaN or infinite for {bad} of {count} samples")
+        # A sum is the cheapest scan; it can overflow without any bad value, so it only prompts the exact check.
+        elif output.dtype.kind == "f" and not np.isfinite(output.sum()) and not np.isfinite(output).all():
+            raise EngineFault(f"query {query}: output {number} of the engine holds NaN or infinite values")

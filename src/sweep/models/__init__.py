@@ -1,0 +1,5 @@
+from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
+from sweep.models.config import model_config
+from sweep.models.registry import resolve_model
+
+__all__ = ["ModelConfig", "ResolvedModel", "TensorSpec", "model_config", "resolve_model"]

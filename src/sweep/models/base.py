@@ -1,0 +1,88 @@
+"""What a model is, before and after its file is found: pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.vocabulary import Weights
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of an engine.
+
+    Attributes:
+        name: Tensor name in the ONNX graph.
+        dtype: NumPy dtype name (`uint8`, `float32`, `int64`, ...).
+        shape: Shape of one sample, without the batch axis (which is always axis 0).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model as the user asked for it: `conf/model/NAME.yaml` plus overrides. No file was touched yet.
+
+    Attributes:
+        name: `digits`, `resnet`, `mobilenet`, or the name of a model of the user's own.
+        weights: `auto`, or one of the `Weights` values that this model offers.
+        path: The user's ONNX file; None for the models that sweep knows.
+        architecture: Key of a graph builder in `sweep.models.architectures`; None when there is none.
+        reference_url: Where the reference ONNX file is published; None when there is none.
+        reference_md5: Its known MD5 digest; None means trust on first use.
+        input_name: Name of the image tensor inside the reference graph (float32, NCHW).
+        scores_name: Name of the class scores tensor inside the reference graph, shape [N, classes].
+        class_offset: Subtracted from the best class (1 where class 0 is "background").
+        mean: Per-channel mean, in 0..255 units, that the graph subtracts from a uint8 sample.
+        scale: Per-channel factor applied after the mean was subtracted.
+        sample_shape: Shape of one uint8 sample, HWC.
+        seed: Seed of synthetic weights.
+    """
+
+    name: str
+    weights: str = "auto"
+    path: str | None = None
+    architecture: str | None = None
+    reference_url: str | None = None
+    reference_md5: str | None = None
+    input_name: str | None = None
+    scores_name: str | None = None
+    class_offset: int = 0
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    sample_shape: tuple[int, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model whose file is on disk and ready for an engine.
+
+    A model that classifies (`predicts_class`) has one uint8 NHWC input with the normalisation inside the
+    graph, and one output `top1`: int32 [N], the class id, or -1 where the scores were not finite.
+
+    Attributes:
+        name: As in `ModelConfig`.
+        weights: Where the weights really come from.
+        path: The ONNX file to load.
+        digest: `sha256:<hex>` over that file and any external data it refers to.
+        inputs: The engine's inputs.
+        outputs: The engine's outputs; a non-classifying model's are whatever its file declares.
+        fixed_batch: The batch size that the file is frozen at, or None when its batch axis is dynamic.
+        predicts_class: Whether accuracy mode can score it.
+        why: How `auto` was resolved, for people; empty when nothing had to be chosen.
+    """
+
+    name: str
+    weights: Weights
+    path: Path
+    digest: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    fixed_batch: int | None
+    predicts_class: bool
+    why: str = ""

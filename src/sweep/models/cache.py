@@ -1,0 +1,135 @@
+"""Files in the cache folder whose digest is known without reading them again.
+
+Beside `FILE` lies `FILE.json` with the SHA-256 of FILE and the size and modification time it had then. While those
+two still hold, so does the digest; else the file is read again. Any number of processes may work in one cache:
+files appear under their name whole or not at all, and a stamp that describes another process's copy only costs a read.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep import paths
+from sweep.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a file was when its digest was taken.
+
+    Attributes:
+        size: In bytes.
+        mtime_ns: Modification time.
+        sha256: Hex digest of the contents.
+        md5: Hex digest, where published digests are MD5; else empty.
+        source: Where the file was downloaded from; empty when it was not.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+    md5: str = ""
+    source: str = ""
+
+    def fits(self, path: Path) -> bool:
+        """Say whether the file still has the size and time that it had."""
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+
+
+def stamp_path(path: Path) -> Path:
+    """Return where the stamp of a cached file lies."""
+    return path.with_name(f"{path.name}.json")
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """Return the stamp of a cached file; None when there is none that can be read."""
+    try:
+        data = json.loads(stamp_path(path).read_bytes())
+        stamp = Stamp(**data)
+    except (OSError, ValueError, TypeError):
+        return None
+    kinds_fit = all(type(value) is int for value in (stamp.size, stamp.mtime_ns)) and isinstance(stamp.sha256, str)
+    return stamp if kinds_fit else None
+
+
+def write_stamp(path: Path, stamp: Stamp) -> None:
+    """Store the stamp of a cached file."""
+    paths.write_json(stamp_path(path), asdict(stamp))
+
+
+def take_stamp(path: Path, *, md5: bool = False, source: str = "") -> Stamp:
+    """Read the whole file and return its stamp.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())  # of what is being read, should the name move on to another file
+        sha256, legacy = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        while block := file.read(1 << 20):
+            sha256.update(block)
+            if md5:
+                legacy.update(block)
+    return Stamp(
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        sha256=sha256.hexdigest(),
+        md5=legacy.hexdigest() if md5 else "",
+        source=source,
+    )
+
+
+def prepared(path: Path, build: Callable[[], bytes]) -> str:
+    """Return the SHA-256 (hex) of a cached file, which is built when it is missing or damaged.
+
+    Args:
+        path: The file; its name must say everything that `build` depends on.
+        build: Makes the contents; the same contents each time.
+
+    Raises:
+        ConfigError: The cache cannot be written.
+    """
+    stamp = read_stamp(path)
+    if stamp is not None and stamp.fits(path):
+        return stamp.sha256
+    try:
+        if stamp is not None and path.is_file():
+            now = take_stamp(path)
+            if now.sha256 == stamp.sha256:
+                write_stamp(path, now)
+                return now.sha256
+        data = build()
+        paths.write_bytes(path, data)
+        status = path.stat()
+        sha256 = hashlib.sha256(data).hexdigest()
+        write_stamp(path, Stamp(size=len(data), mtime_ns=status.st_mtime_ns, sha256=sha256))
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    return sha256
+
+
+def unwritable(folder: Path, error: OSError) -> ConfigError:
+    """Return the error to raise when the cache cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason, fix = "the disk is full", "free some space, or set SWEEP_CACHE to a folder on another disk"
+    else:
+        reason = f"cannot use the cache folder: {error.strerror or error}"
+        fix = "set SWEEP_CACHE to a folder that can be written"
+    return ConfigError(Problem("SWEEP_CACHE", folder, reason, fix))
+
+
+def describe(value: Any) -> str:
+    """Return a short key (16 hex digits) for everything a cached file depends on."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,129 @@
+"""Every place that sweep reads or writes, and the one way a file is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def conf_dir() -> Path:
+    """Return the Hydra tree: the checkout's `conf/` when this is one, else the copy inside the package."""
+    checkout = PACKAGE.parent.parent / "conf"
+    return checkout if (checkout / "config.yaml").is_file() else PACKAGE / "conf"
+
+
+def cache_dir() -> Path:
+    """Return where downloaded and generated files live: `$SWEEP_CACHE`, else `$XDG_CACHE_HOME/sweep`, else `~/.cache/sweep`."""
+    if own := os.environ.get("SWEEP_CACHE"):
+        return Path(own).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser().absolute() / "sweep"
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or none of it: a temporary file beside it, synced, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON for people and programs (sorted keys, indented, no NaN), atomically."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+class AttemptPaths:
+    """File names of one attempt at a trial.
+
+    Args:
+        directory: The attempt's own folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def spec(self) -> Path:
+        """What was to be measured; written before the test."""
+        return self.directory / "spec.json"
+
+    @property
+    def result(self) -> Path:
+        """The record; written last, so its presence means that the attempt is finished."""
+        return self.directory / "result.json"
+
+
+class OutputPaths:
+    """Every file name under the output folder.
+
+    Args:
+        root: The output folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def trials(self) -> Path:
+        """Folder of all trials, whichever sweep asked for them."""
+        return self.root / "trials"
+
+    def trial(self, slug: str, spec_digest: str, environment_digest: str) -> Path:
+        """Folder of one trial in one environment; it holds one folder per attempt."""
+        return self.trials / f"{slug}-{spec_digest[:12]}-{environment_digest[:6]}"
+
+    def attempt(self, trial: Path, number: int) -> AttemptPaths:
+        """Folder of one attempt."""
+        return AttemptPaths(trial / f"{number:03d}")
+
+    def attempts(self, trial: Path) -> list[tuple[int, AttemptPaths]]:
+        """All attempts at a trial, oldest first."""
+        if not trial.is_dir():
+            return []
+        numbers = sorted(int(entry.name) for entry in trial.iterdir() if entry.name.isdecimal() and entry.is_dir())
+        return [(number, self.attempt(trial, number)) for number in numbers]
+
+
+class SweepPaths:
+    """File names of the summary that one command leaves behind.
+
+    Args:
+        directory: The command's own folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def manifest(self) -> Path:
+        """Which trials belong to this sweep, and the command that asked for them."""
+        return self.directory / "sweep.json"
+
+    @property
+    def csv(self) -> Path:
+        """The table of results for people and spreadsheets."""
+        return self.directory / "results.csv"
+
+    @property
+    def parquet(self) -> Path:
+        """The same table, typed."""
+        return self.directory / "results.parquet"

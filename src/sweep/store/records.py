@@ -1,0 +1,124 @@
+"""Trials on disk: one folder per attempt, found again by content, never half-written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.errors import ConfigError, Problem, RecordError
+from sweep.paths import AttemptPaths, OutputPaths, write_json
+from sweep.trial.result import TrialResult
+from sweep.trial.spec import TrialSpec
+from sweep.vocabulary import TrialState
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """A record and where it lies."""
+
+    result: TrialResult
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A folder for a trial that is about to be measured."""
+
+    number: int
+    paths: AttemptPaths
+
+
+class Store:
+    """The trials under one output folder. Several processes may use it at once.
+
+    Args:
+        root: The output folder; made when needed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._paths = OutputPaths(root)
+
+    def begin(self, spec: TrialSpec, environment_digest: str) -> Attempt:
+        """Make the folder of a new attempt and write the spec into it.
+
+        Raises:
+            ConfigError: The output folder cannot be written.
+        """
+        trial = self._trial(spec, environment_digest)
+        try:
+            trial.mkdir(parents=True, exist_ok=True)
+            number = 1 + max((number for number, _ in self._paths.attempts(trial)), default=0)
+            while True:
+                paths = self._paths.attempt(trial, number)
+                try:
+                    paths.directory.mkdir()  # fails when another process took the number
+                    break
+                except FileExistsError:
+                    number += 1
+            write_json(paths.spec, spec.to_json())
+        except OSError as error:
+            raise ConfigError(
+                Problem("outputs", self._paths.root, f"cannot be written: {error.strerror}", "choose another with outputs=DIR")
+            ) from error
+        return Attempt(number, paths)
+
+    def finish(self, attempt: Attempt, result: TrialResult) -> StoredTrial:
+        """Write the record; from here on the trial is measured."""
+        write_json(attempt.paths.result, result.to_json())
+        return StoredTrial(result, attempt.paths.directory)
+
+    def find(self, spec: TrialSpec, environment_digest: str) -> StoredTrial | None:
+        """Return the newest COMPLETE attempt at this very trial in this very environment.
+
+        Damaged records are passed over: the trial is measured again and its remains stay.
+        """
+        trial = self._trial(spec, environment_digest)
+        for _, paths in reversed(self._paths.attempts(trial)):
+            try:
+                stored = load_attempt(paths)
+            except RecordError:
+                continue
+            same = stored is not None and (
+                stored.result.spec_digest == spec.digest and stored.result.environment_digest == environment_digest
+            )
+            if same and stored is not None and stored.result.state is TrialState.COMPLETE:
+                return stored
+        return None
+
+    def all(self) -> Iterator[StoredTrial | RecordError]:
+        """Yield every finished attempt, and an error for each record that cannot be read."""
+        if not self._paths.trials.is_dir():
+            return
+        for trial in sorted(self._paths.trials.iterdir()):
+            for _, paths in self._paths.attempts(trial):
+                try:
+                    stored = load_attempt(paths)
+                except RecordError as error:
+                    yield error
+                    continue
+                if stored is not None:
+                    yield stored
+
+    def _trial(self, spec: TrialSpec, environment_digest: str) -> Path:
+        return self._paths.trial(spec.slug, spec.digest, environment_digest)
+
+
+def load_attempt(paths: AttemptPaths) -> StoredTrial | None:
+    """Read one attempt's record; None when the attempt was not finished.
+
+    Raises:
+        RecordError: The record is damaged or from a newer sweep; the message names the file.
+    """
+    try:
+        text = paths.result.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{paths.result}: cannot be read: {error}") from error
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise RecordError(f"{paths.result}: damaged: {error}") from error
+    return StoredTrial(TrialResult.from_json(data, str(paths.result)), paths.directory)

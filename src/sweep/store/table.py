@@ -1,0 +1,119 @@
+"""Records as a table: one registry of columns, each with its type, its unit in its name, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sweep.paths import SweepPaths, write_bytes, write_text
+from sweep.store.records import StoredTrial
+from sweep.trial.result import TrialResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the results table.
+
+    Attributes:
+        name: With its unit, where it has one.
+        dtype: pandas type; all of them can hold a missing value.
+        meaning: For people.
+        get: Reads it from a stored trial.
+    """
+
+    name: str
+    dtype: str
+    meaning: str
+    get: Callable[[StoredTrial], Any]
+
+
+def _of(read: Callable[[TrialResult], Any]) -> Callable[[StoredTrial], Any]:
+    return lambda stored: read(stored.result)
+
+
+def _percentile(name: str) -> Callable[[StoredTrial], Any]:
+    return _of(lambda r: None if r.latencies is None else r.latencies.percentiles.get(name))
+
+
+def _latency(name: str) -> Callable[[StoredTrial], Any]:
+    return _of(lambda r: None if r.latencies is None else getattr(r.latencies, name))
+
+
+def samples_per_second(result: TrialResult) -> float | None:
+    """Return samples per second over the test, from the mean query latency (queries follow each other at once)."""
+    if result.latencies is None or result.latencies.mean <= 0:
+        return None
+    return result.spec.samples_per_query * 1e9 / result.latencies.mean
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("model", "string", "model name", _of(lambda r: r.spec.model.name)),
+    Column("weights", "string", "where the weights come from", _of(lambda r: str(r.spec.model.weights))),
+    Column("precision", "string", "number format", _of(lambda r: str(r.spec.precision))),
+    Column("backend", "string", "engine", _of(lambda r: r.spec.backend.name)),
+    Column("backend_options", "string", "its options, key=value", _of(lambda r: _options(r))),
+    Column("scenario", "string", "LoadGen scenario", _of(lambda r: str(r.spec.scenario))),
+    Column("mode", "string", "LoadGen test mode", _of(lambda r: str(r.spec.mode))),
+    Column("samples_per_query", "Int64", "MultiStream's N", _of(lambda r: r.spec.samples_per_query)),
+    Column("engine_batch", "Int64", "samples per engine launch", _of(lambda r: r.spec.engine_batch)),
+    Column("dataset", "string", "samples", _of(lambda r: r.spec.dataset.name)),
+    Column("rules", "string", "edition of the rules", _of(lambda r: r.spec.rules.edition)),
+    Column("run_class", "string", "length of the test", _of(lambda r: str(r.spec.run.run_class))),
+    Column("target_latency_ns", "Int64", "bound on a query's latency", _of(lambda r: r.spec.rules.target_latency_ns)),
+    Column("percentile", "Float64", "where the bound is read, %", _of(lambda r: r.spec.rules.percentile)),
+    Column("state", "string", "COMPLETE or FAILED", _of(lambda r: str(r.state))),
+    Column("result", "string", "VALID or INVALID", _of(lambda r: None if r.result is None else str(r.result))),
+    Column("loadgen_result", "string", "LoadGen's own Result is", _of(lambda r: r.loadgen_result)),
+    Column("why", "string", "why it is not VALID", _of(lambda r: r.why or None)),
+    Column("latency_source", "string", "who measured the latencies", _latency("source")),
+    Column("latency_min_ns", "Int64", "fastest query", _latency("min")),
+    Column("latency_mean_ns", "Int64", "mean query", _latency("mean")),
+    Column("latency_p50_ns", "Int64", "median query", _percentile("p50")),
+    Column("latency_p90_ns", "Int64", "90th percentile", _percentile("p90")),
+    Column("latency_p99_ns", "Int64", "99th percentile", _percentile("p99")),
+    Column("latency_max_ns", "Int64", "slowest query", _latency("max")),
+    Column("latency_at_percentile_ns", "Int64", "latency the bound is compared with", _of(lambda r: r.percentile_ns)),
+    Column("early_stopping_estimate_ns", "Int64", "LoadGen's estimate", _of(lambda r: r.early_stopping_estimate_ns)),
+    Column("samples_per_second", "Float64", "N / mean query latency", _of(samples_per_second)),
+    Column("query_count", "Int64", "queries finished", _of(lambda r: r.query_count)),
+    Column("planned_query_count", "Int64", "queries of the whole test, at least", _of(lambda r: r.planned_query_count)),
+    Column("over_latency_count", "Int64", "queries over the bound", _of(lambda r: r.over_latency_count)),
+    Column("over_latency_allowed", "Int64", "how many may be", _of(lambda r: r.over_latency_allowed)),
+    Column("aborted", "string", "rule that stopped it early", _of(lambda r: str(r.aborted.rule) if r.aborted else None)),
+    Column("accuracy_percent", "Float64", "top-1", _of(lambda r: 100 * r.accuracy.accuracy if r.accuracy else None)),
+    Column("accuracy_good", "Int64", "right answers", _of(lambda r: r.accuracy.good if r.accuracy else None)),
+    Column("accuracy_total", "Int64", "answers", _of(lambda r: r.accuracy.total if r.accuracy else None)),
+    Column("busy", "boolean", "others loaded the machine", _of(lambda r: r.machine_load.busy if r.machine_load else None)),
+    Column("test_ns", "Int64", "time inside LoadGen", _of(lambda r: r.timing.test_ns)),
+    Column("total_ns", "Int64", "time of the whole trial", _of(lambda r: r.timing.total_ns)),
+    Column("started_at", "string", "UTC", _of(lambda r: r.timing.started_at)),
+    Column("notes", "string", "what to know before using the numbers", _of(lambda r: "; ".join(r.notes) or None)),
+    Column("spec_digest", "string", "what was measured", _of(lambda r: r.spec_digest)),
+    Column("environment_digest", "string", "where it was measured", _of(lambda r: r.environment_digest)),
+    Column("directory", "string", "the record and LoadGen's logs", lambda stored: str(stored.directory)),
+)
+
+
+def _options(result: TrialResult) -> str:
+    return " ".join(f"{key}={value}" for key, value in sorted(result.spec.backend.options.items()))
+
+
+def to_frame(trials: Iterable[StoredTrial]) -> pd.DataFrame:
+    """Return trials as a DataFrame: a row per trial, the columns of `COLUMNS` with their types."""
+    import pandas as pd
+
+    stored = list(trials)
+    return pd.DataFrame(
+        {column.name: pd.array([column.get(trial) for trial in stored], dtype=column.dtype) for column in COLUMNS}
+    )
+
+
+def write_tables(trials: Sequence[StoredTrial], paths: SweepPaths) -> None:
+    """Write results.csv and results.parquet, each whole or not at all."""
+    frame = to_frame(trials)
+    write_text(paths.csv, frame.to_csv(index=False))
+    write_bytes(paths.parquet, frame.to_parquet(index=False))

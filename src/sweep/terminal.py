@@ -1,0 +1,272 @@
+"""What a sweep looks like in a terminal: progress while it runs, tables after it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sweep.config.build import Point
+from sweep.store.records import StoredTrial
+from sweep.store.table import samples_per_second
+from sweep.study.grid import Outcome
+from sweep.trial.executor import Progress as TrialProgress
+from sweep.trial.result import TrialResult
+from sweep.trial.spec import TrialSpec
+from sweep.vocabulary import TestMode, TrialState, Verdict
+
+_PLAIN_WIDTH = 240
+_PLAIN_EVERY_S = 10.0
+_WHY_WIDTH = 100
+_STYLES = {"VALID": "green", "INVALID": "yellow", "FAILED": "bold red"}
+
+
+def console() -> Console:
+    """Return the console for results: as wide as the terminal, or wide enough when it is a file or a pipe."""
+    return Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH, soft_wrap=True)
+
+
+class Watcher:
+    """Shows a running sweep: a progress bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        points: The whole sweep, in order.
+    """
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._points = points
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._stack = ExitStack()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._number = 0
+        self._spoke_at = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
+            self._bar = self._stack.enter_context(Progress(*columns, console=self._console, transient=True))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def started(self, number: int, spec: TrialSpec) -> None:
+        """Show that a point is about to be measured."""
+        self._number = number
+        self._spoke_at = time.perf_counter()
+        if self._bar is not None:
+            self._task = self._bar.add_task(self._title(number, spec), total=None, state="starting")
+
+    def progressed(self, progress: TrialProgress) -> None:
+        """Show how far the point is."""
+        if self._bar is not None and self._task is not None:
+            total = progress.planned_query_count if progress.phase == "test" else None
+            done = min(progress.query_count, progress.planned_query_count)
+            self._bar.update(self._task, total=total, completed=done, state=_state(progress))
+        elif time.perf_counter() - self._spoke_at > _PLAIN_EVERY_S:
+            self._spoke_at = time.perf_counter()
+            self._say(f"{self._title(self._number, self._points[self._number].spec)}: {_state(progress)}")
+
+    def finished(self, number: int, outcome: Outcome) -> None:
+        """Say what came out of the point, in one line that stays."""
+        if self._bar is not None and self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        result = outcome.stored.result
+        reused = " (reused)" if outcome.reused else ""
+        self._say(f"{self._title(number, result.spec)}: {_headline(result)}{reused}")
+
+    def _say(self, line: str) -> None:
+        (self._bar.console if self._bar is not None else self._console).print(line, highlight=False, soft_wrap=True)
+
+    def _title(self, number: int, spec: TrialSpec) -> str:
+        label = self._points[number].label or {"batch": str(spec.samples_per_query)}
+        point = " ".join(f"{key}={value}" for key, value in label.items())
+        return f"[{number + 1}/{len(self._points)}] {point}".replace("[", r"\[", 1)
+
+
+def _state(progress: TrialProgress) -> str:
+    if progress.phase != "test":
+        return {"engine": "loading engine and samples", "warm-up": "warming up"}.get(progress.phase, progress.phase)
+    parts = [f"{progress.query_count}/{progress.planned_query_count} queries"]
+    if progress.percentile_ns is not None:
+        parts.append(f"p99 {ms(progress.percentile_ns)} ms so far")
+    if progress.over_latency_count:
+        parts.append(f"{progress.over_latency_count} over-latency")
+    if progress.remaining_s is not None:
+        parts.append(f"{duration(progress.remaining_s)} left")
+    return ", ".join(parts)
+
+
+def _headline(result: TrialResult) -> str:
+    if result.failure is not None:
+        return f"FAILED: {result.failure.kind}: {result.failure.message}"
+    if result.spec.mode is TestMode.ACCURACY:
+        return str(result.accuracy)
+    bound = f"p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms"
+    why = f": {result.why}" if result.why else ""
+    return f"{result.result} ({bound}){why}"
+
+
+def ms(latency_ns: int | None) -> str:
+    """Return nanoseconds as milliseconds with four significant digits, for people."""
+    if latency_ns is None:
+        return "-"
+    value = latency_ns / 1e6
+    return f"{value:.2f}" if value >= 10 else f"{value:.3f}" if value >= 1 else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as `42 s`, `3 min 20 s` or `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def show_single(out: Console, outcome: Outcome) -> None:
+    """Print one trial: its latency table, checks, verdict, and where its logs are."""
+    stored, result = outcome.stored, outcome.stored.result
+    spec = result.spec
+    if outcome.reused:
+        out.print(f"measured before, at {result.timing.started_at} (resume=false measures again)")
+    if result.failure is not None:
+        out.print(f"FAILED: {result.failure.kind}: {result.failure.message}", style="bold red", markup=False)
+        if result.failure.last_words:
+            out.print("last words of the worker:", result.failure.last_words.strip(), sep="\n", markup=False)
+    elif spec.mode is TestMode.ACCURACY:
+        out.print(str(result.accuracy), markup=False, highlight=False)
+    if result.latencies is not None and spec.mode is TestMode.PERFORMANCE:
+        _latency_table(out, result)
+    if result.result is not None:
+        for check in result.checks:
+            if check.required:
+                out.print(f"  {check.name}: {_yes(check.holds)} ({check.evidence})", highlight=False, markup=False)
+        loadgen = "no verdict, the test was stopped" if result.loadgen_result is None else result.loadgen_result
+        out.print(f"LoadGen's own result: {loadgen}", highlight=False)
+        text = Text("result: ").append(str(result.result), style=_STYLES[str(result.result)])
+        out.print(text.append(f" ({spec.rules.edition} rules, {spec.run.run_class} run)"))
+        if result.recommendation:
+            out.print(result.recommendation, markup=False)
+    _show_notes(out, [result])
+    out.print(f"logs: {stored.directory}", markup=False, highlight=False)
+
+
+def _yes(holds: bool | None) -> str:
+    return "no evidence" if holds is None else "yes" if holds else "NO"
+
+
+def _latency_table(out: Console, result: TrialResult) -> None:
+    latencies = result.latencies
+    if latencies is None:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("query latency", "ms", "fps"):
+        table.add_column(heading, justify="left" if heading == "query latency" else "right")
+    at = latencies.percentiles
+    rows = (("min", latencies.min), ("median", at.get("p50")), ("mean", latencies.mean), ("p90", at.get("p90")))
+    for name, value in (*rows, ("p99", at.get("p99")), ("max", latencies.max)):
+        fps = "-" if not value else f"{result.spec.samples_per_query * 1e9 / value:.1f}"
+        table.add_row(name, ms(value), fps)
+    out.print(table)
+    rate = samples_per_second(result)
+    shown = "" if rate is None else f", {rate:.1f} samples/s"
+    source = "" if latencies.source == "loadgen" else " (as the system under test saw them)"
+    out.print(
+        f"samples per query {result.spec.samples_per_query}, {result.query_count} queries{shown}{source}", highlight=False
+    )
+
+
+def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]) -> None:
+    """Print a grid as one aligned table, then the largest VALID batch of each combination of the other keys."""
+    others = sorted({key for point in points for key in point.label if key != "batch"})
+    performance = any(outcome.stored.result.spec.mode is TestMode.PERFORMANCE for outcome in outcomes)
+    percentiles = {f"p{outcome.stored.result.spec.rules.percentile:g}" for outcome in outcomes} or {"p99"}
+    bound_heading = percentiles.pop() if len(percentiles) == 1 else "at percentile"
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key in others:
+        table.add_column(key)
+    table.add_column("N", justify="right")
+    headings = ("p50 ms", f"{bound_heading} ms", "max ms", "queries", "over-latency") if performance else ("accuracy", "good", "total")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    table.add_column("result")
+    table.add_column("why", overflow="fold", max_width=_WHY_WIDTH)
+    for point, outcome in zip(points, outcomes, strict=False):
+        result = outcome.stored.result
+        verdict = str(result.state if result.state is TrialState.FAILED or result.result is None else result.result)
+        cells = [point.label.get(key, "") for key in others]
+        cells.append(str(result.spec.samples_per_query))
+        cells.extend(_performance_cells(result) if performance else _accuracy_cells(result))
+        why = Text(result.why + (" (reused)" if outcome.reused else ""))
+        table.add_row(*(Text(cell) for cell in cells), Text(verdict, style=_STYLES.get(verdict, "")), why)
+    out.print(table)
+    if performance:
+        _show_largest(out, points, outcomes, others)
+    reused = sum(outcome.reused for outcome in outcomes)
+    if reused:
+        out.print(f"reused {reused} of {len(outcomes)} points measured before (resume=false measures again)", highlight=False)
+    _show_notes(out, [outcome.stored.result for outcome in outcomes])
+
+
+def _performance_cells(result: TrialResult) -> list[str]:
+    latencies = result.latencies
+    if latencies is None:
+        return ["-"] * 5
+    over = "-"
+    if result.over_latency_count is not None:
+        over = f"{result.over_latency_count} (allowed {result.over_latency_allowed})"
+    queries = str(result.query_count)
+    if result.aborted is not None:
+        queries += f" of {result.planned_query_count}"
+    return [ms(latencies.percentiles.get("p50")), ms(result.percentile_ns), ms(latencies.max), queries, over]
+
+
+def _accuracy_cells(result: TrialResult) -> list[str]:
+    if result.accuracy is None:
+        return ["-"] * 3
+    accuracy = result.accuracy
+    return [f"{100 * accuracy.accuracy:.3f}%", str(accuracy.good), str(accuracy.total)]
+
+
+def _show_largest(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome], others: Sequence[str]) -> None:
+    groups: dict[tuple[str, ...], list[TrialResult]] = {}
+    for point, outcome in zip(points, outcomes, strict=False):
+        groups.setdefault(tuple(point.label.get(key, "") for key in others), []).append(outcome.stored.result)
+    for values, results in groups.items():
+        name = "".join(f"{key}={value} " for key, value in zip(others, values, strict=True))
+        valid = [result for result in results if result.result is Verdict.VALID]
+        if not valid:
+            out.print(f"{name}largest VALID: none of these {len(results)} points", markup=False, highlight=False)
+            continue
+        best = max(valid, key=lambda result: result.spec.samples_per_query)
+        bound = f"p{best.spec.rules.percentile:g} {ms(best.percentile_ns)} ms"
+        line = f"{name}largest VALID: batch={best.spec.samples_per_query} ({bound})"
+        out.print(line, style="bold", markup=False, highlight=False)
+
+
+def _show_notes(out: Console, results: Sequence[TrialResult]) -> None:
+    """Print each note once, with the N it holds for when that is not all of them."""
+    notes: dict[str, list[int]] = {}
+    for result in results:
+        for note in result.notes:
+            notes.setdefault(note, []).append(result.spec.samples_per_query)
+    for note, sizes in notes.items():
+        where = "" if len(sizes) == len(results) else f" (N={', '.join(map(str, sizes))})"
+        out.print(f"note: {note}{where}", style="dim", markup=False, highlight=False)
+
+
+def stored_trials(outcomes: Sequence[Outcome]) -> list[StoredTrial]:
+    """Return the records of a sweep, in order."""
+    return [outcome.stored for outcome in outcomes]

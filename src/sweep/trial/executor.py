@@ -1,0 +1,294 @@
+"""Runs trials in a worker process and watches them: progress, abort, timeout, crash."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sweep.trial.abort import Abort, AbortMonitor
+from sweep.trial.machine_load import LoadMeter, MachineLoad
+from sweep.trial.messages import RunRequest, Warmup, warmup_from
+from sweep.trial.result import Failure
+from sweep.trial.spec import TrialSpec, percentile_index
+from sweep.trial.worker_process import WorkerProcess
+from sweep.vocabulary import AbortRule, TestMode
+
+_POLL_S = 0.05
+_PROGRESS_S = 0.25
+_LAST_WORDS_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running trial is.
+
+    Attributes:
+        phase: `engine`, `warm-up` or `test`.
+        query_count: Queries finished.
+        planned_query_count: Queries of the whole test, at least.
+        over_latency_count: Finished queries over the bound; None without a bound.
+        percentile_ns: Running latency at the percentile of the rules; None before the first query.
+        elapsed_s: Since the test began.
+        remaining_s: Estimated; None before there is anything to estimate from.
+    """
+
+    phase: str
+    query_count: int
+    planned_query_count: int
+    over_latency_count: int | None
+    percentile_ns: int | None
+    elapsed_s: float
+    remaining_s: float | None
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """When a worker counts as hung.
+
+    Attributes:
+        load_s: Longest time from the request to the first query of the test: engine, samples, warm-up.
+        query_s: Longest time without a finished query.
+    """
+
+    load_s: float
+    query_s: float
+
+
+@dataclass
+class Measurement:
+    """What was seen of one trial, before it is judged; `failure` is None when LoadGen ran to its end or was aborted."""
+
+    latencies_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    query_count: int = 0
+    warmup: Warmup | None = None
+    expected_latency_ns: int | None = None
+    engine_ns: int = 0
+    test_ns: int = 0
+    machine_load: MachineLoad | None = None
+    abort: Abort | None = None
+    failure: Failure | None = None
+    worker_was_warm: bool = False
+
+
+class Executor:
+    """Owns at most one worker; starts it when needed, replaces it when it was lost.
+
+    Args:
+        timeouts: When to give a worker up.
+    """
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._worker: WorkerProcess | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drop_worker()
+
+    def measure(self, request: RunRequest, on_progress: Callable[[Progress], None] | None = None) -> Measurement:
+        """Run one trial to its end, its abort or its failure. Never raises for what happens inside the worker.
+
+        Args:
+            request: What to run; its directory exists.
+            on_progress: Called about four times a second from this thread.
+        """
+        warm = self._worker is not None
+        worker = self._worker = self._worker or WorkerProcess()
+        watch = _Watch(worker, request, self._timeouts, on_progress)
+        watch.seen.worker_was_warm = warm
+        try:
+            worker.send(request)
+            watch.until_end()
+        finally:
+            # Whatever went wrong, Ctrl-C included: a worker in the middle of a test serves nobody any more.
+            if not watch.worker_is_usable:
+                self._drop_worker()
+        return watch.seen
+
+    def _drop_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
+
+
+class _Watch:
+    """Follows one trial in one worker."""
+
+    def __init__(
+        self,
+        worker: WorkerProcess,
+        request: RunRequest,
+        timeouts: Timeouts,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._worker = worker
+        self._spec = request.spec
+        self._log = Path(request.directory) / "worker.log"
+        self._timeouts = timeouts
+        self._on_progress = on_progress
+        self.seen = Measurement()
+        self.worker_is_usable = False
+        self._phase = "engine"
+        self._monitor: AbortMonitor | None = None
+        self._meter: LoadMeter | None = None
+        self._test_begin = 0.0
+        self._last_query_at = time.perf_counter()
+        self._last_progress = 0.0
+        self._tested_ns = 0
+        self._parts: list[npt.NDArray[np.int64]] = []
+
+    def until_end(self) -> None:
+        """Return when the trial is over, one way or another."""
+        begin = time.perf_counter()
+        while True:
+            for message in self._worker.events(_POLL_S):
+                if self._take(message):
+                    return
+            if self._worker.ended:
+                self._collect()
+                self._fail("crash", self._worker.how_it_ended())
+                return
+            if self._phase != "test":
+                if time.perf_counter() - begin > self._timeouts.load_s:
+                    self._fail("timeout", f"no test within {self._timeouts.load_s:g} s (timeout.load_s)")
+                    return
+                continue
+            if (abort := self._collect()) is not None:
+                self._end_test(time.perf_counter() - self._test_begin)
+                self.seen.abort = abort
+                return
+            if time.perf_counter() - self._last_query_at > self._timeouts.query_s:
+                self._fail("timeout", f"no query finished for {self._timeouts.query_s:g} s (timeout.query_s)")
+                return
+
+    def _take(self, message: dict[str, Any]) -> bool:
+        """Take one event in; return whether it is the last."""
+        match message["event"]:
+            case "phase":
+                self._phase = message["phase"]
+            case "warm":
+                self.seen.warmup = warmup_from(message)
+                self.seen.engine_ns = message["engine_ns"]
+                self.seen.expected_latency_ns = message["expected_latency_ns"]
+                self._begin_test(self.seen.warmup)
+            case "done":
+                self._collect()  # nothing is left to abort: LoadGen's own figures judge a test that ran to its end
+                self._end_test(message["test_ns"] / 1e9)
+                self.seen.query_count = message["query_count"]
+                self.worker_is_usable = True
+                return True
+            case "fault":
+                self._collect()
+                self._fail(message["kind"], " ".join(message["message"].split()))
+                self.worker_is_usable = not message["fatal"]
+                return True
+        self._report(force=True)
+        return False
+
+    def _begin_test(self, warmup: Warmup) -> None:
+        spec = self._spec
+        self._phase = "test"
+        self._meter = LoadMeter((os.getpid(), self._worker.pid))
+        self._test_begin = self._last_query_at = time.perf_counter()
+        target = spec.rules.target_latency_ns
+        if target is None or spec.mode is TestMode.ACCURACY:
+            return
+        # A check that VALID does not need stops nothing.
+        rule = spec.abort if "performance_constraint" in spec.rules.checks else AbortRule.NEVER
+        self._monitor = AbortMonitor(
+            rule=rule,
+            target_latency_ns=target,
+            percentile=spec.rules.percentile,
+            min_query_count=spec.run.min_query_count,
+            allowed=spec.over_latency_allowed(spec.run.min_query_count),
+            final_count_known=_final_count_known(spec, 0),
+            steady=warmup.steady,
+        )
+
+    def _collect(self) -> Abort | None:
+        """Take the new latencies in; return the reason to abort, if there is one."""
+        fresh = self._worker.query_log.fresh()
+        abort = None
+        if fresh.size:
+            self._last_query_at = time.perf_counter()
+            self._parts.append(fresh)
+            if self._monitor is not None:
+                self._tested_ns += int(fresh.sum())
+                self._monitor.final_count_known = _final_count_known(self._spec, self._tested_ns)
+                abort = self._monitor.observe(fresh.tolist())
+        self._report(force=False)
+        return abort
+
+    def _end_test(self, test_s: float) -> None:
+        self.seen.test_ns = int(test_s * 1e9)
+        self.seen.latencies_ns = self._worker.query_log.latencies_ns()
+        self.seen.query_count = self._worker.query_log.query_count
+        if self._meter is not None:
+            self.seen.machine_load = self._meter.finish()
+
+    def _fail(self, kind: str, message: str) -> None:
+        if self._phase == "test":
+            self._end_test(time.perf_counter() - self._test_begin)
+        log = self._log.read_text(errors="replace") if self._log.is_file() else ""
+        words = (log.strip() or self._worker.startup_words().strip())[-_LAST_WORDS_CHARACTERS:]
+        phase = "" if self._phase == "test" else f" (in phase {self._phase})"
+        self.seen.failure = Failure(kind, message + phase, words)
+
+    def _report(self, *, force: bool) -> None:
+        now = time.perf_counter()
+        if self._on_progress is None or (not force and now - self._last_progress < _PROGRESS_S):
+            return
+        self._last_progress = now
+        testing = self._phase == "test"
+        latencies = np.concatenate(self._parts) if self._parts else np.zeros(0, np.int64)
+        self._parts = [latencies]
+        count = latencies.size
+        percentile = None
+        if count:
+            index = percentile_index(count, self._spec.rules.percentile)
+            percentile = int(np.partition(latencies, index)[index])
+        elapsed = now - self._test_begin if testing else 0.0
+        left = max(self._planned() - count, 0)
+        by_count = left * float(latencies.mean()) / 1e9 if count else None
+        by_duration = max(self._spec.run.min_duration_ms / 1e3 - elapsed, 0.0)
+        self._on_progress(
+            Progress(
+                phase=self._phase,
+                query_count=count,
+                planned_query_count=self._planned(),
+                over_latency_count=None if self._monitor is None else self._monitor.over_latency_count,
+                percentile_ns=percentile,
+                elapsed_s=elapsed,
+                remaining_s=None if by_count is None else max(by_count, by_duration),
+            )
+        )
+
+    def _planned(self) -> int:
+        return planned_query_count(self._spec)
+
+
+def planned_query_count(spec: TrialSpec) -> int:
+    """Return how many queries the whole test has, at least."""
+    if spec.mode is TestMode.ACCURACY:
+        return -(-spec.dataset.count // spec.samples_per_query)
+    return spec.run.min_query_count
+
+
+def _final_count_known(spec: TrialSpec, tested_ns: int) -> bool:
+    """Whether the test, if it goes on, has exactly `min_query_count` queries: no duration keeps it going beyond them.
+
+    Args:
+        spec: The trial.
+        tested_ns: Sum of the latencies so far, which the time that LoadGen counts cannot be less than.
+    """
+    run = spec.run
+    return run.max_query_count == run.min_query_count or tested_ns >= run.min_duration_ms * 1_000_000

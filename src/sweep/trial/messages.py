@@ -1,0 +1,89 @@
+"""What parent and worker say to each other: one JSON object a line, nothing else crosses between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.datasets.base import DatasetConfig
+from sweep.trial.spec import TrialSpec
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """Where this machine keeps what a spec names by digest; no part of a trial's identity.
+
+    Attributes:
+        model_path: The ONNX file; None for a backend that runs no model.
+        dataset: How to open the dataset.
+        cache: The cache folder.
+    """
+
+    model_path: str | None
+    dataset: DatasetConfig
+    cache: str
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Parent to worker: measure this.
+
+    Attributes:
+        spec: What to measure.
+        files: Where its parts lie.
+        directory: The trial's own folder: LoadGen's logs, user.conf and the worker's log go there.
+        expected_latency_scale: Part of the measured latency that LoadGen is told to expect.
+    """
+
+    spec: TrialSpec
+    files: TrialFiles
+    directory: str
+    expected_latency_scale: float = 0.8
+
+    def to_json(self) -> str:
+        """Return one line of JSON."""
+        files = {**vars(self.files), "dataset": vars(self.files.dataset)}
+        return json.dumps({**vars(self), "spec": self.spec.to_json(), "files": files})
+
+    @classmethod
+    def from_json(cls, line: str) -> RunRequest:
+        """Rebuild a request from `to_json`."""
+        data = json.loads(line)
+        files = data["files"]
+        return cls(
+            spec=TrialSpec.from_json(data["spec"]),
+            files=TrialFiles(files["model_path"], DatasetConfig(**files["dataset"]), files["cache"]),
+            directory=data["directory"],
+            expected_latency_scale=data["expected_latency_scale"],
+        )
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """The untimed queries before a test.
+
+    Attributes:
+        query_count: How many there were.
+        steady: Whether latency had settled when they ended.
+        median_latency_ns: Of the newer half of them.
+        min_latency_ns: The fastest.
+        duration_ns: How long they took together.
+    """
+
+    query_count: int
+    steady: bool
+    median_latency_ns: int
+    min_latency_ns: int
+    duration_ns: int
+
+
+def event(kind: str, **fields: Any) -> str:
+    """Return a worker's message: `phase`, `warm`, `done` or `fault`, with its fields."""
+    return json.dumps({"event": kind, **fields})
+
+
+def warmup_from(message: Mapping[str, Any]) -> Warmup:
+    """Read the `warm` message."""
+    return Warmup(**{key: message[key] for key in Warmup.__dataclass_fields__})

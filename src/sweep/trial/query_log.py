@@ -1,0 +1,82 @@
+"""Latencies of a running test in memory that parent and worker share: they survive a worker that crashes or is killed."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+CAPACITY = 4_000_000
+"""Queries whose latency is kept; later ones are only counted. Untouched pages cost no memory."""
+
+_ITEM = 8
+_SIZE = _ITEM * (1 + CAPACITY)
+
+
+class QueryLogReader:
+    """The parent's end: owns the memory, hands its descriptor to a worker, reads what the worker records."""
+
+    def __init__(self) -> None:
+        self.descriptor = _anonymous_file()
+        os.ftruncate(self.descriptor, _SIZE)
+        self._map = mmap.mmap(self.descriptor, _SIZE)
+        self._values: npt.NDArray[np.int64] = np.frombuffer(self._map, np.int64)
+        self._read = 0
+
+    def reset(self) -> None:
+        """Forget all latencies. Only while no test runs."""
+        os.ftruncate(self.descriptor, 0)
+        os.ftruncate(self.descriptor, _SIZE)
+        self._read = 0
+
+    @property
+    def query_count(self) -> int:
+        """Queries finished so far, kept or not."""
+        return int(self._values[0])
+
+    def fresh(self) -> npt.NDArray[np.int64]:
+        """Return the latencies (ns) recorded since the last call."""
+        stop = min(self.query_count, CAPACITY)
+        start, self._read = self._read, stop
+        return self._values[1 + start : 1 + stop].copy()
+
+    def latencies_ns(self) -> npt.NDArray[np.int64]:
+        """Return all latencies kept so far, in query order."""
+        return self._values[1 : 1 + min(self.query_count, CAPACITY)].copy()
+
+    def close(self) -> None:
+        """Release the memory."""
+        self._values = np.zeros(1, np.int64)
+        self._map.close()
+        os.close(self.descriptor)
+
+
+class QueryLogWriter:
+    """The worker's end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._map = mmap.mmap(descriptor, _SIZE)
+        self._values: memoryview[Any] = memoryview(self._map).cast("q")
+        self._count = 0
+
+    def reset(self) -> None:
+        """Start a new test; the parent has cleared the memory."""
+        self._count = 0
+
+    def record(self, latency_ns: int) -> None:
+        """Append one latency; the count moves last, so that the parent never reads a hole."""
+        count = self._count = self._count + 1
+        if count <= CAPACITY:
+            self._values[count] = latency_ns
+        self._values[0] = count
+
+
+def _anonymous_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("sweep-query-log")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

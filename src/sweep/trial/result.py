@@ -1,0 +1,218 @@
+"""The record of a finished trial: frozen, schema-versioned, checking its own invariants."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.errors import RecordError
+from sweep.loadgen.accuracy import Accuracy
+from sweep.trial.abort import Abort
+from sweep.trial.machine_load import MachineLoad
+from sweep.trial.messages import Warmup
+from sweep.trial.spec import TrialSpec
+from sweep.trial.verdict import Check
+from sweep.vocabulary import AbortRule, TestMode, TrialState, Verdict
+
+SCHEMA_VERSION = 1
+"""History of the record's format. Newer is refused, older is migrated.
+
+1: first.
+"""
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Query latencies of one test, in nanoseconds.
+
+    Attributes:
+        source: `loadgen` for a test that ran to its end (LoadGen's own figures); `sut` for one that was aborted or
+            failed (measured by the system under test up to that point).
+        percentiles: `p50`, `p90`, `p95`, `p97`, `p99`, `p99.9`, each read at index floor(n * p).
+    """
+
+    source: str
+    min: int
+    mean: int
+    max: int
+    percentiles: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial FAILED.
+
+    Attributes:
+        kind: `error`, `crash`, `timeout` or `out of memory`.
+        message: One line.
+        last_words: The end of the worker's log.
+    """
+
+    kind: str
+    message: str
+    last_words: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time of a trial went.
+
+    Attributes:
+        started_at: UTC, ISO 8601.
+        engine_ns: Building the engine and loading samples; almost nothing in a warm worker.
+        warmup_ns: Untimed queries.
+        test_ns: Inside LoadGen; up to the stop of an aborted test.
+        total_ns: The whole trial.
+    """
+
+    started_at: str
+    engine_ns: int
+    warmup_ns: int
+    test_ns: int
+    total_ns: int
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What one attempt at a trial gave.
+
+    Attributes:
+        spec: What was measured.
+        spec_digest: Its digest.
+        environment: The fingerprint of machine and software.
+        environment_digest: Its digest.
+        attempt: 1 for the first time, 2 when it was measured again, ...
+        state: COMPLETE or FAILED. An INVALID trial is COMPLETE.
+        result: VALID or INVALID; None for accuracy mode and for FAILED.
+        checks: Every check of the verdict.
+        why: Why it is not VALID, in one line.
+        recommendation: What to change.
+        loadgen_result: LoadGen's own `Result is`, verbatim; None for a test that LoadGen did not finish.
+        aborted: Why the test was stopped early; None when it ran to its end.
+        latencies: Query latencies; None when no query finished.
+        early_stopping_estimate_ns: LoadGen's early-stopping estimate of the percentile.
+        query_count: Queries finished.
+        planned_query_count: Queries of the whole test, at least.
+        over_latency_count: Finished queries over the bound, as the system under test saw them.
+        over_latency_allowed: How many the whole test may have.
+        expected_latency_ns: What LoadGen was told to expect, from the warm-up.
+        warmup: The warm-up.
+        accuracy: Accuracy mode's score.
+        machine_load: What other processes did meanwhile.
+        timing: Where the time went.
+        failure: Why it FAILED.
+        notes: What a reader must know before using the numbers: synthetic weights, a stand-in engine, a busy machine.
+    """
+
+    spec: TrialSpec
+    spec_digest: str
+    environment: Mapping[str, Any]
+    environment_digest: str
+    attempt: int
+    state: TrialState
+    result: Verdict | None
+    checks: tuple[Check, ...]
+    why: str
+    recommendation: str
+    loadgen_result: str | None
+    aborted: Abort | None
+    latencies: Latencies | None
+    early_stopping_estimate_ns: int | None
+    query_count: int
+    planned_query_count: int
+    over_latency_count: int | None
+    over_latency_allowed: int | None
+    expected_latency_ns: int | None
+    warmup: Warmup | None
+    accuracy: Accuracy | None
+    machine_load: MachineLoad | None
+    timing: Timing
+    failure: Failure | None
+    notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a record that contradicts itself.
+
+        Raises:
+            ValueError: It does; the message says how.
+        """
+        complete = self.state is TrialState.COMPLETE
+        problems = {
+            "a record is COMPLETE or FAILED": self.state not in (TrialState.COMPLETE, TrialState.FAILED),
+            "FAILED needs a failure, COMPLETE has none": complete == (self.failure is not None),
+            "only a COMPLETE trial has a verdict": self.result is not None and not complete,
+            "a COMPLETE performance trial has a verdict": (
+                complete and self.spec.mode is TestMode.PERFORMANCE and self.result is None
+            ),
+            "an aborted test is INVALID": complete and self.aborted is not None and self.result is not Verdict.INVALID,
+            "VALID needs every required check": self.result is Verdict.VALID
+            and not (self.checks and all(check.holds is True for check in self.checks if check.required)),
+            "VALID needs the checks that its rules name": self.result is Verdict.VALID
+            and {check.name for check in self.checks if check.required} != set(self.spec.rules.checks),
+            "the digest is the spec's": self.spec_digest != self.spec.digest,
+        }
+        broken = [rule for rule, is_broken in problems.items() if is_broken]
+        if broken:
+            raise ValueError("; ".join(broken))
+
+    @property
+    def percentile_ns(self) -> int | None:
+        """Latency at the percentile of the rules, in ns."""
+        if self.latencies is None:
+            return None
+        return self.latencies.percentiles.get(f"p{self.spec.rules.percentile:g}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data, with the schema version."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return {"schema_version": SCHEMA_VERSION, **plain}
+
+    @classmethod
+    def from_json(cls, data: Any, origin: str) -> TrialResult:
+        """Rebuild a record from `to_json`.
+
+        Args:
+            data: Parsed JSON.
+            origin: File name for messages.
+
+        Raises:
+            RecordError: It is no record, a newer sweep wrote it, or it contradicts itself.
+        """
+        if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
+            raise RecordError(f"{origin}: not a trial record")
+        if data["schema_version"] > SCHEMA_VERSION:
+            raise RecordError(
+                f"{origin}: written by a newer sweep (schema {data['schema_version']}, this one reads up to "
+                f"{SCHEMA_VERSION}); update sweep to read it"
+            )
+        try:
+            return cls._from_plain({key: value for key, value in data.items() if key != "schema_version"})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RecordError(f"{origin}: damaged trial record: {type(error).__name__}: {error}") from error
+
+    @classmethod
+    def _from_plain(cls, data: dict[str, Any]) -> TrialResult:
+        def part(kind: Any, key: str) -> Any:
+            return None if data[key] is None else kind(**data[key])
+
+        aborted = data["aborted"]
+        return cls(
+            **{
+                **data,
+                "spec": TrialSpec.from_json(data["spec"]),
+                "state": TrialState(data["state"]),
+                "result": None if data["result"] is None else Verdict(data["result"]),
+                "checks": tuple(Check(**check) for check in data["checks"]),
+                "aborted": None if aborted is None else Abort(**{**aborted, "rule": AbortRule(aborted["rule"])}),
+                "latencies": part(Latencies, "latencies"),
+                "warmup": part(Warmup, "warmup"),
+                "accuracy": part(Accuracy, "accuracy"),
+                "machine_load": part(MachineLoad, "machine_load"),
+                "timing": Timing(**data["timing"]),
+                "failure": part(Failure, "failure"),
+                "notes": tuple(data["notes"]),
+            }
+        )

@@ -1,0 +1,163 @@
+"""What one trial is: pure data, content-hashed, the only thing a worker is told to measure."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.models.base import TensorSpec
+from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model: by digest, so that two files with one name are two models.
+
+    Attributes:
+        name: The name the user chose.
+        weights: Where the weights come from; `none` for a backend that runs no model.
+        digest: `sha256:<hex>` of the ONNX file and its external data.
+        inputs: The engine's inputs.
+        predicts_class: Whether its one output is a class id per sample.
+    """
+
+    name: str
+    weights: Weights
+    digest: str
+    inputs: tuple[TensorSpec, ...]
+    predicts_class: bool
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """Which engine runs it, with every option that can change the result."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Which samples LoadGen draws from.
+
+    Attributes:
+        name: Dataset name, after `auto` was resolved.
+        digest: `sha256:<hex>` of the samples, or of the recipe of a synthetic set.
+        count: Samples in the set; accuracy mode runs them all.
+        performance_sample_count: Samples held in memory in performance mode.
+    """
+
+    name: str
+    digest: str
+    count: int
+    performance_sample_count: int
+
+
+@dataclass(frozen=True)
+class RulesSpec:
+    """What VALID means.
+
+    Attributes:
+        edition: `v0.5` or `current`.
+        checks: Names of the checks that must all hold.
+        target_latency_ns: The latency bound on a query; None where the edition has none.
+        percentile: Where the bound is read, in percent (99 = p99).
+    """
+
+    edition: str
+    checks: tuple[str, ...]
+    target_latency_ns: int | None
+    percentile: float
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """How long the test runs: until both minima are met, or a maximum is (0 = no such maximum)."""
+
+    run_class: RunClass
+    min_query_count: int
+    max_query_count: int
+    min_duration_ms: int
+    max_duration_ms: int
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One point of a sweep.
+
+    Attributes:
+        samples_per_query: MultiStream's N.
+        engine_batch: Samples that one engine launch takes; a query is split into ceil(N / engine_batch) launches.
+    """
+
+    scenario: Scenario
+    mode: TestMode
+    model: ModelSpec
+    precision: Precision
+    backend: BackendSpec
+    dataset: DatasetSpec
+    samples_per_query: int
+    engine_batch: int
+    rules: RulesSpec
+    run: RunSpec
+    abort: AbortRule
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrialSpec:
+        """Rebuild a spec from `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: The data is not a spec.
+        """
+        model = data["model"]
+        inputs = tuple(TensorSpec(i["name"], i["dtype"], tuple(i["shape"])) for i in model["inputs"])
+        rules = data["rules"]
+        return cls(
+            scenario=Scenario(data["scenario"]),
+            mode=TestMode(data["mode"]),
+            model=ModelSpec(**{**model, "weights": Weights(model["weights"]), "inputs": inputs}),
+            precision=Precision(data["precision"]),
+            backend=BackendSpec(data["backend"]["name"], dict(data["backend"]["options"])),
+            dataset=DatasetSpec(**data["dataset"]),
+            samples_per_query=int(data["samples_per_query"]),
+            engine_batch=int(data["engine_batch"]),
+            rules=RulesSpec(**{**rules, "checks": tuple(rules["checks"])}),
+            run=RunSpec(**{**data["run"], "run_class": RunClass(data["run"]["run_class"])}),
+            abort=AbortRule(data["abort"]),
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over everything that can change the result."""
+        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def slug(self) -> str:
+        """A readable folder name; uniqueness is the digest's business, not its."""
+        mode = "accuracy-" if self.mode is TestMode.ACCURACY else ""
+        name = "".join(c if c.isalnum() or c in "._-" else "-" for c in self.model.name)
+        return f"{name}-{self.precision}-{self.backend.name}-{mode}n{self.samples_per_query}"
+
+    def over_latency_allowed(self, query_count: int) -> int:
+        """Return how many of `query_count` queries may exceed the bound.
+
+        LoadGen reads the percentile p of n sorted latencies at index floor(n * p), so n - floor(n * p) - 1
+        values lie above it (loadgen/results.cc).
+        """
+        return max(query_count - percentile_index(query_count, self.rules.percentile) - 1, 0)
+
+
+def percentile_index(count: int, percentile: float) -> int:
+    """Return the index into sorted latencies at which LoadGen reads a percentile (in percent)."""
+    # LoadGen multiplies in double precision too: the same rounding, so the same index.
+    return min(int(count * (percentile / 100)), count - 1)

@@ -1,0 +1,232 @@
+"""From a measurement to a record: LoadGen's logs are parsed and judged, and what was seen is written down."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sweep.backends.registry import backend_class
+from sweep.datasets import open_dataset
+from sweep.environment import fingerprint, fingerprint_digest
+from sweep.errors import LogError
+from sweep.loadgen.accuracy import Accuracy, score_top1
+from sweep.loadgen.logs import Summary, parse_summary
+from sweep.paths import write_bytes
+from sweep.trial.executor import Executor, Measurement, Progress, planned_query_count
+from sweep.trial.messages import RunRequest
+from sweep.trial.result import Failure, Latencies, Timing, TrialResult
+from sweep.trial.spec import TrialSpec, percentile_index
+from sweep.trial.verdict import Judgement, judge, judge_aborted
+from sweep.vocabulary import TestMode, TrialState, Weights
+
+SUMMARY_LOG = "mlperf_log_summary.txt"
+ACCURACY_LOG = "mlperf_log_accuracy.json"
+LATENCIES_FILE = "latencies_ns.npy"
+
+_PERCENTILES = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
+_LOADGEN_LOGS = (SUMMARY_LOG, "mlperf_log_detail.txt", ACCURACY_LOG, "mlperf_log_trace.json")
+
+
+def run_trial(
+    executor: Executor, request: RunRequest, attempt: int, on_progress: Callable[[Progress], None] | None = None
+) -> TrialResult:
+    """Measure and judge one trial.
+
+    Args:
+        executor: Runs it.
+        request: What to run; its directory exists and is this attempt's own.
+        attempt: Number of the attempt, for the record.
+        on_progress: Called about four times a second.
+
+    Returns:
+        The record; not yet stored. The query latencies lie beside the logs in `latencies_ns.npy`, int64 [queries].
+    """
+    begin = time.perf_counter_ns()
+    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    directory = Path(request.directory)
+    measurement = executor.measure(request, on_progress)
+    if _ran_out_of_queries(directory, measurement):
+        # The test went faster than its warm-up, so LoadGen had prepared too few queries to fill the duration.
+        for name in _LOADGEN_LOGS:
+            (directory / name).unlink(missing_ok=True)
+        fastest = int(measurement.latencies_ns.min())
+        expected = measurement.expected_latency_ns or fastest
+        scale = request.expected_latency_scale * 0.5 * fastest / max(expected, fastest)
+        measurement = executor.measure(RunRequest(request.spec, request.files, request.directory, scale), on_progress)
+    if measurement.latencies_ns.size:
+        write_bytes(directory / LATENCIES_FILE, _npy(measurement.latencies_ns))
+    return _Record(request, measurement, attempt, started_at, begin).conclude()
+
+
+class _Record:
+    """Assembles the record of one measurement."""
+
+    def __init__(
+        self, request: RunRequest, measurement: Measurement, attempt: int, started_at: str, begin_ns: int
+    ) -> None:
+        self._request = request
+        self._spec = request.spec
+        self._directory = Path(request.directory)
+        self._seen = measurement
+        self._attempt = attempt
+        self._started_at = started_at
+        self._begin_ns = begin_ns
+
+    def conclude(self) -> TrialResult:
+        """Judge what was seen. Logs that contradict it, or cannot be read, make the trial FAILED, never VALID."""
+        if self._seen.failure is not None:
+            return self._result(failure=self._seen.failure)
+        if self._seen.abort is not None:
+            return self._result(judgement=judge_aborted(self._spec, self._seen.abort))
+        try:
+            summary = parse_summary(self._directory / SUMMARY_LOG)
+            self._cross_check(summary)
+            if self._spec.mode is TestMode.ACCURACY:
+                return self._result(summary=summary, accuracy=self._score())
+        except LogError as error:
+            return self._result(failure=Failure("error", str(error), ""))
+        return self._result(summary=summary, judgement=judge(self._spec, summary))
+
+    def _cross_check(self, summary: Summary) -> None:
+        """Refuse a summary that is not of the test that was watched."""
+        if summary.mode is not self._spec.mode:
+            raise LogError(f"{SUMMARY_LOG}: LoadGen ran {summary.mode_text}, not {self._spec.mode}")
+        if self._spec.mode is TestMode.ACCURACY:
+            return
+        if summary.samples_per_query != self._spec.samples_per_query:
+            raise LogError(
+                f"{SUMMARY_LOG}: LoadGen ran {summary.samples_per_query} samples per query, "
+                f"not {self._spec.samples_per_query}"
+            )
+        latencies = self._seen.latencies_ns
+        percentile = summary.metric_value
+        if latencies.size == 0 or latencies.size != self._seen.query_count or percentile is None:
+            return
+        seen_ns = int(np.sort(latencies)[percentile_index(latencies.size, self._spec.rules.percentile)])
+        # Ours is the shorter interval of the two: LoadGen cannot have seen less.
+        if percentile < seen_ns:
+            raise LogError(
+                f"{SUMMARY_LOG}: LoadGen reports p{self._spec.rules.percentile:g} {percentile} ns, "
+                f"but the queries took {seen_ns} ns: the clocks or the logs cannot be trusted"
+            )
+
+    def _score(self) -> Accuracy:
+        dataset = open_dataset(
+            self._request.files.dataset, self._spec.model.inputs, Path(self._request.files.cache)
+        )
+        if dataset.labels is None:
+            raise LogError(f"dataset {self._spec.dataset.name} has no labels")
+        return score_top1(self._directory / ACCURACY_LOG, [int(label) for label in dataset.labels])
+
+    def _result(
+        self,
+        *,
+        summary: Summary | None = None,
+        judgement: Judgement | None = None,
+        accuracy: Accuracy | None = None,
+        failure: Failure | None = None,
+    ) -> TrialResult:
+        spec, seen = self._spec, self._seen
+        environment = fingerprint()
+        target = spec.rules.target_latency_ns
+        bounded = target is not None and spec.mode is TestMode.PERFORMANCE
+        loadgen = None if summary is None else _loadgen_latencies(summary)
+        return TrialResult(
+            spec=spec,
+            spec_digest=spec.digest,
+            environment=environment,
+            environment_digest=fingerprint_digest(environment),
+            attempt=self._attempt,
+            state=TrialState.COMPLETE if failure is None else TrialState.FAILED,
+            result=None if judgement is None else judgement.result,
+            checks=() if judgement is None else judgement.checks,
+            why=failure.message if failure else "" if judgement is None else judgement.why,
+            recommendation="" if judgement is None else judgement.recommendation,
+            loadgen_result=None if summary is None else summary.loadgen_result,
+            aborted=seen.abort,
+            latencies=loadgen or _sut_latencies(seen.latencies_ns, spec.rules.percentile),
+            early_stopping_estimate_ns=None if summary is None else summary.early_stopping_estimate_ns,
+            query_count=seen.query_count,
+            planned_query_count=planned_query_count(spec),
+            over_latency_count=int((seen.latencies_ns > target).sum()) if bounded and target is not None else None,
+            over_latency_allowed=spec.over_latency_allowed(max(spec.run.min_query_count, seen.query_count))
+            if bounded
+            else None,
+            expected_latency_ns=seen.expected_latency_ns,
+            warmup=seen.warmup,
+            accuracy=accuracy,
+            machine_load=seen.machine_load,
+            timing=Timing(
+                started_at=self._started_at,
+                engine_ns=seen.engine_ns,
+                warmup_ns=seen.warmup.duration_ns if seen.warmup else 0,
+                test_ns=seen.test_ns,
+                total_ns=time.perf_counter_ns() - self._begin_ns,
+            ),
+            failure=failure,
+            notes=self._notes(),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        spec, seen = self._spec, self._seen
+        notes = []
+        if not backend_class(spec.backend.name).runs_models:
+            notes.append(f"stand-in engine: backend {spec.backend.name} computes nothing")
+        if spec.model.weights is Weights.SYNTHETIC:
+            notes.append("synthetic weights: latency is the model's, accuracy means nothing")
+        if seen.machine_load is not None and seen.machine_load.busy:
+            notes.append(f"busy machine: {seen.machine_load}")
+        if seen.warmup is not None and not seen.warmup.steady:
+            notes.append("latency was not steady when the test began")
+        return tuple(notes)
+
+
+def _ran_out_of_queries(directory: Path, measurement: Measurement) -> bool:
+    finished = measurement.failure is None and measurement.abort is None
+    if not finished or not measurement.latencies_ns.size:
+        return False
+    try:
+        summary = parse_summary(directory / SUMMARY_LOG)
+    except LogError:
+        return False
+    return summary.min_duration is False and any("expected latency" in line for line in summary.recommendations)
+
+
+def _loadgen_latencies(summary: Summary) -> Latencies | None:
+    percentiles = summary.query_latency_percentiles_ns
+    if not percentiles or summary.min_latency_ns is None:
+        return None
+    return Latencies(
+        source="loadgen",
+        min=summary.min_latency_ns,
+        mean=summary.mean_latency_ns or 0,
+        max=summary.max_latency_ns or 0,
+        percentiles=dict(percentiles),
+    )
+
+
+def _sut_latencies(latencies_ns: npt.NDArray[np.int64], percentile: float) -> Latencies | None:
+    if not latencies_ns.size:
+        return None
+    ordered = np.sort(latencies_ns)
+    wanted = sorted({*_PERCENTILES, percentile})
+    return Latencies(
+        source="sut",
+        min=int(ordered[0]),
+        mean=int(ordered.mean()),
+        max=int(ordered[-1]),
+        percentiles={f"p{p:g}": int(ordered[percentile_index(ordered.size, p)]) for p in wanted},
+    )
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()

@@ -1,0 +1,73 @@
+"""The words the whole project shares, as closed sets."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Scenario(StrEnum):
+    """LoadGen's scenarios."""
+
+    SINGLE_STREAM = "SingleStream"
+    MULTI_STREAM = "MultiStream"
+    SERVER = "Server"
+    OFFLINE = "Offline"
+
+
+class TestMode(StrEnum):
+    """LoadGen's test modes."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    PERFORMANCE = "PerformanceOnly"
+    ACCURACY = "AccuracyOnly"
+
+
+class Precision(StrEnum):
+    """Number formats an engine computes in."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+class RunClass(StrEnum):
+    """How long a test runs."""
+
+    QUICK = "quick"
+    SCREENING = "screening"
+    OFFICIAL = "official"
+
+
+class Verdict(StrEnum):
+    """What a complete trial showed under the chosen rules."""
+
+    VALID = "VALID"
+    INVALID = "INVALID"
+
+
+class TrialState(StrEnum):
+    """How far a trial got. State is not verdict: an INVALID trial is COMPLETE."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+
+
+class Weights(StrEnum):
+    """Where a model's weights come from."""
+
+    SHIPPED = "shipped"
+    REFERENCE = "reference"
+    SYNTHETIC = "synthetic"
+    USER = "user"
+    NONE = "none"
+
+
+class AbortRule(StrEnum):
+    """How early a hopeless test may be stopped."""
+
+    CONFIDENT = "confident"
+    CERTAIN = "certain"
+    NEVER = "never"
