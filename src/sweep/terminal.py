@@ -267,6 +267,14 @@ def _show_notes(out: Console, results: Sequence[TrialResult]) -> None:
         out.print(f"note: {note}{where}", style="dim", markup=False, highlight=False)
 
 
+def aligned(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
+    """Return a plain table, columns aligned to the left."""
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def stored_trials(outcomes: Sequence[Outcome]) -> list[StoredTrial]:
     """Return the records of a sweep, in order."""
     return [outcome.stored for outcome in outcomes]

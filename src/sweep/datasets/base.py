@@ -25,7 +25,8 @@ class DatasetConfig:
         path: Folder of prepared data (`imagenet`); None for the default place under the cache folder.
         count: Samples in the dataset; None for all of them (`synthetic`: a default that depends on their size).
         seed: Seed of generated samples (`synthetic`).
-        interpolation: How images were resized (`imagenet`): `area` or `linear`; None takes what is prepared, `area` first.
+        interpolation: How images were resized (`imagenet`): `area` or `linear`; None takes what is prepared, `area`
+            first.
     """
 
     name: str = "auto"

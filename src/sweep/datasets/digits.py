@@ -87,7 +87,7 @@ def open_digits(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Pa
 
 
 def training_digits() -> tuple[Images, Labels]:
-    """Return the digits that are not held out: images uint8 [n, 8, 8, 1] and labels [n], for training and calibration."""
+    """Return the digits that are not held out, to train and calibrate with: images uint8 [n, 8, 8, 1], labels [n]."""
     return _load(held_out=False)
 
 

@@ -104,7 +104,7 @@ def store_path(config: DatasetConfig, cache: Path) -> Path:
 def prepare_command(config: DatasetConfig) -> str:
     """Return what the user has to type to fill the folder that `config` means."""
     out = "" if config.path is None else f" --out {shlex.quote(config.path)}"
-    return f"python -m sweep prepare imagenet --images FOLDER --labels val_map.txt{out}"
+    return f"python -m sweep dataset imagenet --images FOLDER --labels val_map.txt{out}"
 
 
 def fits_imagenet(inputs: tuple[TensorSpec, ...], side: int = DEFAULT_SIDE) -> bool:
@@ -195,7 +195,7 @@ class ImagenetDataset(Dataset):
 
     def _read_sample(self, descriptor: int, index: int, row: Array) -> None:
         read_fully(descriptor, row, index * row.nbytes)
-        if hashlib.sha256(row).digest() != self._digests[index].tobytes():
+        if hashlib.sha256(row.data).digest() != self._digests[index].tobytes():
             raise SweepError(f"{self._path}: sample {index} changed since it was prepared; prepare the images again")
 
 

@@ -84,10 +84,10 @@ def open_synthetic(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache:
 
 def _unfit(spec: TensorSpec) -> str:
     try:
-        kind = np.dtype(spec.dtype).kind
+        known = np.dtype(spec.dtype).kind in "uifb"
     except TypeError:
-        kind = "?"
-    if kind not in "uifb":
+        known = False
+    if not known:
         return "is of a type that cannot be generated"
     if any(size < 1 for size in spec.shape):
         return "has a dimension of unknown size"

@@ -10,6 +10,8 @@ from sweep.errors import ConfigError, Problem
 from sweep.models.base import ModelConfig
 from sweep.models.cache import Stamp, read_stamp, stamp_path, take_stamp, unwritable, write_stamp
 
+_NO_FETCH = "fetch is for models with published weights, such as resnet"
+
 
 def reference_path(config: ModelConfig, cache: Path) -> Path:
     """Return where the reference file belongs: `models/` in the cache, under the file name of its URL.
@@ -18,7 +20,7 @@ def reference_path(config: ModelConfig, cache: Path) -> Path:
         ConfigError: The model has no reference file.
     """
     if config.reference_url is None:
-        raise ConfigError(Problem("model", config.name, "has no reference file to download"))
+        raise ConfigError(Problem("model", config.name, "has no reference file to download", _NO_FETCH))
     name = posixpath.basename(unquote(urlsplit(config.reference_url).path))
     if not name or name in (".", ".."):
         raise ConfigError(Problem("model.reference_url", config.reference_url, "does not end in a file name"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.errors import ConfigError, Problem, choose
 from sweep.models.base import ModelConfig, ResolvedModel
-from sweep.models.cache import describe, prepared
+from sweep.models.cache import describe, prepared, stamp_path, take_stamp
+from sweep.models.onnx_file import NotOnnxError, parse_onnx
 from sweep.models.reference import fetch_command, reference_path, verified_reference
 from sweep.models.serving import RECIPE, serving_graph, serving_specs
 from sweep.vocabulary import Precision, Weights
@@ -95,61 +96,49 @@ def _choose_weights(config: ModelConfig, cache: Path) -> tuple[Weights, str]:
 
 def _serving_file(config: ModelConfig, weights: Weights, cache: Path) -> tuple[Path, str]:
     """Return the serving graph's file in the cache and its SHA-256, building it when it is not there."""
-    match weights:
-        case Weights.SYNTHETIC:
-            source = f"{config.architecture}, seed {config.seed}"
-            known = config.architecture or ""
-            from sweep.models.architectures import ARCHITECTURES
-
-            if known not in ARCHITECTURES:
-                reason, fix = "unknown architecture", choose(known, ARCHITECTURES)
-                raise ConfigError(Problem("model.architecture", known, reason, fix))
-
-            def network() -> onnx.ModelProto:
-                return ARCHITECTURES[known](config.seed, str(config.input_name), str(config.scores_name))
-
-        case Weights.REFERENCE:
-            file, digest = verified_reference(config, cache)
-            source = f"sha256:{digest}"
-
-            def network() -> onnx.ModelProto:
-                return _read(file, "model.weights")
-
-        case _:
-            file = _SHIPPED / f"{config.name}.onnx"
-            try:
-                source = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
-            except OSError:
-                names = sorted(path.stem for path in _SHIPPED.glob("*.onnx"))
-                fix = choose(config.name, (*names, "onnx"))
-                raise ConfigError(Problem("model", config.name, "no such model ships with sweep", fix)) from None
-
-            def network() -> onnx.ModelProto:
-                return _read(file, "model")
-
-    wanted = {**dataclasses.asdict(config), "weights": str(weights), "recipe": RECIPE, "source": source}
+    source, network = _network(config, weights, cache)
+    matters = {**dataclasses.asdict(config), "weights": str(weights), "recipe": RECIPE, "source": source}
     for key in ("path", "reference_url", "reference_md5", "architecture", "seed"):
-        del wanted[key]  # said by `source`, as far as they matter
-    path = cache / "models" / "serving" / f"{_file_name(config.name)}-{weights}-{describe(wanted)}.onnx"
+        del matters[key]  # `source` says them, as far as they matter
+    path = cache / "models" / "serving" / f"{config.name}-{weights}-{describe(matters)}.onnx"
 
     def build() -> bytes:
-        field = "model" if weights is Weights.SHIPPED else "model.weights"
-        graph = serving_graph(network(), config, field=field, source=weights)
+        graph = serving_graph(network(), config, field="model.weights", source=weights)
         data: bytes = graph.SerializeToString(deterministic=True)
         return data
 
     return path, prepared(path, build)
 
 
-def _read(file: Path, field: str) -> onnx.ModelProto:
-    import onnx
-    from google.protobuf.message import DecodeError
+def _network(config: ModelConfig, weights: Weights, cache: Path) -> tuple[str, Callable[[], onnx.ModelProto]]:
+    """Return what identifies the network inside a serving graph, and how to get it."""
+    if weights is Weights.SYNTHETIC:
+        from sweep.models.architectures import ARCHITECTURES
 
+        known = config.architecture or ""
+        if known not in ARCHITECTURES:
+            fix = choose(known, ARCHITECTURES)
+            raise ConfigError(Problem("model.architecture", known, "unknown architecture", fix))
+        build, names = ARCHITECTURES[known], (str(config.input_name), str(config.scores_name))
+        return f"{known}, seed {config.seed}", lambda: build(config.seed, *names)
+    if weights is Weights.REFERENCE:
+        file, digest = verified_reference(config, cache)
+        fix = f"delete it and {stamp_path(file).name}, then run `{fetch_command(config)}`"
+        return f"sha256:{digest}", lambda: _read(file, "model.weights", fix)
+    file = _SHIPPED / f"{config.name}.onnx"
     try:
-        return onnx.load(str(file), load_external_data=False)
-    except (OSError, DecodeError, ValueError) as error:
-        raise ConfigError(Problem(field, file, f"cannot be read as ONNX: {error}")) from error
+        digest = take_stamp(file).sha256
+    except OSError:
+        names_known = sorted(path.stem for path in _SHIPPED.glob("*.onnx"))
+        fix = choose(config.name, (*names_known, "onnx"))
+        raise ConfigError(Problem("model", config.name, "no such model ships with sweep", fix)) from None
+    return f"sha256:{digest}", lambda: _read(file, "model", "install sweep again")
 
 
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+def _read(file: Path, field: str, fix: str) -> onnx.ModelProto:
+    try:
+        return parse_onnx(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(Problem(field, None, f"{file} cannot be read: {error.strerror or error}", fix)) from error
+    except NotOnnxError as error:
+        raise ConfigError(Problem(field, None, f"{file} {error}", fix)) from error

@@ -65,18 +65,22 @@ def serving_graph(network: onnx.ModelProto, config: ModelConfig, *, field: str, 
     before = parts.normalisation(config)
     after = parts.top1(config, classes, opset, cast=scores_type != TensorProto.FLOAT)
 
-    nodes = [*before, *graph.node, *after]
-    weights = [*graph.initializer, *parts.constants]
+    needed = _needed([*before, *graph.node, *after], [TOP1])
     served = helper.make_graph(
-        _needed(nodes, [TOP1]),
+        needed,
         f"{graph.name}_serving",
         [helper.make_tensor_value_info(SAMPLES, TensorProto.UINT8, ["N", *config.sample_shape])],
         [helper.make_tensor_value_info(TOP1, TensorProto.INT32, ["N"])],
+        parts.constants,
     )
+    # The weights stay where they are: they can be large, and all else is small.
     used = {name for node in served.node for name in _reads(node)}
-    served.initializer.extend(weight for weight in weights if weight.name in used)
-    served.sparse_initializer.extend(graph.sparse_initializer)
-    network.graph.CopyFrom(served)
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in used:
+            del graph.initializer[index]
+    for field_name in ("node", "input", "output", "value_info"):
+        graph.ClearField(field_name)
+    graph.MergeFrom(served)
     network.ir_version = max(network.ir_version, _OLDEST_IR)
     return network
 

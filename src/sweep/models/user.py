@@ -15,6 +15,7 @@ from sweep import paths
 from sweep.errors import ConfigError, Problem
 from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
 from sweep.models.cache import Stamp, describe, take_stamp, unwritable
+from sweep.models.onnx_file import NotOnnxError, parse_onnx
 from sweep.vocabulary import Weights
 
 if TYPE_CHECKING:
@@ -80,28 +81,10 @@ def _parse(path: Path) -> onnx.ModelProto:
     if not data:
         raise _problem(path, "is empty")
 
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    not_onnx = "is not an ONNX file, or it is damaged"
     try:
-        model = onnx.ModelProto.FromString(data)
-    except DecodeError:
-        raise _problem(path, not_onnx, _what_it_is(data)) from None
-    if not model.ir_version or not model.opset_import or not model.graph.output:
-        raise _problem(path, not_onnx, _what_it_is(data))
-    return model
-
-
-def _what_it_is(data: bytes) -> str:
-    head = data[:200].lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html")):
-        return "it looks like a web page: download the file itself"
-    if head.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer: run `git lfs pull`"
-    if head.startswith(b"pk\x03\x04"):
-        return "it is a zip archive or a PyTorch file: export the model to ONNX"
-    return "copy or export it again"
+        return parse_onnx(data)
+    except NotOnnxError as error:
+        raise _problem(path, str(error), error.hint) from None
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

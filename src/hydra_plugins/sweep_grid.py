@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins  # noqa: F401  (Hydra finds plugins through it; importing it first avoids a cycle)
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-@dataclass
-class GridSweeperConf:
-    """Configuration node of `hydra/sweeper: grid`.
-
-    Attributes:
-        params: Sweep overrides from a configuration file (`batch: "28,29"`); the command line wins over them.
-    """
-
-    _target_: str = "hydra_plugins.sweep_grid.grid_sweeper.GridSweeper"
-    params: dict[str, str] = field(default_factory=dict)
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="sweep")
+# `params` are sweep overrides from a configuration file (`batch: "28,29"`); the command line wins over them.
+# A plain mapping: Hydra executes plugin modules unregistered, which dataclasses do not survive.
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="grid",
+    node={"_target_": "hydra_plugins.sweep_grid.GridSweeper", "params": {}},
+    provider="sweep",
+)
 
 
 class GridSweeper(Sweeper):

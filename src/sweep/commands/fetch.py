@@ -1,0 +1,44 @@
+"""`python -m sweep fetch MODEL`: get a model's reference file into the cache."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from sweep.config.files import choices, load_choice
+from sweep.errors import ConfigError, Problem
+from sweep.models import model_config
+from sweep.models.fetch import fetch_reference
+from sweep.paths import cache_dir
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Download, check and install the reference file of a model; return 0 when it is there."""
+    parser = argparse.ArgumentParser(
+        prog="sweep fetch",
+        description="Get a model's MLPerf reference file. A download that was cut off goes on where it stopped.",
+    )
+    parser.add_argument("model", help=f"one of: {', '.join(_with_reference())}")
+    parser.add_argument("--url", help="a mirror that has the same file (https, http or file)")
+    options = parser.parse_args(arguments)
+    config = model_config(load_choice("model", options.model))
+    if config.reference_url is None:
+        fix = f"choose one of: {', '.join(_with_reference())}"
+        raise ConfigError(Problem("model", options.model, "has no reference file to download", fix))
+
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(config.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("download", total=None)
+        path = fetch_reference(
+            config, cache_dir(), url=options.url, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    print(f"{config.name}: {path}")
+    return 0
+
+
+def _with_reference() -> list[str]:
+    return [name for name in choices("model") if load_choice("model", name).get("reference_url")]

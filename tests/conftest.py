@@ -1,0 +1,69 @@
+"""Fixtures shared by all tests."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sweep.datasets.base import DatasetConfig
+from sweep.models.base import TensorSpec
+from sweep.trial.messages import RunRequest, TrialFiles
+from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, RulesSpec, RunSpec, TrialSpec
+from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
+
+INPUTS = (TensorSpec("samples", "uint8", (1,)),)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keep tests out of the user's cache, and one test run's files warm for all its tests."""
+    if "SWEEP_CACHE" not in os.environ:
+        os.environ["SWEEP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def simulated():
+    """Make specs of trials on the simulated backend: `simulated(batch=8, per_sample_ms=1.0, ...)`."""
+    from sweep.backends.simulated import SimulatedBackend
+    from sweep.datasets import open_dataset
+
+    dataset = open_dataset(DatasetConfig("synthetic", count=64), INPUTS, Path("unused"))
+
+    def make(batch=2, queries=50, target_ms=10.0, checks=None, abort=AbortRule.CONFIDENT, min_duration_ms=0, **options):
+        options = {"base_ms": 0.1, "per_sample_ms": 0.05, **options}
+        return TrialSpec(
+            scenario=Scenario.MULTI_STREAM,
+            mode=TestMode.PERFORMANCE,
+            model=ModelSpec("digits", Weights.NONE, "none", INPUTS, predicts_class=True),
+            precision=Precision.FP32,
+            backend=BackendSpec("simulated", SimulatedBackend.validate_options(options)),
+            dataset=DatasetSpec("synthetic", dataset.digest, 64, 64),
+            samples_per_query=batch,
+            engine_batch=batch,
+            rules=RulesSpec(
+                "v0.5",
+                checks or ("min_duration", "min_queries", "performance_constraint", "no_errors"),
+                None if target_ms is None else int(target_ms * 1e6),
+                99.0,
+            ),
+            run=RunSpec(RunClass.QUICK, queries, 0, min_duration_ms, 0),
+            abort=abort,
+        )
+
+    return make
+
+
+@pytest.fixture
+def request_for(tmp_path):
+    """Make the request that measures a spec of the simulated backend, in a folder of its own."""
+    made = []
+
+    def make(spec, **changes):
+        directory = tmp_path / f"trial-{len(made)}"
+        directory.mkdir()
+        made.append(directory)
+        files = TrialFiles(None, DatasetConfig("synthetic", count=64), str(tmp_path / "cache"))
+        return replace(RunRequest(spec, files, str(directory)), **changes)
+
+    return make
