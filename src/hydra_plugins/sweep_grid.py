@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -70,9 +70,10 @@ def _values(override: Override, loader: ConfigLoader) -> Iterator[str]:
         return
     key = override.get_key_element()
     values: Iterable[str]
-    if override.is_glob_sweep():
-        values = override.value().filter(loader.get_group_options(override.key_or_group))  # type: ignore[union-attr]
+    value = override.value()
+    if isinstance(value, Glob):
+        values = value.filter(loader.get_group_options(override.key_or_group))
     else:
         values = override.sweep_string_iterator()
-    for value in values:
-        yield f"{key}={value}"
+    for one in values:
+        yield f"{key}={one}"

@@ -153,14 +153,24 @@ def show_single(out: Console, outcome: Outcome) -> None:
         for check in result.checks:
             if check.required:
                 out.print(f"  {check.name}: {_yes(check.holds)} ({check.evidence})", highlight=False, markup=False)
-        loadgen = "no verdict, the test was stopped" if result.loadgen_result is None else result.loadgen_result
-        out.print(f"LoadGen's own result: {loadgen}", highlight=False)
+        out.print(f"LoadGen's own result: {_loadgen_words(result)}", highlight=False)
         text = Text("result: ").append(str(result.result), style=_STYLES[str(result.result)])
-        out.print(text.append(f" ({spec.rules.edition} rules, {spec.run.run_class} run)"))
+        out.print(text.append(f" ({_conditions(spec)})"))
         if result.recommendation:
             out.print(result.recommendation, markup=False)
     _show_notes(out, [result])
     out.print(f"logs: {stored.directory}", markup=False, highlight=False)
+
+
+def _loadgen_words(result: TrialResult) -> str:
+    if result.loadgen_result is None:
+        return "none, the test was stopped"
+    reasons = [
+        check.evidence
+        for check in result.checks
+        if check.holds is False and check.name in ("min_duration", "min_queries", "early_stopping")
+    ]
+    return f"{result.loadgen_result} ({'; '.join(reasons)})" if reasons else result.loadgen_result
 
 
 def _yes(holds: bool | None) -> str:
@@ -211,6 +221,8 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
         cells.extend(_performance_cells(result) if performance else _accuracy_cells(result))
         why = Text(result.why + (" (reused)" if outcome.reused else ""))
         table.add_row(*(Text(cell) for cell in cells), Text(verdict, style=_STYLES.get(verdict, "")), why)
+    for line in dict.fromkeys(_conditions(outcome.stored.result.spec) for outcome in outcomes):
+        out.print(line, highlight=False, markup=False)
     out.print(table)
     if performance:
         _show_largest(out, points, outcomes, others)
@@ -218,6 +230,19 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
     if reused:
         out.print(f"reused {reused} of {len(outcomes)} points measured before (resume=false measures again)", highlight=False)
     _show_notes(out, [outcome.stored.result for outcome in outcomes])
+
+
+def _conditions(spec: TrialSpec) -> str:
+    """Return, in one line, under which rules and for how long a point was tested."""
+    if spec.mode is TestMode.ACCURACY:
+        return f"accuracy over all {spec.dataset.count} samples of {spec.dataset.name}"
+    bound = ""
+    if spec.rules.target_latency_ns is not None:
+        bound = f", p{spec.rules.percentile:g} <= {spec.rules.target_latency_ns / 1e6:g} ms"
+    length = f"at least {spec.run.min_query_count} queries"
+    if spec.run.min_duration_ms:
+        length += f" and {duration(spec.run.min_duration_ms / 1e3)}"
+    return f"{spec.scenario}, {spec.rules.edition} rules, {spec.run.run_class} run: {length}{bound}"
 
 
 def _performance_cells(result: TrialResult) -> list[str]:

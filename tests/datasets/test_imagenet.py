@@ -299,7 +299,7 @@ def test_a_newer_store_is_refused(tmp_path, image_list):
     prepare(*image_list(2), tmp_path / "s")
     path = tmp_path / "s" / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 2}))
-    with pytest.raises(ConfigError, match="newer sweep"):
+    with pytest.raises(ConfigError, match="by a newer sweep"):
         read(tmp_path / "s")
 
 
@@ -308,8 +308,8 @@ def test_opening_names_what_is_missing_and_the_command_that_makes_it(tmp_path, i
         open_dataset(DatasetConfig("imagenet"), inputs(), tmp_path)
     prepare(*image_list(3), default_store(tmp_path), interpolations=["area"])
     assert open_dataset(DatasetConfig("imagenet"), inputs(), tmp_path).count == 3
+    config = DatasetConfig("imagenet", count=4, interpolation="linear")
     with pytest.raises(ConfigError) as caught:
-        config = DatasetConfig("imagenet", count=4, interpolation="linear")
         open_dataset(config, (TensorSpec("x", "float32", (3, 224, 224)),), tmp_path)
     fit, interpolation, count = map(str, caught.value.problems)
     assert "uint8[32, 32, 3]" in fit
@@ -317,7 +317,7 @@ def test_opening_names_what_is_missing_and_the_command_that_makes_it(tmp_path, i
     assert "--interpolation linear" in interpolation
     assert "at most 3" in count
     (default_store(tmp_path) / "manifest.json").unlink()
-    with pytest.raises(ConfigError, match="was not finished.*continue it"):
+    with pytest.raises(ConfigError, match=r"was not finished.*continue it"):
         open_dataset(DatasetConfig("imagenet"), inputs(), tmp_path)
 
 
@@ -345,7 +345,7 @@ def test_a_malformed_list_is_reported_by_line(tmp_path, image_list):
 
 
 def test_a_wrong_folder_is_not_reported_fifty_thousand_times(tmp_path, image_list):
-    images, labels = image_list(30)
+    _, labels = image_list(30)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"val_map\.txt:1=?.*val_00000") as caught:
         prepare(tmp_path / "empty", labels, tmp_path / "s")
@@ -475,7 +475,7 @@ def test_a_disk_that_is_too_small_is_known_before_the_work(tmp_path, image_list)
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, image_list):
     arguments = image_list(1)
     (tmp_path / "file").write_text("")
-    with pytest.raises(SweepError, match="file.*cannot be written.*name another one"):
+    with pytest.raises(SweepError, match=r"file.*cannot be written.*name another one"):
         prepare(*arguments, tmp_path / "file" / "store")
 
 

@@ -1,3 +1,4 @@
+import functools
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -73,7 +74,7 @@ def test_a_third_party_registers_as_the_built_ins_do(tmp_path, monkeypatch):
     assert open_dataset(dataset_config({"name": "mine"}), DIGIT, tmp_path).count == 3
     for taken in ("mine", "digits", "auto"):
         with pytest.raises(ValueError, match=taken):
-            register_dataset(taken, lambda *_: opener(*_))
+            register_dataset(taken, functools.partial(opener))
 
 
 def test_a_third_party_can_register_by_entry_point(tmp_path, monkeypatch):

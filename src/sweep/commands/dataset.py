@@ -49,7 +49,7 @@ def _imagenet(options: argparse.Namespace) -> int:
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("images", total=None)
-        manifest = prepare_imagenet(
+        store = prepare_imagenet(
             options.images,
             options.labels,
             out,

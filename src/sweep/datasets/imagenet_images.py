@@ -27,11 +27,11 @@ def opencv() -> Any:
     """Return the module `cv2`.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: It is not installed, or does not work with the NumPy that is.
     """
     try:
         import cv2
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:  # AttributeError: a build for another major version of NumPy
         problem = Problem("opencv", None, f"cannot be imported ({error})", "pip install mlperf-sweep[imagenet]")
         raise MissingDependencyError(problem) from error
     return cv2

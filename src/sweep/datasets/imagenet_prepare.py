@@ -1,8 +1,8 @@
 """Makes a store of ImageNet samples, in parallel; a run that was killed is continued by the next.
 
 Each sample is marked when its bytes are written: with a key of what it was made from, and with their digest. A run
-trusts a mark only if the key still fits and the bytes have that digest, so what a crash or a changed image leaves behind
-is made again, and nothing else is. Running it on a complete store verifies, and repairs, that store.
+trusts a mark only if the key still fits and the bytes have that digest, so what a crash or a changed image leaves
+behind is made again, and nothing else is. Running it on a complete store verifies, and repairs, that store.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from sweep.errors import LogError
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,20}")
 _REAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|inf|nan)")
-_SETTING = re.compile(r"([A-Za-z][A-Za-z0-9_]*(?: \([a-z]+\))?)\s*:\s*(.*)")
+_SETTING = re.compile(r"([a-z][a-z0-9_]*(?: \([a-z]+\))?)\s*:\s*(.*)")
 # LoadGen wrote these as true and false up to v0.7, as 1 and 0 since.
 _SWITCHES = frozenset({"print_timestamps", "performance_issue_unique", "performance_issue_same"})
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
@@ -20,7 +20,7 @@ Scalar = bool | int | float | str
 
 
 def read_text(path: Path | str) -> str:
-    """Return the text of a log with `\\n` line ends and without NUL bytes.
+    """Return the text of a log with Unix line ends and without NUL bytes.
 
     Some systems under test report their name with its terminating NUL, and Windows adds carriage returns; a byte
     that is not UTF-8 becomes U+FFFD, since a name is no reason to lose a result.

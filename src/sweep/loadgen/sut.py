@@ -130,6 +130,11 @@ def check_answers(outputs: Sequence[Array], count: int, query: int, *, predicts_
             if int(output.min()) < 0:
                 bad = int((output < 0).sum())
                 raise EngineFault(f"query {query}: the engine's scores were NaN or infinite for {bad} of {count} samples")
-        # A sum is the cheapest scan; it can overflow without any bad value, so it only prompts the exact check.
-        elif output.dtype.kind == "f" and not np.isfinite(output.sum()) and not np.isfinite(output).all():
+        elif output.dtype.kind == "f" and not _is_finite(output):
             raise EngineFault(f"query {query}: output {number} of the engine holds NaN or infinite values")
+
+
+def _is_finite(output: Array) -> bool:
+    # A sum is the cheapest scan; it can overflow without any bad value, so it only prompts the exact check.
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(output.sum()) or np.isfinite(output).all())

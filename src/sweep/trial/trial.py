@@ -106,14 +106,14 @@ class _Record:
                 f"not {self._spec.samples_per_query}"
             )
         latencies = self._seen.latencies_ns
-        percentile = summary.metric_value
-        if latencies.size == 0 or latencies.size != self._seen.query_count or percentile is None:
+        if latencies.size == 0 or latencies.size != self._seen.query_count or summary.metric is None:
             return
+        reported_ns = summary.metric.value
         seen_ns = int(np.sort(latencies)[percentile_index(latencies.size, self._spec.rules.percentile)])
         # Ours is the shorter interval of the two: LoadGen cannot have seen less.
-        if percentile < seen_ns:
+        if reported_ns < seen_ns:
             raise LogError(
-                f"{SUMMARY_LOG}: LoadGen reports p{self._spec.rules.percentile:g} {percentile} ns, "
+                f"{SUMMARY_LOG}: LoadGen reports p{self._spec.rules.percentile:g} {reported_ns} ns, "
                 f"but the queries took {seen_ns} ns: the clocks or the logs cannot be trusted"
             )
 
@@ -137,7 +137,7 @@ class _Record:
         environment = fingerprint()
         target = spec.rules.target_latency_ns
         bounded = target is not None and spec.mode is TestMode.PERFORMANCE
-        loadgen = None if summary is None else _loadgen_latencies(summary)
+        loadgen = None if summary is None else _loadgen_latencies(summary, spec.rules.percentile)
         return TrialResult(
             spec=spec,
             spec_digest=spec.digest,
@@ -199,17 +199,13 @@ def _ran_out_of_queries(directory: Path, measurement: Measurement) -> bool:
     return summary.min_duration is False and any("expected latency" in line for line in summary.recommendations)
 
 
-def _loadgen_latencies(summary: Summary) -> Latencies | None:
-    percentiles = summary.query_latency_percentiles_ns
-    if not percentiles or summary.min_latency_ns is None:
+def _loadgen_latencies(summary: Summary, percentile: float) -> Latencies | None:
+    seen, metric = summary.query_latency, summary.metric
+    if seen.min_ns is None or seen.mean_ns is None or seen.max_ns is None or metric is None:
         return None
-    return Latencies(
-        source="loadgen",
-        min=summary.min_latency_ns,
-        mean=summary.mean_latency_ns or 0,
-        max=summary.max_latency_ns or 0,
-        percentiles=dict(percentiles),
-    )
+    # The percentile of the rules need not be among those that LoadGen always prints.
+    at = {**seen.percentiles_ns, f"p{percentile:g}": int(metric.value)}
+    return Latencies(source="loadgen", min=seen.min_ns, mean=seen.mean_ns, max=seen.max_ns, percentiles=at)
 
 
 def _sut_latencies(latencies_ns: npt.NDArray[np.int64], percentile: float) -> Latencies | None:

@@ -1,0 +1,86 @@
+"""What every model that classifies must hold to, whatever its weights come from."""
+
+import hashlib
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from sweep.models import TensorSpec, resolve_model
+from sweep.vocabulary import Precision, Weights
+
+MODELS = {"digits": Weights.SHIPPED, "resnet": Weights.SYNTHETIC, "mobilenet": Weights.SYNTHETIC}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def resolved(request, conf, cache):
+    return resolve_model(conf(request.param), Precision.FP32, cache)
+
+
+@pytest.fixture(scope="module")
+def session(resolved):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(resolved.path), options)
+
+
+def test_says_where_the_weights_come_from(resolved):
+    assert resolved.weights is MODELS[resolved.name]
+    assert ("python -m sweep fetch" in resolved.why) == (resolved.weights is Weights.SYNTHETIC)
+
+
+def test_takes_uint8_images_and_answers_with_int32_classes(resolved, session):
+    (samples,) = resolved.inputs
+    assert resolved.outputs == (TensorSpec("top1", "int32", ()),)
+    assert resolved.predicts_class
+    assert resolved.fixed_batch is None
+    assert (samples.name, samples.dtype) == ("samples", "uint8")
+    (given,) = session.get_inputs()
+    assert (given.name, given.type, given.shape) == ("samples", "tensor(uint8)", ["N", *samples.shape])
+    (answer,) = session.get_outputs()
+    assert (answer.name, answer.type, answer.shape) == ("top1", "tensor(int32)", ["N"])
+
+
+def test_one_sample_is_answered_alike_in_every_batch(resolved, session):
+    """If the batch axis leaked into the answers, N would change accuracy."""
+    images = np.random.default_rng(0).integers(0, 17, (8, *resolved.inputs[0].shape), dtype=np.uint8)
+    images *= 15 if resolved.name != "digits" else 1
+    alone = [int(session.run(None, {"samples": images[i : i + 1]})[0][0]) for i in range(8)]
+    assert session.run(None, {"samples": images[:3]})[0].tolist() == alone[:3]
+    assert session.run(None, {"samples": images})[0].tolist() == alone
+    assert -1 not in alone
+
+
+def test_the_file_is_valid_onnx_with_one_opset(resolved):
+    onnx.checker.check_model(str(resolved.path), full_check=True)
+    model = onnx.load(str(resolved.path))
+    assert [entry.domain for entry in model.opset_import] == [""]
+
+
+def test_the_digest_is_that_of_the_file(resolved):
+    assert resolved.digest == f"sha256:{hashlib.sha256(resolved.path.read_bytes()).hexdigest()}"
+
+
+def test_asking_again_reads_and_writes_nothing(resolved, conf, cache, monkeypatch):
+    """A sweep asks once per point: 100 MB hashed each time would be seconds of nothing."""
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    monkeypatch.setattr("sweep.models.registry.serving_graph", None)
+    assert resolve_model(conf(resolved.name), Precision.FP32, cache) == resolved
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
+
+
+def test_nothing_is_left_beside_the_file(resolved):
+    beside = {path.name for path in resolved.path.parent.iterdir() if path.name.startswith((resolved.name, "."))}
+    assert beside == {resolved.path.name, f"{resolved.path.name}.json"}
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
+def test_other_precisions_are_refused(resolved, conf, cache, precision):
+    with pytest.raises(Exception, match=rf"precision={precision}: is not available for model {resolved.name}.*fp32"):
+        resolve_model(conf(resolved.name), precision, cache)

@@ -1,0 +1,168 @@
+"""The executor against real workers: whatever happens to one, one trial FAILED and the next one runs."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweep.trial.executor import Executor, Timeouts
+from sweep.trial.messages import RunRequest
+from sweep.vocabulary import AbortRule
+
+TIMEOUTS = Timeouts(load_s=30, query_s=2)
+
+
+@pytest.fixture(scope="module")
+def executor():
+    """One executor for all tests: each also shows that the fault before it did no harm."""
+    with Executor(TIMEOUTS) as shared:
+        yield shared
+
+
+def test_a_whole_test_leaves_loadgens_logs_and_every_latency(executor, simulated, request_for):
+    request = request_for(simulated(queries=60))
+    seen = executor.measure(request)
+    assert seen.failure is None
+    assert seen.abort is None
+    assert seen.query_count == len(seen.latencies_ns) == 60
+    assert (seen.latencies_ns >= 190_000).all()
+    names = {entry.name for entry in os.scandir(request.directory)}
+    assert {"mlperf_log_summary.txt", "mlperf_log_detail.txt", "user.conf", "worker.log"} <= names
+
+
+def test_expected_latency_is_measured(executor, simulated, request_for):
+    seen = executor.measure(request_for(simulated(base_ms=3.0)))
+    assert seen.warmup is not None
+    assert 0.5 * seen.warmup.min_latency_ns < seen.expected_latency_ns < seen.warmup.min_latency_ns
+
+
+def test_the_worker_stays_warm(executor, simulated, request_for):
+    executor.measure(request_for(simulated()))
+    assert executor.measure(request_for(simulated(batch=3))).worker_was_warm
+
+
+def test_a_hopeless_test_is_stopped_and_keeps_its_evidence(executor, simulated, request_for):
+    begin = time.perf_counter()
+    seen = executor.measure(request_for(simulated(queries=1440, target_ms=5.0, base_ms=30.0)))
+    assert seen.failure is None
+    assert seen.abort is not None
+    assert seen.abort.rule is AbortRule.CONFIDENT
+    assert len(seen.latencies_ns) >= 5
+    assert time.perf_counter() - begin < 15  # 1440 queries would take 43 s
+
+
+def test_abort_never_runs_to_the_end(executor, simulated, request_for):
+    seen = executor.measure(request_for(simulated(queries=60, target_ms=0.1, abort=AbortRule.NEVER)))
+    assert seen.abort is None
+    assert seen.query_count == 60
+
+
+def test_no_bound_no_abort(executor, simulated, request_for):
+    """Under rules without the constraint nothing is hopeless."""
+    seen = executor.measure(request_for(simulated(queries=60, target_ms=0.1, checks=("min_queries",))))
+    assert seen.abort is None
+    assert seen.query_count == 60
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        ("throw", "error", "simulated fault"),
+        ("nan", "error", "NaN or infinite"),
+        ("short", "error", "answered 1 of 2 samples"),
+        ("crash", "crash", "SIGSEGV"),
+        ("hang", "timeout", "timeout.query_s"),
+    ],
+)
+def test_a_fault_in_the_middle_of_a_test_fails_that_trial_only(executor, simulated, request_for, fault, kind, words):
+    # Warm-up takes some tens of queries; the fault comes well after it.
+    spec = simulated(queries=5000, fault=fault, fault_at=1000)
+    seen = executor.measure(request_for(spec))
+    assert seen.failure is not None
+    assert seen.failure.kind == kind
+    assert words in seen.failure.message
+    assert seen.query_count > 0
+    after = executor.measure(request_for(simulated()))
+    assert after.failure is None
+
+
+@pytest.mark.parametrize("fault", ["throw", "nan", "short"])
+def test_a_fault_before_the_test_leaves_the_worker_usable(executor, simulated, request_for, fault):
+    seen = executor.measure(request_for(simulated(fault=fault, fault_at=0)))
+    assert seen.failure is not None
+    assert seen.query_count == 0
+    assert executor.measure(request_for(simulated())).worker_was_warm
+
+
+def test_out_of_memory_is_said_with_the_sizes(executor, simulated, request_for):
+    seen = executor.measure(request_for(simulated(batch=8, max_batch=4)))
+    assert seen.failure is not None
+    assert seen.failure.kind == "out of memory"
+    assert "engine batch 8, room for 4" in seen.failure.message
+
+
+def test_a_late_engine_is_over_latency_not_valid(executor, simulated, request_for):
+    """From the fault on every query takes a second: the test is stopped, by evidence."""
+    seen = executor.measure(request_for(simulated(queries=2000, fault="late", fault_at=600)))
+    assert seen.abort is not None
+    assert seen.abort.over_latency_count >= 5
+
+
+def test_a_killed_worker_is_one_failed_trial(executor, simulated, request_for):
+    request = request_for(simulated(queries=100_000))
+    result = []
+    thread = threading.Thread(target=lambda: result.append(executor.measure(request)))
+    # The worker must outlive the thread that starts it: start it here.
+    executor.measure(request_for(simulated()))
+    thread.start()
+    time.sleep(1.5)
+    os.kill(executor._worker.pid, signal.SIGKILL)
+    thread.join(timeout=20)
+    assert result[0].failure.kind == "crash"
+    assert "SIGKILL" in result[0].failure.message
+    assert 0 < len(result[0].latencies_ns) < 100_000
+    assert executor.measure(request_for(simulated())).failure is None
+
+
+def test_a_worker_that_prints_does_not_disturb_the_protocol(executor, simulated, request_for):
+    """Libraries print what they like: it lands in the trial's log."""
+    request = request_for(simulated(fault="throw", fault_at=0))
+    executor.measure(request)
+    with open(f"{request.directory}/worker.log") as file:
+        assert "simulated fault" in file.read()
+
+
+def test_a_dataset_that_changed_on_disk_fails_the_trial(executor, simulated, request_for):
+    request = request_for(simulated())
+    spec = request.spec
+    changed = replace(spec, dataset=replace(spec.dataset, digest="sha256:something-else"))
+    seen = executor.measure(RunRequest(changed, request.files, request.directory))
+    assert seen.failure is not None
+    assert "changed on disk" in seen.failure.message
+
+
+def test_progress_is_told(executor, simulated, request_for):
+    told = []
+    executor.measure(request_for(simulated(queries=3000)), told.append)
+    assert {progress.phase for progress in told} >= {"warm-up", "test"}
+    assert any(progress.percentile_ns for progress in told)
+    counts = [progress.query_count for progress in told if progress.phase == "test"]
+    assert counts == sorted(counts)
+
+
+def test_latencies_agree_with_loadgens_own(executor, simulated, request_for):
+    """Ours end just before the response: never longer than LoadGen's, and by little shorter."""
+    from sweep.loadgen.logs import parse_summary
+
+    request = request_for(simulated(queries=300, noise=0.2))
+    seen = executor.measure(request)
+    summary = parse_summary(Path(request.directory) / "mlperf_log_summary.txt")
+    ours = np.sort(seen.latencies_ns)
+    assert ours[0] <= summary.query_latency.min_ns
+    assert ours[-1] <= summary.query_latency.max_ns
+    assert summary.query_latency.max_ns - ours[-1] < 5_000_000
