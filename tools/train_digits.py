@@ -15,7 +15,7 @@ holds out 300 more and leaves the 500 alone.
 Seen with torch 2.13 on the CPU: 1297 of 1297 training images, 498 of 500 held-out ones (99.6 %), and the same 498 with
 the ONNX file in ONNX Runtime. The width of the network is chosen for its cost, about 55 microseconds per image on two
 cores: a bound of 50 ms is then met by some 900 images per query, which leaves a search something to find.
-"""  # noqa: INP001 - a script, not a package
+"""
 
 from __future__ import annotations
 

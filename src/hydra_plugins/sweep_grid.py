@@ -14,7 +14,6 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-
 # `params` are sweep overrides from a configuration file (`batch: "28,29"`); the command line wins over them.
 # A plain mapping: Hydra executes plugin modules unregistered, which dataclasses do not survive.
 ConfigStore.instance().store(

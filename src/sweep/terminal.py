@@ -194,7 +194,8 @@ def _latency_table(out: Console, result: TrialResult) -> None:
     shown = "" if rate is None else f", {rate:.1f} samples/s"
     source = "" if latencies.source == "loadgen" else " (as the system under test saw them)"
     out.print(
-        f"samples per query {result.spec.samples_per_query}, {result.query_count} queries{shown}{source}", highlight=False
+        f"samples per query {result.spec.samples_per_query}, {result.query_count} queries{shown}{source}",
+        highlight=False,
     )
 
 
@@ -208,7 +209,11 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
     for key in others:
         table.add_column(key)
     table.add_column("N", justify="right")
-    headings = ("p50 ms", f"{bound_heading} ms", "max ms", "queries", "over-latency") if performance else ("accuracy", "good", "total")
+    headings = (
+        ("p50 ms", f"{bound_heading} ms", "max ms", "queries", "over-latency")
+        if performance
+        else ("accuracy", "good", "total")
+    )
     for heading in headings:
         table.add_column(heading, justify="right")
     table.add_column("result")
@@ -228,7 +233,9 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
         _show_largest(out, points, outcomes, others)
     reused = sum(outcome.reused for outcome in outcomes)
     if reused:
-        out.print(f"reused {reused} of {len(outcomes)} points measured before (resume=false measures again)", highlight=False)
+        out.print(
+            f"reused {reused} of {len(outcomes)} points measured before (resume=false measures again)", highlight=False
+        )
     _show_notes(out, [outcome.stored.result for outcome in outcomes])
 
 

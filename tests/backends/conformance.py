@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sweep.backends.base import Availability, EngineRequest
+from sweep.backends.base import Availability
 from sweep.errors import ConfigError
 from sweep.vocabulary import Precision
 

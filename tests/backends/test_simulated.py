@@ -70,7 +70,15 @@ def test_fault_throw():
 
 @pytest.mark.parametrize(
     "options",
-    [{"noise": -1}, {"noise": "loud"}, {"step": 0}, {"step": 1.5}, {"fault": "boom"}, {"seed": None}, {"base_ms": True}],
+    [
+        {"noise": -1},
+        {"noise": "loud"},
+        {"step": 0},
+        {"step": 1.5},
+        {"fault": "boom"},
+        {"seed": None},
+        {"base_ms": True},
+    ],
 )
 def test_wrong_options_are_refused(options):
     with pytest.raises(ConfigError, match=f"backend.{next(iter(options))}"):

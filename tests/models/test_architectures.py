@@ -3,9 +3,9 @@
 import hashlib
 import math
 
+import numpy as np
 import onnx
 import onnxruntime
-import numpy as np
 import pytest
 
 from sweep.models.architectures import ARCHITECTURES

@@ -133,8 +133,7 @@ def test_a_worker_that_prints_does_not_disturb_the_protocol(executor, simulated,
     """Libraries print what they like: it lands in the trial's log."""
     request = request_for(simulated(fault="throw", fault_at=0))
     executor.measure(request)
-    with open(f"{request.directory}/worker.log") as file:
-        assert "simulated fault" in file.read()
+    assert "simulated fault" in (Path(request.directory) / "worker.log").read_text()
 
 
 def test_a_dataset_that_changed_on_disk_fails_the_trial(executor, simulated, request_for):

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from sweep.models.base import TensorSpec

@@ -101,6 +101,7 @@ class SimulatedBackend(Backend):
 
     def run(self, slot: int, count: int, meanwhile: Callable[[], None]) -> Sequence[Array]:
         """Take as long as the formula says."""
+        del slot  # no sample is looked at
         begin = time.perf_counter_ns()
         options = self.request.options
         end = begin + int(latency_ms(count, options) * self._factor() * 1e6)

@@ -24,7 +24,9 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     imagenet.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images")
-    imagenet.add_argument("--labels", type=Path, required=True, metavar="FILE", help="lines of NAME LABEL (val_map.txt)")
+    imagenet.add_argument(
+        "--labels", type=Path, required=True, metavar="FILE", help="lines of NAME LABEL (val_map.txt)"
+    )
     imagenet.add_argument("--count", type=int, metavar="N", help="the first N lines only (500 in the 2020 workflow)")
     imagenet.add_argument("--out", type=Path, metavar="DIR", help="where to keep it; default: the cache folder")
     imagenet.add_argument(
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 def _imagenet(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
     from sweep.datasets.imagenet_prepare import prepare_imagenet
 
     out = default_store(cache_dir()) if options.out is None else options.out
@@ -58,5 +61,5 @@ def _imagenet(options: argparse.Namespace) -> int:
             workers=options.workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    print(f"imagenet: {manifest.count} samples ({', '.join(sorted(manifest.digests))}) in {out}")
+    print(f"imagenet: {store.count} samples ({', '.join(sorted(store.digests))}) in {store.folder}")
     return 0

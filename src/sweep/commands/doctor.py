@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     findings = list(examine())
 
     from rich.text import Text
+
     from sweep.terminal import aligned, console
 
     out = console()
@@ -86,7 +87,9 @@ def examine() -> Iterator[Finding]:
     for interpolation in INTERPOLATIONS:
         there = has_store(store, interpolation)
         fix = "" if there else "python -m sweep dataset imagenet --images DIR --labels val_map.txt"
-        yield Finding("dataset", f"imagenet ({interpolation})", there, f"prepared in {store}" if there else "not prepared", fix)
+        yield Finding(
+            "dataset", f"imagenet ({interpolation})", there, f"prepared in {store}" if there else "not prepared", fix
+        )
     yield _package("package", "cv2", "mlperf-sweep[imagenet]", "prepares ImageNet")
 
 

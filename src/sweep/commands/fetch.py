@@ -34,7 +34,10 @@ def main(arguments: Sequence[str]) -> int:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("download", total=None)
         path = fetch_reference(
-            config, cache_dir(), url=options.url, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            config,
+            cache_dir(),
+            url=options.url,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     print(f"{config.name}: {path}")
     return 0

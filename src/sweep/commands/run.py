@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +57,7 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
         manifest = {
             "schema_version": 1,
             "arguments": list(arguments),
-            "finished_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "planned": len(points),
             "trials": [str(outcome.stored.directory) for outcome in outcomes],
         }

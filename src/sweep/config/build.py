@@ -168,7 +168,12 @@ class _Builder:
         target = own if own is not None else usual if fields.get("rules.bounded") is True else None
         if target is None and "performance_constraint" in checks:
             fields.problems.append(
-                Problem("target_latency_ms", "null", f"rules {edition} need a latency bound", "for example target_latency_ms=50")
+                Problem(
+                    "target_latency_ms",
+                    "null",
+                    f"rules {edition} need a latency bound",
+                    "for example target_latency_ms=50",
+                )
             )
         # A bound below a nanosecond is a typing error, not a test.
         target_ns = None if target is None else max(1, round(target * 1e6))
@@ -251,7 +256,9 @@ class _Builder:
             field, value = ("batch", batch) if batch % fixed else ("engine_batch", engine_batch)
             fix = f"use a multiple of {fixed}" if batch % fixed else f"set engine_batch={fixed}, or leave it out"
             self._fields.problems.append(
-                Problem(field, value, f"the model file is frozen at batch {fixed}", f"{fix}, or export a dynamic batch axis")
+                Problem(
+                    field, value, f"the model file is frozen at batch {fixed}", f"{fix}, or export a dynamic batch axis"
+                )
             )
         elif fixed is not None and batch > fixed:
             self._notes.append(f"the model file is frozen at batch {fixed}: a query is {batch // fixed} launches")
@@ -350,5 +357,7 @@ def check_outputs(outputs: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise ConfigError(
-            Problem("outputs", outputs, f"cannot be written: {error.strerror}", "choose another folder with outputs=DIR")
+            Problem(
+                "outputs", outputs, f"cannot be written: {error.strerror}", "choose another folder with outputs=DIR"
+            )
         ) from error

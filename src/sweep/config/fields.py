@@ -37,7 +37,9 @@ class Fields:
             return default
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             self.problems.append(
-                Problem(key, value, f"must be a whole number from {low} to {high}", f"for example {key}={_example(low)}")
+                Problem(
+                    key, value, f"must be a whole number from {low} to {high}", f"for example {key}={_example(low)}"
+                )
             )
             return default or low
         return value
@@ -75,7 +77,9 @@ class Fields:
         words = names or {str(member): member for member in kind}
         value = self.get(key)
         if not isinstance(value, str) or value not in words:
-            self.problems.append(Problem(key, value if value is not None else "null", f"unknown {key}", choose(str(value), words)))
+            self.problems.append(
+                Problem(key, value if value is not None else "null", f"unknown {key}", choose(str(value), words))
+            )
             return next(iter(kind))
         return words[value]
 

@@ -69,7 +69,9 @@ class _Task:
         """Handle a single run."""
         hydra_config = HydraConfig.get()
         overrides = tuple(hydra_config.overrides.task)
-        self._handle(lambda: Composition((_composed(config, overrides, ()),), Path(hydra_config.runtime.output_dir), False))
+        self._handle(
+            lambda: Composition((_composed(config, overrides, ()),), Path(hydra_config.runtime.output_dir), False)
+        )
 
     def grid(self, master: DictConfig, points: Sequence[tuple[DictConfig, list[str]]], varied: Sequence[str]) -> None:
         """Handle a multirun."""
@@ -112,7 +114,7 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
     before = sys.argv
     sys.argv = ["sweep", *flags_first(arguments)]
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()  # type: ignore[arg-type]
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise _translated(error) from error
     finally:
@@ -152,7 +154,9 @@ def _translated(error: Exception) -> SweepError:
     if found := re.search(r"Could not find '([^']+)'", text):
         return ConfigError(Problem(found[1], None, "no such configuration", "see the choices with --help"))
     if found := re.search(r"(?s)^(.*?)\n?See https://hydra.cc", text):
-        return ConfigError(Problem("command line", None, " ".join(found[1].split()), "write KEY=VALUE, quoted if need be"))
+        return ConfigError(
+            Problem("command line", None, " ".join(found[1].split()), "write KEY=VALUE, quoted if need be")
+        )
     return ConfigError(Problem("configuration", None, " ".join(text.split())))
 
 

@@ -15,7 +15,7 @@ from sweep.loadgen.logtext import describe, number, read_text, setting
 _MARK = ":::MLLOG"
 _TEXT_LINE = re.compile(r'"pid": [^,]+, "tid": [^,]+, "ts": -?\d+ns : ?(.*)')
 _NOT_JSON = re.compile(r'("value": -?)(inf|nan)(?=[,}])')
-_GENERATED = re.compile(r'GeneratedQueries: +"queries" : (\d+), "samples per query" : (\d+)')
+_GENERATED = re.compile(r'GeneratedQueries: +"queries" : (\d{1,19}), "samples per query" : (\d{1,19})')
 _POWER = re.compile(r'POWER_(BEGIN|END): .*"time" : (.*)')
 _FLAGGED = re.compile(r"(ERROR|WARNING) ?: (.*)")
 # The plain-text log's words for what the JSON log gives a key.

@@ -22,8 +22,8 @@ __all__ = ["Detail", "EarlyStopping", "LatencyStats", "Metric", "Summary", "pars
 
 _TITLES = ("MLPerf Results Summary", "Additional Stats", "Test Parameters Used")
 _RULE = re.compile(r"=+")
-_WARNINGS = re.compile(r"(?:No warnings encountered during test|(\d+) warnings? encountered\. See detailed log)\.")
-_ERRORS = re.compile(r"(?:No errors encountered during test|(\d+) ERRORS? encountered\. See detailed log)\.")
+_WARNINGS = re.compile(r"(?:No warnings encountered during test|(\d{1,19}) warnings? encountered\. See detailed log)\.")
+_ERRORS = re.compile(r"(?:No errors encountered during test|(\d{1,19}) ERRORS? encountered\. See detailed log)\.")
 
 _CHECKS = {
     "Performance constraints satisfied": "performance_constraints",
@@ -49,12 +49,12 @@ _MODES = {
 }
 
 _PARAGRAPH = re.compile(r"(?:(TTFT|TPOT) )?Early Stopping Result:")
-_PERCENTILE_METRIC = re.compile(r"([\d.]+)th ((?:first token )?percentile latency) \(ns\)")
+_PERCENTILE_METRIC = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)th ((?:first token )?percentile latency) \(ns\)")
 _STAT = re.compile(
     r"(min|max|mean|[\d.]+ percentile) (latency|first token latency|time (?:to|per) output token) \(ns\)",
     re.IGNORECASE,
 )
-_INTERVALS = re.compile(r"([\d.]+) percentile")
+_INTERVALS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) percentile")
 _GROUPS = {"latency": "", "first token latency": "first_token_latency"}
 
 
@@ -240,7 +240,7 @@ class _Reading:
                 self._pair(line)
             last = line
         # Every line LoadGen writes ends in a newline: without it the number may be cut in the middle.
-        terminated = not lines[-1]
+        terminated = lines[-1:] == [""]
         self.values["settings"] = settings
         self.ending(rest)
         if self.values["error_count"] is not None:
@@ -316,15 +316,15 @@ def _early_stopping(lines: list[str]) -> EarlyStopping:
         match = re.search(pattern, flat)
         return int(match[1]) if match else None
 
-    estimates = re.findall(r"Early stopping ([\d.]+)th percentile estimate: (-?\d+)", flat)
-    missing = re.findall(r"Not enough queries processed for ([\d.]+)th .*? at least (\d+) total queries", flat)
-    processed = find(r"Processed at least \d+ queries \((\d+)\)")
+    estimates = re.findall(r"Early stopping (\d{1,9}(?:\.\d{1,9})?)th percentile estimate: (-?\d{1,19})", flat)
+    missing = re.findall(r"Not enough queries processed for (\d{1,9}(?:\.\d{1,9})?)th .*? at least (\d{1,19}) total queries", flat)
+    processed = find(r"Processed at least \d+ queries \((\d{1,19})\)")
     return EarlyStopping(
         estimates_ns={percentile_name(percentile): int(value) for percentile, value in estimates},
-        required_queries=find(r"(?:Processed|Need to process) at least (\d+) queries"),
-        processed_queries=find(r"(?:Processed|Only processed) (\d+) queries") if processed is None else processed,
-        discarded_queries=find(r"Would discard (\d+) highest"),
+        required_queries=find(r"(?:Processed|Need to process) at least (\d{1,19}) queries"),
+        processed_queries=find(r"(?:Processed|Only processed) (\d{1,19}) queries") if processed is None else processed,
+        discarded_queries=find(r"Would discard (\d{1,19}) highest"),
         missing={percentile_name(percentile): int(count) for percentile, count in missing},
-        lacking_queries=find(r"run at least (\d+) more queries"),
+        lacking_queries=find(r"run at least (\d{1,19}) more queries"),
         text=text,
     )

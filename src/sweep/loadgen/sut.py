@@ -1,4 +1,4 @@
-"""The system under test: LoadGen's queries go to the engine, answers go back, with as little in between as Python allows."""
+"""The system under test: queries go to the engine, answers go back, with as little in between as Python allows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class QueryLog(Protocol):
         """Take the latency of the query that has just been completed."""
 
 
-class EngineFault(Exception):
+class EngineFaultError(Exception):
     """The engine broke its contract in the middle of a test, so that nothing this test measured can be believed."""
 
 
@@ -95,7 +95,7 @@ class SystemUnderTest:
         self._log.record(latency_ns)
         try:
             self._verify(slot, indices, outputs)
-        except EngineFault as fault:
+        except EngineFaultError as fault:
             self._on_fault(fault)
 
     def flush(self) -> None:
@@ -103,7 +103,7 @@ class SystemUnderTest:
 
     def _verify(self, slot: int, indices: list[int], outputs: Sequence[Array]) -> None:
         if self._store.indices[slot : slot + len(indices)] != indices:
-            raise EngineFault(
+            raise EngineFaultError(
                 f"query {self.query_count} asked for samples that do not lie side by side in memory "
                 f"(first index {indices[0]}, {len(indices)} samples): this LoadGen loads samples in another order"
             )
@@ -120,18 +120,22 @@ def check_answers(outputs: Sequence[Array], count: int, query: int, *, predicts_
         predicts_class: Whether the one output is class ids, with -1 for scores that were not finite.
 
     Raises:
-        EngineFault: An output is missing samples, or holds NaN or infinity.
+        EngineFaultError: An output is missing samples, or holds NaN or infinity.
     """
     for number, output in enumerate(outputs):
         answered = output.shape[0] if output.ndim else 0
         if answered != count and (predicts_class or output.ndim == 0 or answered % count != 0):
-            raise EngineFault(f"query {query}: the engine answered {answered} of {count} samples (output {number})")
+            raise EngineFaultError(
+                f"query {query}: the engine answered {answered} of {count} samples (output {number})"
+            )
         if predicts_class:
             if int(output.min()) < 0:
                 bad = int((output < 0).sum())
-                raise EngineFault(f"query {query}: the engine's scores were NaN or infinite for {bad} of {count} samples")
+                raise EngineFaultError(
+                    f"query {query}: the engine's scores were NaN or infinite for {bad} of {count} samples"
+                )
         elif output.dtype.kind == "f" and not _is_finite(output):
-            raise EngineFault(f"query {query}: output {number} of the engine holds NaN or infinite values")
+            raise EngineFaultError(f"query {query}: output {number} of the engine holds NaN or infinite values")
 
 
 def _is_finite(output: Array) -> bool:

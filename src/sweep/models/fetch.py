@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import sweep
 from sweep import paths
@@ -58,7 +59,7 @@ def fetch_reference(config: ModelConfig, cache: Path, *, url: str | None, progre
     """
     path = reference_path(config, cache)
     source = url or config.reference_url or ""
-    if not re.fullmatch(rf"({'|'.join(_SCHEMES)})://\S+", source):
+    if not _is_url(source):
         fix = "begin with https://, http:// or file://"
         raise ConfigError(Problem("--url", source, "is not a URL to download from", fix))
     if path.exists() and _is_good(config, cache):  # also in a cache that cannot be written
@@ -72,6 +73,14 @@ def fetch_reference(config: ModelConfig, cache: Path, *, url: str | None, progre
     except OSError as error:
         raise _cannot_write(config, path, error) from error
     return path
+
+
+def _is_url(text: str) -> bool:
+    try:
+        _ = urlsplit(text).port  # raises when host or port cannot be one
+    except ValueError:
+        return False
+    return re.fullmatch(rf"({'|'.join(_SCHEMES)})://\S+", text) is not None
 
 
 def _already_there(path: Path, progress: Progress) -> Path:

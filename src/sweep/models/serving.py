@@ -17,7 +17,7 @@ from sweep.models.base import ModelConfig, TensorSpec
 if TYPE_CHECKING:
     import onnx
 
-RECIPE = 1
+RECIPE = 2
 """Version of what `serving_graph` makes; part of the key of a cached file, so count it up with every change."""
 
 SAMPLES = "samples"
@@ -247,12 +247,11 @@ class _Parts:
             nodes.append(self._node("ReduceSum", [prefix + "magnitudes", axes], prefix + "sum", keepdims=0))
         else:
             nodes.append(self._node("ReduceSum", [prefix + "magnitudes"], prefix + "sum", axes=[1], keepdims=0))
+        # True for finite sums alone: NaN is not less than anything. (IsInf is missing from older TensorRT parsers.)
+        largest = self._constant("largest", np.array([np.finfo(np.float32).max], np.float32))
+        not_finite = self._constant("not_finite", np.array([NOT_FINITE], np.int32))
         nodes += [
-            self._node("IsNaN", [prefix + "sum"], prefix + "nan"),
-            self._node("IsInf", [prefix + "sum"], prefix + "inf"),
-            self._node("Or", [prefix + "nan", prefix + "inf"], prefix + "bad"),
-            self._node(
-                "Where", [prefix + "bad", self._constant("not_finite", np.array([NOT_FINITE], np.int32)), best], TOP1
-            ),
+            self._node("Less", [prefix + "sum", largest], prefix + "finite"),
+            self._node("Where", [prefix + "finite", best, not_finite], TOP1),
         ]
         return nodes

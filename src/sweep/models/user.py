@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,10 @@ def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
     """
     if config.path is None:
         raise ConfigError(Problem(FIELD, None, "is not set", "give an ONNX file: model=onnx model.path=FILE"))
-    path = Path(config.path).expanduser().absolute()
+    try:
+        path = Path(config.path).expanduser().absolute()
+    except RuntimeError:  # no such user
+        raise _problem(Path(config.path), "no such file") from None
     model = _parse(path)
     data_files = _external_files(model, path)
     inputs, batch = _inputs(model.graph, path)
@@ -70,14 +74,17 @@ def _problem(path: Path, reason: str, fix: str = "") -> ConfigError:
 
 def _parse(path: Path) -> onnx.ModelProto:
     """Read the graph; weights in other files stay there."""
-    if path.is_dir():
-        raise _problem(path, "is a folder", "give the ONNX file in it")
     try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise _problem(path, "is a folder", "give the ONNX file in it")
+        if not stat.S_ISREG(kind):
+            raise _problem(path, "is not a file")
         data = path.read_bytes()
     except FileNotFoundError:
         raise _problem(path, "no such file") from None
-    except OSError as error:
-        raise _problem(path, f"cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # a ValueError is a null byte in the name
+        raise _problem(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not data:
         raise _problem(path, "is empty")
 

@@ -60,7 +60,12 @@ class Store:
             write_json(paths.spec, spec.to_json())
         except OSError as error:
             raise ConfigError(
-                Problem("outputs", self._paths.root, f"cannot be written: {error.strerror}", "choose another with outputs=DIR")
+                Problem(
+                    "outputs",
+                    self._paths.root,
+                    f"cannot be written: {error.strerror}",
+                    "choose another with outputs=DIR",
+                )
             ) from error
         return Attempt(number, paths)
 

@@ -50,12 +50,16 @@ def samples_per_second(result: TrialResult) -> float | None:
     return result.spec.samples_per_query * 1e9 / result.latencies.mean
 
 
+def _options(result: TrialResult) -> str:
+    return " ".join(f"{key}={value}" for key, value in sorted(result.spec.backend.options.items()))
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("model", "string", "model name", _of(lambda r: r.spec.model.name)),
     Column("weights", "string", "where the weights come from", _of(lambda r: str(r.spec.model.weights))),
     Column("precision", "string", "number format", _of(lambda r: str(r.spec.precision))),
     Column("backend", "string", "engine", _of(lambda r: r.spec.backend.name)),
-    Column("backend_options", "string", "its options, key=value", _of(lambda r: _options(r))),
+    Column("backend_options", "string", "its options, key=value", _of(_options)),
     Column("scenario", "string", "LoadGen scenario", _of(lambda r: str(r.spec.scenario))),
     Column("mode", "string", "LoadGen test mode", _of(lambda r: str(r.spec.mode))),
     Column("samples_per_query", "Int64", "MultiStream's N", _of(lambda r: r.spec.samples_per_query)),
@@ -83,11 +87,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("planned_query_count", "Int64", "queries of the whole test, at least", _of(lambda r: r.planned_query_count)),
     Column("over_latency_count", "Int64", "queries over the bound", _of(lambda r: r.over_latency_count)),
     Column("over_latency_allowed", "Int64", "how many may be", _of(lambda r: r.over_latency_allowed)),
-    Column("aborted", "string", "rule that stopped it early", _of(lambda r: str(r.aborted.rule) if r.aborted else None)),
+    Column(
+        "aborted", "string", "rule that stopped it early", _of(lambda r: str(r.aborted.rule) if r.aborted else None)
+    ),
     Column("accuracy_percent", "Float64", "top-1", _of(lambda r: 100 * r.accuracy.accuracy if r.accuracy else None)),
     Column("accuracy_good", "Int64", "right answers", _of(lambda r: r.accuracy.good if r.accuracy else None)),
     Column("accuracy_total", "Int64", "answers", _of(lambda r: r.accuracy.total if r.accuracy else None)),
-    Column("busy", "boolean", "others loaded the machine", _of(lambda r: r.machine_load.busy if r.machine_load else None)),
+    Column(
+        "busy", "boolean", "others loaded the machine", _of(lambda r: r.machine_load.busy if r.machine_load else None)
+    ),
     Column("test_ns", "Int64", "time inside LoadGen", _of(lambda r: r.timing.test_ns)),
     Column("total_ns", "Int64", "time of the whole trial", _of(lambda r: r.timing.total_ns)),
     Column("started_at", "string", "UTC", _of(lambda r: r.timing.started_at)),
@@ -98,18 +106,13 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
-def _options(result: TrialResult) -> str:
-    return " ".join(f"{key}={value}" for key, value in sorted(result.spec.backend.options.items()))
-
-
 def to_frame(trials: Iterable[StoredTrial]) -> pd.DataFrame:
     """Return trials as a DataFrame: a row per trial, the columns of `COLUMNS` with their types."""
     import pandas as pd
 
     stored = list(trials)
-    return pd.DataFrame(
-        {column.name: pd.array([column.get(trial) for trial in stored], dtype=column.dtype) for column in COLUMNS}
-    )
+    frame = pd.DataFrame({column.name: [column.get(trial) for trial in stored] for column in COLUMNS}, dtype=object)
+    return frame.astype({column.name: column.dtype for column in COLUMNS})
 
 
 def write_tables(trials: Sequence[StoredTrial], paths: SweepPaths) -> None:

@@ -41,7 +41,12 @@ class Observer(Protocol):
 
 
 def run_grid(
-    points: Sequence[tuple[TrialSpec, TrialFiles]], store: Store, executor: Executor, observer: Observer, *, resume: bool
+    points: Sequence[tuple[TrialSpec, TrialFiles]],
+    store: Store,
+    executor: Executor,
+    observer: Observer,
+    *,
+    resume: bool,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each point, in order, as soon as it is stored.
 

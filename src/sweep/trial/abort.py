@@ -54,17 +54,17 @@ class SequentialTest:
     def observe(self, *, over: bool) -> bool:
         """Take one query in; return whether the hypothesis is rejected (for good)."""
         factors = self._over if over else self._within
-        # The floor keeps a bet alive through a long quiet start; adding to the ratio must not help it: 1e-300 is nothing.
+        # Without a floor a long quiet start would underflow to zero, which no later evidence could lift again.
         self._ratios = [max(ratio * factor, 1e-300) for ratio, factor in zip(self._ratios, factors, strict=True)]
         self.rejected = self.rejected or sum(self._ratios) >= self._threshold
         return self.rejected
 
 
 class SteadyState:
-    """Says when latencies have stopped falling or rising: clocks have ramped, caches and arenas are filled.
+    """Says when latencies have stopped falling: clocks have ramped, caches and arenas are filled.
 
-    Steady means that the medians of the older and the newer half of the last `window` latencies differ by at
-    most `tolerance`.
+    That is when the median of the newer half of the last `window` latencies is no longer below that of the older
+    half by more than `tolerance`. A rise is no reason to wait: no test becomes VALID by getting slower.
     """
 
     def __init__(self, window: int = 6, tolerance: float = 0.1) -> None:
@@ -81,8 +81,7 @@ class SteadyState:
         if len(self._latest) == self._window:
             half = self._window // 2
             older, newer = sorted(self._latest[:half]), sorted(self._latest[half:])
-            before, after = older[half // 2], newer[half // 2]
-            self.reached = abs(after - before) <= self._tolerance * max(before, 1)
+            self.reached = newer[half // 2] >= (1 - self._tolerance) * older[half // 2]
         return self.reached
 
 

@@ -79,9 +79,9 @@ class Warmup:
     duration_ns: int
 
 
-def event(kind: str, **fields: Any) -> str:
+def event(name: str, /, **fields: Any) -> str:
     """Return a worker's message: `phase`, `warm`, `done` or `fault`, with its fields."""
-    return json.dumps({"event": kind, **fields})
+    return json.dumps({"event": name, **fields})
 
 
 def warmup_from(message: Mapping[str, Any]) -> Warmup:

@@ -1,4 +1,4 @@
-"""Latencies of a running test in memory that parent and worker share: they survive a worker that crashes or is killed."""
+"""Latencies of a running test, in memory that parent and worker share: they survive a worker that crashes."""
 
 from __future__ import annotations
 

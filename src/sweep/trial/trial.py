@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import io
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from sweep.paths import write_bytes
 from sweep.trial.executor import Executor, Measurement, Progress, planned_query_count
 from sweep.trial.messages import RunRequest
 from sweep.trial.result import Failure, Latencies, Timing, TrialResult
-from sweep.trial.spec import TrialSpec, percentile_index
+from sweep.trial.spec import percentile_index
 from sweep.trial.verdict import Judgement, judge, judge_aborted
 from sweep.vocabulary import TestMode, TrialState, Weights
 
@@ -49,7 +49,7 @@ def run_trial(
         The record; not yet stored. The query latencies lie beside the logs in `latencies_ns.npy`, int64 [queries].
     """
     begin = time.perf_counter_ns()
-    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    started_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     directory = Path(request.directory)
     measurement = executor.measure(request, on_progress)
     if _ran_out_of_queries(directory, measurement):
@@ -118,9 +118,7 @@ class _Record:
             )
 
     def _score(self) -> Accuracy:
-        dataset = open_dataset(
-            self._request.files.dataset, self._spec.model.inputs, Path(self._request.files.cache)
-        )
+        dataset = open_dataset(self._request.files.dataset, self._spec.model.inputs, Path(self._request.files.cache))
         if dataset.labels is None:
             raise LogError(f"dataset {self._spec.dataset.name} has no labels")
         return score_top1(self._directory / ACCURACY_LOG, [int(label) for label in dataset.labels])

@@ -1,0 +1,429 @@
+"""LoadGen's logs of every generation, whole, cut and foreign."""
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweep.errors import LogError
+from sweep.loadgen.logs import Metric, Summary, parse_detail, parse_summary
+from sweep.vocabulary import Scenario, TestMode
+
+DATA = Path(__file__).parents[1] / "data" / "loadgen_logs"
+SUMMARIES = sorted(path.name for path in DATA.glob("*_summary.txt"))
+DETAILS = sorted(path.name for path in DATA.glob("*_detail.txt"))
+V07 = "v0.7_multistream_valid_summary.txt"
+V41 = "v4.1_multistream_valid_summary.txt"
+SERVER = "v4.1_server_tokens_valid_summary.txt"
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Write a golden log with replacements (each must occur): `edited(name, ("old", "new"), ...)`."""
+
+    def write(name, *replacements):
+        data = (DATA / name).read_bytes()
+        for pair in replacements:
+            old, new = (text.encode() if isinstance(text, str) else text for text in pair)
+            assert old in data
+            data = data.replace(old, new, 1)
+        path = tmp_path / "mlperf_log_summary.txt"
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def as_json(record):
+    return json.loads(json.dumps(dataclasses.asdict(record)))
+
+
+def refused(path, parse=parse_summary):
+    with pytest.raises(LogError) as caught:
+        parse(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_every_value_of_a_golden_summary_is_read(name):
+    expected = json.loads((DATA / "expected" / name).with_suffix(".json").read_text())
+    assert as_json(parse_summary(DATA / name)) == expected
+
+
+@pytest.mark.parametrize("name", DETAILS)
+def test_every_value_of_a_golden_detail_log_is_read(name):
+    expected = json.loads((DATA / "expected" / name).with_suffix(".json").read_text())
+    assert as_json(parse_detail(DATA / name)) == expected
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_no_cut_of_a_summary_passes_for_the_whole(name, monkeypatch):
+    """A killed LoadGen, a full disk or a broken copy leaves the first bytes of a log: they must not become a result."""
+    data = (DATA / name).read_bytes()
+    whole = parse_summary(DATA / name)
+    uncounted = dataclasses.replace(whole, warning_count=None, error_count=None, complete=False)
+    body = data.rfind(b"performance_sample_count") if b"accuracy_log_sampling_target" not in data else len(data)
+    for size in range(len(data)):
+        monkeypatch.setattr(Path, "read_bytes", lambda _, size=size: data[:size])
+        try:
+            summary = parse_summary("cut.txt")
+        except LogError:
+            continue
+        if summary != whole:
+            assert summary == uncounted, size
+            assert data[body:size].endswith(b"\n"), size
+
+
+def test_a_cut_number_is_not_a_smaller_number(tmp_path):
+    """270336 cut to 2703 would be another test."""
+    data = (DATA / "v0.5_offline_nul_crlf_summary.txt").read_bytes()
+    path = tmp_path / "cut.txt"
+    path.write_bytes(data.rstrip()[:-2])
+    assert "cut off" in refused(path)
+
+
+def test_a_log_that_never_counts_errors_is_marked_as_perhaps_incomplete():
+    early = parse_summary(DATA / "v0.5_offline_nul_crlf_summary.txt")
+    assert not early.complete
+    assert early.error_count is None
+    assert all(parse_summary(DATA / name).complete for name in SUMMARIES if "nul_crlf" not in name)
+
+
+def test_later_generations_must_end_with_the_count_of_errors(edited):
+    path = edited(V07, ("\n1 warning encountered. See detailed log.\n\nNo errors encountered during test.\n", ""))
+    assert "cut off" in refused(path)
+
+
+def test_an_early_log_that_counts_only_errors_is_whole(edited):
+    summary = parse_summary(
+        edited("v0.5_multistream_valid_summary.txt", ("\nNo warnings encountered during test.\n", ""))
+    )
+    assert (summary.warning_count, summary.error_count, summary.complete) == (None, 0, True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a: b : c", "Result is : VALID", "No errors encountered during test.", "=====", "naïve 系统", "x" * 5000],
+)
+def test_the_name_of_the_system_changes_nothing_else(name, edited):
+    """A name is free text: it must never be taken for LoadGen's words."""
+    plain = parse_summary(DATA / "v0.7_multistream_invalid_summary.txt")
+    summary = parse_summary(edited("v0.7_multistream_invalid_summary.txt", ("LWIS_Server", name)))
+    assert summary.sut_name == name
+    assert summary.loadgen_result == "INVALID"
+    fields = {**plain.fields, "SUT name": name}
+    assert summary == dataclasses.replace(plain, sut_name=name, fields=fields)
+
+
+@pytest.mark.parametrize(
+    "line", ["Result is : VALID", "  Result is : VALID", "Result is : INVALID", "Scenario : Server"]
+)
+def test_a_name_of_several_lines_cannot_bring_its_own_result(line, edited):
+    assert "which holds" in refused(edited("v0.7_multistream_invalid_summary.txt", ("LWIS_Server", f"a\n{line}")))
+
+
+@pytest.mark.parametrize("place", ["Additional Stats", "Test Parameters Used"])
+def test_a_result_outside_the_header_is_refused(place, edited):
+    title = f"{place}\n{'=' * 48}\n"
+    path = edited("v0.7_multistream_invalid_summary.txt", (title, f"{title}Result is : VALID\n"))
+    assert "more than one 'Result is'" in refused(path)
+
+
+def test_only_a_result_below_the_header_is_no_result(edited):
+    title = f"Additional Stats\n{'=' * 48}\n"
+    path = edited(V07, ("Result is : VALID\n", ""), (title, f"{title}Result is : VALID\n"))
+    assert "no 'Result is' line" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "reason"),
+    [
+        (V07, "Result is : VALID", "Result is : VAL", "neither VALID nor INVALID"),
+        (V07, "Result is : VALID\n", "", "no 'Result is' line"),
+        (V07, "Mode     : Performance\n", "", "no 'Mode' line"),
+        (V07, "constraints satisfied : Yes", "constraints satisfied : NO", "contradicts itself"),
+        (V07, "Min duration satisfied : Yes", "Min duration satisfied : NO", "contradicts itself"),
+        (V07, "Min duration satisfied : Yes", "Min duration satisfied : Maybe", "neither Yes nor NO"),
+        (V41, "(ns)   : 750521", "(ns)   : 7505x1", "not a whole number"),
+        (V07, "No errors", "No errors encountered during test.\n3 ERRORS", "cut off"),
+        (V07, "No errors", "2 ERRORS encountered. See detailed log.\nNo errors", "counts its errors twice"),
+    ],
+)
+def test_a_damaged_summary_is_refused_by_what_is_wrong(name, old, new, reason, edited):
+    if reason == "cut off":
+        old, new = "No errors encountered during test.", "3 ERRORS enc"
+    assert reason in refused(edited(name, (old, new)))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"\0\r\n \n", "empty file"),
+        (b'{"Result is": "VALID"}', "looks like JSON"),
+        (b"[\n]\n", "looks like JSON"),
+        (b"<!DOCTYPE html><p>Result is : VALID</p>", "looks like HTML"),
+        (b"Result is : VALID\n", "some other text"),
+        (b"# README\n" + (DATA / V41).read_bytes(), "some other text"),
+        (b"====\nAnother Report\n====\nResult is : VALID\n", "not a LoadGen summary"),
+        ((DATA / V41).read_bytes() * 2, "more than one"),
+        ((DATA / "v0.5_accuracy_summary.txt").read_bytes() + (DATA / V41).read_bytes(), "more than one test"),
+        ((DATA / "v6.0_multistream_invalid_detail.txt").read_bytes(), "looks like a LoadGen detail log"),
+        ((DATA / "v0.5_multistream_valid_detail.txt").read_bytes(), "looks like a LoadGen detail log"),
+        (bytes(range(256)) * 8, "not a LoadGen summary"),
+    ],
+)
+def test_what_is_no_summary_is_refused_by_name(content, reason, tmp_path):
+    path = tmp_path / "mlperf_log_summary.txt"
+    path.write_bytes(content)
+    assert reason in refused(path)
+
+
+@pytest.mark.parametrize("parse", [parse_summary, parse_detail])
+def test_a_file_that_cannot_be_read_is_refused_by_name(parse, tmp_path):
+    assert "no such file" in refused(tmp_path / "absent.txt", parse)
+    assert "cannot be read" in refused(tmp_path, parse)
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r\r\n").encode(),
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: b"\xff\xfe" + text.encode("utf-16-le"),
+        lambda text: text.replace("\n", "  \n").encode(),
+        lambda text: text.rstrip().encode(),
+        lambda text: (text + "\n\n").encode(),
+        lambda text: text.replace("LWIS_Server", "LWIS_Server\0\0").encode(),
+    ],
+    ids=["crlf", "crcrlf", "utf-8 mark", "utf-16", "trailing blanks", "no last newline", "blank lines", "nul"],
+)
+def test_how_a_file_was_stored_does_not_change_what_it_says(encode, tmp_path):
+    path = tmp_path / "mlperf_log_summary.txt"
+    path.write_bytes(encode((DATA / V41).read_text()))
+    assert parse_summary(path) == parse_summary(DATA / V41)
+
+
+def test_bytes_that_are_not_utf8_lose_no_result(edited):
+    summary = parse_summary(edited(V41, (b"LWIS_Server", b"caf\xe9")))
+    assert summary.sut_name == "caf\ufffd"
+    assert summary.loadgen_result == "VALID"
+
+
+@pytest.mark.parametrize(
+    ("text", "scenario", "free"),
+    [
+        ("Multi Stream", Scenario.MULTI_STREAM, False),
+        ("MultiStream", Scenario.MULTI_STREAM, False),
+        ("Multi Stream Free", Scenario.MULTI_STREAM, True),
+        ("MultiStreamFree", Scenario.MULTI_STREAM, True),
+        ("Single Stream", Scenario.SINGLE_STREAM, False),
+        ("SingleStream", Scenario.SINGLE_STREAM, False),
+        ("Server", Scenario.SERVER, False),
+        ("Offline", Scenario.OFFLINE, False),
+        ("ConstantStream", None, False),
+    ],
+)
+def test_a_scenario_is_the_same_under_all_its_names(text, scenario, free, edited):
+    summary = parse_summary(edited(V07, ("Multi Stream", text)))
+    assert (summary.scenario, summary.multi_stream_free, summary.scenario_text) == (scenario, free, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("Performance", TestMode.PERFORMANCE),
+        ("PerformanceOnly", TestMode.PERFORMANCE),
+        ("Accuracy", TestMode.ACCURACY),
+        ("AccuracyOnly", TestMode.ACCURACY),
+        ("SubmissionRun", None),
+        ("FindPeakPerformance", None),
+        ("Find Peak Performance", None),
+    ],
+)
+def test_a_mode_is_the_same_under_all_its_names(text, mode, edited):
+    summary = parse_summary(edited(V07, ("Mode     : Performance", f"Mode     : {text}")))
+    assert (summary.mode, summary.mode_text) == (mode, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "metric"),
+    [
+        ("Samples per second: 505.381", Metric("Samples per second", 505.381, "samples/s")),
+        ("Samples per second : 1.23457e+06", Metric("Samples per second", 1234570.0, "samples/s")),
+        ("Scheduled samples per second : 41546.64", Metric("Scheduled samples per second", 41546.64, "samples/s")),
+        ("Samples per second: inf", Metric("Samples per second", math.inf, "samples/s")),
+        ("99.9th percentile latency (ns) : 12", Metric("99.9th percentile latency", 12, "ns")),
+        ("99.0th percentile latency (ns) : 12", Metric("99th percentile latency", 12, "ns")),
+        ("90th percentile latency (ns) : -9223372036854775808", Metric("90th percentile latency", -(2**63), "ns")),
+    ],
+)
+def test_the_figure_is_read_however_it_is_printed(line, metric, edited):
+    assert parse_summary(edited(V07, ("Samples per query : 1760", line))).metric == metric
+
+
+def test_a_rate_over_no_time_is_not_a_damaged_log(edited):
+    metric = parse_summary(edited(V07, ("Samples per query : 1760", "Samples per second: -nan"))).metric
+    assert math.isnan(metric.value)
+
+
+def test_inferred_tokens_are_kept_beside_the_figure(edited):
+    old = "Completed tokens per second: 10755.59"
+    summary = parse_summary(edited(SERVER, (old, "Completed tokens per second (inferred): 19233.84")))
+    assert summary.metric == Metric("Completed samples per second", 39.25, "samples/s")
+    assert summary.other_metrics[0] == Metric("Completed tokens per second (inferred)", 19233.84, "tokens/s")
+
+
+def test_a_skipped_check_is_neither_met_nor_failed(edited):
+    summary = parse_summary(edited(V41, ("Min queries satisfied : Yes", "Min queries satisfied : Skipped")))
+    assert summary.min_queries is None
+    assert summary.loadgen_result == "VALID"
+
+
+def test_a_paragraph_without_a_word_leaves_the_next_one_whole(edited):
+    """LoadGen does not evaluate TTFT once TPOT failed, and then prints an empty line in its place."""
+    summary = parse_summary(
+        edited(
+            SERVER,
+            ("Result is : VALID", "Result is : INVALID"),
+            ("TTFT Early Stopping Result:\n * Run successful.\n", "TTFT Early Stopping Result:\n\n"),
+            ("TPOT Early Stopping Result:\n * Run successful.", "TPOT Early Stopping Result:\n * Run unsuccessful."),
+        )
+    )
+    assert summary.early_stopping_results["TTFT"].text == ""
+    assert summary.early_stopping_results["TPOT"].text == " * Run unsuccessful."
+    assert summary.unknown_lines == ()
+
+
+def test_the_advice_for_two_missed_token_bounds_is_two_pieces(edited):
+    advice = "Recommendations:\n * TTFT constrain not met: Reduce.\n * TPOT constrain not met: Reduce.\n"
+    summary = parse_summary(
+        edited(SERVER, ("Result is : VALID", "Result is : INVALID"), ("TTFT Early", f"{advice}TTFT Early"))
+    )
+    assert summary.recommendations == ("TTFT constrain not met: Reduce.", "TPOT constrain not met: Reduce.")
+
+
+def test_the_early_stopping_estimate_is_at_hand():
+    summary = parse_summary(DATA / V41)
+    assert summary.early_stopping_estimate_ns == 750563
+    assert (summary.early_stopping_required_queries, summary.processed_queries) == (662, 813433)
+    assert parse_summary(DATA / V07).early_stopping_estimate_ns is None
+    assert parse_summary(DATA / "v6.0_multistream_invalid_summary.txt").early_stopping_required_queries == 662
+
+
+def test_query_and_sample_latencies_are_not_mixed_up():
+    old, new = parse_summary(DATA / "v0.5_multistream_valid_summary.txt"), parse_summary(DATA / V41)
+    assert old.query_latency_percentiles_ns["p99"] == 47422247
+    assert old.sample_latency_percentiles_ns["p99"] == 47396863
+    assert new.query_latency_percentiles_ns["p99"] == 750521
+    assert new.sample_latency_percentiles_ns == {}
+
+
+def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):
+    """LoadGen adds lines with almost every release."""
+    warning = "WARNING: sample_concatenate_permutation was set to true. \nsamples_per_query value\n"
+    summary = parse_summary(
+        edited(
+            V41,
+            ("Result is", "Energy per query : none yet\nResult is"),
+            ("Per-query latency", "Tail latency:\nPer-query latency"),
+            ("\nNo warnings encountered during test.", f"{warning}\n12 warnings encountered. See detailed log."),
+            ("No errors encountered during test.", "12 ERRORS encountered. See detailed log."),
+        )
+    )
+    assert summary.unknown_lines == (
+        "Energy per query : none yet",
+        "Tail latency",
+        "WARNING: sample_concatenate_permutation was set to true.",
+        "samples_per_query value",
+    )
+    assert (summary.warning_count, summary.error_count) == (12, 12)
+    whole = parse_summary(DATA / V41)
+    assert summary.settings == whole.settings
+    assert summary.query_latency == whole.query_latency
+
+
+def test_settings_have_types_whatever_the_generation(edited):
+    for name in (V07, V41):
+        settings = parse_summary(DATA / name).settings
+        assert settings["print_timestamps"] is False
+        assert settings["performance_issue_same_index"] == 0
+        assert settings["performance_issue_same_index"] is not False
+    settings = parse_summary(
+        edited(V41, ("2380.95", "inf"), ("max_duration (ms): 0", "max_duration (ms): 0x1"))
+    ).settings
+    assert settings["target_qps"] == math.inf
+    assert settings["max_duration (ms)"] == "0x1"
+    assert settings["sample_index_rng_seed"] == 10688027786191513374
+
+
+def test_accuracy_mode_leaves_no_result():
+    summary = parse_summary(DATA / "v0.5_accuracy_summary.txt")
+    assert summary == Summary(mode=TestMode.ACCURACY, warning_count=0, error_count=0)
+
+
+def test_a_detail_log_of_a_submission_run_gives_its_last_phase(tmp_path):
+    entry = ':::MLLOG {{"key": "{}", "value": {}, "metadata": {{"is_error": false, "is_warning": false}}}}\n'
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(entry.format("generated_query_count", 8) + entry.format("generated_query_count", 6001))
+    assert parse_detail(path).generated_query_count == 6001
+
+
+def test_a_detail_log_is_read_past_what_is_not_its_own(tmp_path):
+    """Servers print into the same file, and C++ prints infinity in a way that is not JSON."""
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_bytes(
+        b'Loading engine...\n:::MLLOG {"key": "sut_name", "value": "SUT\0\xe9", "metadata": {}}\r\n'
+        b':::MLLOG {"key": "effective_target_qps", "value": inf, "metadata": {}}\n'
+        b':::MLLOG {"key": "result_qps", "value": -nan, "metadata": {}}\n'
+        b':::MLLOG {"key": "error_runtime", "value": "a", "metadata": {"is_error": true}}\n'
+        b':::MLLOG {"key": "warning_generic_message", "value": "b", "metadata": {"is_warning": true}}\n'
+        b':::MLLOG ["key"]\n:::MLLOG {"key": "generated_query_count", "value": 27'
+    )
+    detail = parse_detail(path)
+    assert detail.sut_name == "SUT\ufffd"
+    assert detail.effective == {"target_qps": math.inf}
+    assert math.isnan(detail.results["result_qps"])
+    assert (detail.errors, detail.warnings) == (("a",), ("b",))
+    assert detail.generated_query_count is None
+    assert detail.unknown_lines == (
+        "Loading engine...",
+        ':::MLLOG ["key"]',
+        ':::MLLOG {"key": "generated_query_count", "value": 27',
+    )
+
+
+def test_errors_of_a_plain_text_detail_log_are_found(tmp_path):
+    prefix = '"pid": 1, "tid": 1, "ts": 5ns : '
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(f"{prefix}ERROR : Ending early: too slow\n{prefix}WARNING : odd\n{prefix}min_query_count : 1\n")
+    detail = parse_detail(path)
+    assert (detail.errors, detail.warnings) == (("Ending early: too slow",), ("odd",))
+    assert detail.effective == detail.requested == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b" \n", "empty file"), ((DATA / V41).read_bytes(), "looks like a LoadGen summary"), (b"{}\n", "looks like JSON")],
+)
+def test_what_is_no_detail_log_is_refused_by_name(content, reason, tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_bytes(content)
+    assert reason in refused(path, parse_detail)
+
+
+def test_reading_logs_needs_no_loadgen_and_no_numpy():
+    """Logs are read on machines that never run a test, and by commands that must start at once."""
+    code = (
+        "import sys, sweep.loadgen.logs, sweep.loadgen.accuracy; print({'mlperf_loadgen', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
