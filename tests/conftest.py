@@ -30,7 +30,9 @@ def simulated():
 
     dataset = open_dataset(DatasetConfig("synthetic", count=64), INPUTS, Path("unused"))
 
-    def make(batch=2, queries=50, target_ms=10.0, checks=None, abort=AbortRule.CONFIDENT, min_duration_ms=0, **options):
+    def make(
+        batch=2, queries=50, target_ms=1000.0, checks=None, abort=AbortRule.CONFIDENT, min_duration_ms=0, **options
+    ):
         options = {"base_ms": 0.1, "per_sample_ms": 0.05, **options}
         return TrialSpec(
             scenario=Scenario.MULTI_STREAM,

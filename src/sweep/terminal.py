@@ -269,7 +269,7 @@ def _accuracy_cells(result: TrialResult) -> list[str]:
     if result.accuracy is None:
         return ["-"] * 3
     accuracy = result.accuracy
-    return [f"{100 * accuracy.accuracy:.3f}%", str(accuracy.good), str(accuracy.total)]
+    return [f"{accuracy.accuracy:.3f}%", str(accuracy.good), str(accuracy.total)]
 
 
 def _show_largest(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome], others: Sequence[str]) -> None:

@@ -334,7 +334,7 @@ def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):
         edited(
             V41,
             ("Result is", "Energy per query : none yet\nResult is"),
-            ("Per-query latency", "Tail latency:\nPer-query latency"),
+            ("Per-query latency", "Tail latency:\n : 5\n9.9.9 percentile : 1\nPer-query latency"),
             ("\nNo warnings encountered during test.", f"{warning}\n12 warnings encountered. See detailed log."),
             ("No errors encountered during test.", "12 ERRORS encountered. See detailed log."),
         )
@@ -342,9 +342,11 @@ def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):
     assert summary.unknown_lines == (
         "Energy per query : none yet",
         "Tail latency",
+        " : 5",
         "WARNING: sample_concatenate_permutation was set to true.",
         "samples_per_query value",
     )
+    assert summary.other_metrics == (Metric("9.9.9 percentile", 1, ""),)
     assert (summary.warning_count, summary.error_count) == (12, 12)
     whole = parse_summary(DATA / V41)
     assert summary.settings == whole.settings

@@ -1,4 +1,4 @@
-"""The system under test with LoadGen's completion call replaced by a recorder: what is answered, and what is refused."""
+"""The system under test with LoadGen's completion call replaced by a recorder: what is answered, what is refused."""
 
 import time
 
@@ -8,7 +8,7 @@ import pytest
 lg = pytest.importorskip("mlperf_loadgen")
 
 from sweep.loadgen import sut as sut_module  # noqa: E402
-from sweep.loadgen.sut import EngineFault, SystemUnderTest, check_answers  # noqa: E402
+from sweep.loadgen.sut import EngineFaultError, SystemUnderTest, check_answers  # noqa: E402
 
 
 class Store:
@@ -29,7 +29,9 @@ class Log:
 def completed(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        sut_module.lg, "QuerySamplesComplete", lambda responses: seen.append([(r.id, r.data, r.size) for r in responses])
+        sut_module.lg,
+        "QuerySamplesComplete",
+        lambda responses: seen.append([(r.id, r.data, r.size) for r in responses]),
     )
     return seen
 
@@ -99,7 +101,7 @@ def test_latency_includes_the_engine_and_the_preparation(completed, faults):
 
 def test_samples_that_do_not_lie_side_by_side_are_a_fault(completed, faults):
     make(engine, faults).issue([1, 2, 3], [5, 7, 8])
-    assert isinstance(faults[0], EngineFault)
+    assert isinstance(faults[0], EngineFaultError)
     assert "side by side" in str(faults[0])
 
 
@@ -131,7 +133,7 @@ def test_an_unknown_sample_is_a_fault(completed, faults):
     ],
 )
 def test_answers_that_no_working_engine_gives_are_refused(output, predicts_class, words):
-    with pytest.raises(EngineFault, match=words):
+    with pytest.raises(EngineFaultError, match=words):
         check_answers([np.asarray(output)], 3, 0, predicts_class=predicts_class)
 
 

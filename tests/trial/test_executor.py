@@ -108,7 +108,7 @@ def test_out_of_memory_is_said_with_the_sizes(executor, simulated, request_for):
 
 def test_a_late_engine_is_over_latency_not_valid(executor, simulated, request_for):
     """From the fault on every query takes a second: the test is stopped, by evidence."""
-    seen = executor.measure(request_for(simulated(queries=2000, fault="late", fault_at=600)))
+    seen = executor.measure(request_for(simulated(queries=2000, target_ms=100.0, fault="late", fault_at=600)))
     assert seen.abort is not None
     assert seen.abort.over_latency_count >= 5
 

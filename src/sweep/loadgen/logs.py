@@ -49,12 +49,12 @@ _MODES = {
 }
 
 _PARAGRAPH = re.compile(r"(?:(TTFT|TPOT) )?Early Stopping Result:")
-_PERCENTILE_METRIC = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)th ((?:first token )?percentile latency) \(ns\)")
+_PERCENTILE_METRIC = re.compile(r"(\d+(?:\.\d+)?)th ((?:first token )?percentile latency) \(ns\)")
 _STAT = re.compile(
-    r"(min|max|mean|[\d.]+ percentile) (latency|first token latency|time (?:to|per) output token) \(ns\)",
+    r"(min|max|mean|\d+(?:\.\d+)? percentile) (latency|first token latency|time (?:to|per) output token) \(ns\)",
     re.IGNORECASE,
 )
-_INTERVALS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) percentile")
+_INTERVALS = re.compile(r"(\d+(?:\.\d+)?) percentile")
 _GROUPS = {"latency": "", "first token latency": "first_token_latency"}
 
 
@@ -154,7 +154,7 @@ class _Reading:
 
     def _pair(self, line: str) -> tuple[str, str] | None:
         key, colon, value = (part.strip() for part in line.partition(":"))
-        if not colon:
+        if not colon or not key:
             return None
         if value or key == "SUT name":
             self.fields[key] = value
@@ -316,8 +316,10 @@ def _early_stopping(lines: list[str]) -> EarlyStopping:
         match = re.search(pattern, flat)
         return int(match[1]) if match else None
 
-    estimates = re.findall(r"Early stopping (\d{1,9}(?:\.\d{1,9})?)th percentile estimate: (-?\d{1,19})", flat)
-    missing = re.findall(r"Not enough queries processed for (\d{1,9}(?:\.\d{1,9})?)th .*? at least (\d{1,19}) total queries", flat)
+    estimates = re.findall(r"Early stopping (\d+(?:\.\d+)?)th percentile estimate: (-?\d{1,19})", flat)
+    missing = re.findall(
+        r"Not enough queries processed for (\d+(?:\.\d+)?)th .*? at least (\d{1,19}) total queries", flat
+    )
     processed = find(r"Processed at least \d+ queries \((\d{1,19})\)")
     return EarlyStopping(
         estimates_ns={percentile_name(percentile): int(value) for percentile, value in estimates},
