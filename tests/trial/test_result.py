@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sweep.errors import RecordError
+from sweep.loadgen.logs import parse_summary
 from sweep.trial.executor import Executor, Timeouts
 from sweep.trial.result import SCHEMA_VERSION, Failure, TrialResult
 from sweep.trial.trial import run_trial
@@ -113,14 +115,36 @@ def test_logs_that_are_not_of_this_test_make_it_failed(executor, simulated, requ
     assert "cannot be trusted" in result.failure.message
 
 
-def test_a_summary_of_another_n_makes_it_failed(executor, simulated, request_for, monkeypatch):
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("samples_per_query", 99), ("min_query_count", 1), ("qsl_rng_seed", 0), ("min_duration (ms)", None)],
+)
+def test_a_summary_of_other_settings_makes_it_failed(executor, simulated, request_for, monkeypatch, key, value):
     from sweep.trial import trial
 
     real = trial.parse_summary
-    monkeypatch.setattr(trial, "parse_summary", lambda path: replace(real(path), samples_per_query=99))
+
+    def foreign(path):
+        summary = real(path)
+        return replace(summary, settings={**summary.settings, key: value})
+
+    monkeypatch.setattr(trial, "parse_summary", foreign)
     result = run_trial(executor, request_for(simulated()), 1)
     assert result.state is TrialState.FAILED
-    assert "99 samples per query" in result.failure.message
+    assert key in result.failure.message
+
+
+def test_tests_of_one_worker_have_the_same_seeds_and_no_errors(executor, simulated, request_for):
+    """LoadGen applies its mlperf.conf once per process: later tests must not lose the seeds."""
+    seeds = set()
+    for batch in (3, 4, 5):
+        request = request_for(simulated(batch=batch))
+        assert run_trial(executor, request, 1).result is Verdict.VALID
+        summary = parse_summary(Path(request.directory) / "mlperf_log_summary.txt")
+        assert summary.error_count == 0
+        seeds.add(tuple(summary.settings[key] for key in ("qsl_rng_seed", "sample_index_rng_seed")))
+    assert len(seeds) == 1
+    assert 0 not in seeds.pop()
 
 
 def test_a_test_that_outruns_its_warmup_is_repeated_with_enough_queries(executor, simulated, request_for):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +22,41 @@ _USER_CONF = 1  # LoadGen's own mark of a user.conf, as against a replacement of
 
 class LoadGenError(RuntimeError):
     """LoadGen refused its settings."""
+
+
+@functools.cache
+def _process_settings() -> lg.TestSettings:
+    """Return this process's one TestSettings, with the seeds of LoadGen's built-in mlperf.conf.
+
+    LoadGen applies mlperf.conf on the first `FromConfig` of a process only: a second one leaves every seed at 0 and
+    writes the error "Multiple conf files are used" into the next log (LoadGen 5.1 and 6.0).
+    """
+    test = lg.TestSettings()
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as nothing:
+        if (code := test.FromConfig(nothing.name, "sweep", "MultiStream", _USER_CONF)) != 0:
+            raise LoadGenError(f"LoadGen did not apply its mlperf.conf (code {code})")
+    if 0 in (test.qsl_rng_seed, test.sample_index_rng_seed, test.schedule_rng_seed):
+        raise LoadGenError("LoadGen's mlperf.conf gave a seed of 0: it was applied before in this process")
+    return test
+
+
+def effective_settings(settings: LoadGenSettings, mode: TestMode) -> lg.TestSettings:
+    """Return what LoadGen gets: mlperf.conf under `settings`, as if it had read the user.conf of `settings`.
+
+    The object is shared by the tests of a process; each call sets every field that any call sets.
+    """
+    test = _process_settings()
+    test.scenario = lg.TestScenario.MultiStream
+    test.mode = _MODES[mode]
+    test.multi_stream_samples_per_query = settings.samples_per_query
+    test.multi_stream_expected_latency_ns = settings.expected_latency_ns
+    test.multi_stream_target_latency_percentile = settings.percentile / 100
+    test.min_query_count = settings.min_query_count
+    test.max_query_count = settings.max_query_count
+    test.min_duration_ms = settings.min_duration_ms
+    test.max_duration_ms = settings.max_duration_ms
+    test.performance_sample_count_override = settings.performance_sample_count
+    return test
 
 
 def run_test(
@@ -43,15 +80,10 @@ def run_test(
         flush: Called by LoadGen after the last query.
 
     Raises:
-        LoadGenError: LoadGen did not take the user.conf.
+        LoadGenError: LoadGen did not apply its mlperf.conf.
     """
-    conf = directory / "user.conf"
-    conf.write_text(render_user_conf(settings))
-    test = lg.TestSettings()
-    test.scenario = lg.TestScenario.MultiStream
-    if (code := test.FromConfig(str(conf), settings.model, "MultiStream", _USER_CONF)) != 0:
-        raise LoadGenError(f"LoadGen refused {conf} (code {code})")
-    test.mode = _MODES[mode]
+    (directory / "user.conf").write_text(render_user_conf(settings))
+    test = effective_settings(settings, mode)
 
     output = lg.LogOutputSettings()
     output.outdir = str(directory)

@@ -31,6 +31,7 @@ ACCURACY_LOG = "mlperf_log_accuracy.json"
 LATENCIES_FILE = "latencies_ns.npy"
 
 _PERCENTILES = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
+_SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
 _LOADGEN_LOGS = (SUMMARY_LOG, "mlperf_log_detail.txt", ACCURACY_LOG, "mlperf_log_trace.json")
 
 
@@ -100,11 +101,12 @@ class _Record:
             raise LogError(f"{SUMMARY_LOG}: LoadGen ran {summary.mode_text}, not {self._spec.mode}")
         if self._spec.mode is TestMode.ACCURACY:
             return
-        if summary.samples_per_query != self._spec.samples_per_query:
-            raise LogError(
-                f"{SUMMARY_LOG}: LoadGen ran {summary.samples_per_query} samples per query, "
-                f"not {self._spec.samples_per_query}"
-            )
+        for key, wanted in self._settings().items():
+            if (used := summary.settings.get(key)) != wanted:
+                raise LogError(f"{SUMMARY_LOG}: LoadGen ran with {key} = {used}, not {wanted}")
+        for key in _SEEDS:
+            if not summary.settings.get(key):
+                raise LogError(f"{SUMMARY_LOG}: LoadGen ran without its {key}")
         latencies = self._seen.latencies_ns
         if latencies.size == 0 or latencies.size != self._seen.query_count or summary.metric is None:
             return
@@ -116,6 +118,17 @@ class _Record:
                 f"{SUMMARY_LOG}: LoadGen reports p{self._spec.rules.percentile:g} {reported_ns} ns, "
                 f"but the queries took {seen_ns} ns: the clocks or the logs cannot be trusted"
             )
+
+    def _settings(self) -> dict[str, int]:
+        run = self._spec.run
+        return {
+            "samples_per_query": self._spec.samples_per_query,
+            "min_duration (ms)": run.min_duration_ms,
+            "max_duration (ms)": run.max_duration_ms,
+            "min_query_count": run.min_query_count,
+            "max_query_count": run.max_query_count,
+            "performance_sample_count": self._spec.dataset.performance_sample_count,
+        }
 
     def _score(self) -> Accuracy:
         dataset = open_dataset(self._request.files.dataset, self._spec.model.inputs, Path(self._request.files.cache))
