@@ -71,10 +71,10 @@ class Watcher:
         if self._bar is not None and self._task is not None:
             total = progress.planned_query_count if progress.phase == "test" else None
             done = min(progress.query_count, progress.planned_query_count)
-            self._bar.update(self._task, total=total, completed=done, state=_state(progress))
+            self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
         elif time.perf_counter() - self._spoke_at > _PLAIN_EVERY_S:
             self._spoke_at = time.perf_counter()
-            self._say(f"{self._title(self._number, self._points[self._number].spec)}: {_state(progress)}")
+            self._say(f"{self._title(self._number, self._points[self._number].spec)}: {self._state(progress)}")
 
     def finished(self, number: int, outcome: Outcome) -> None:
         """Say what came out of the point, in one line that stays."""
@@ -85,6 +85,19 @@ class Watcher:
         reused = " (reused)" if outcome.reused else ""
         self._say(f"{self._title(number, result.spec)}: {_headline(result)}{reused}")
 
+    def _state(self, progress: TrialProgress) -> str:
+        if progress.phase != "test":
+            return {"engine": "loading engine and samples", "warm-up": "warming up"}.get(progress.phase, progress.phase)
+        parts = [f"{progress.query_count}/{progress.planned_query_count} queries"]
+        if progress.percentile_ns is not None:
+            percentile = self._points[self._number].spec.rules.percentile
+            parts.append(f"p{percentile:g} {ms(progress.percentile_ns)} ms so far")
+        if progress.over_latency_count:
+            parts.append(f"{progress.over_latency_count} over-latency")
+        if progress.remaining_s is not None:
+            parts.append(f"{duration(progress.remaining_s)} left")
+        return ", ".join(parts)
+
     def _say(self, line: str) -> None:
         (self._bar.console if self._bar is not None else self._console).print(line, highlight=False, soft_wrap=True)
 
@@ -92,19 +105,6 @@ class Watcher:
         label = self._points[number].label or {"batch": str(spec.samples_per_query)}
         point = " ".join(f"{key}={value}" for key, value in label.items())
         return f"[{number + 1}/{len(self._points)}] {point}".replace("[", r"\[", 1)
-
-
-def _state(progress: TrialProgress) -> str:
-    if progress.phase != "test":
-        return {"engine": "loading engine and samples", "warm-up": "warming up"}.get(progress.phase, progress.phase)
-    parts = [f"{progress.query_count}/{progress.planned_query_count} queries"]
-    if progress.percentile_ns is not None:
-        parts.append(f"p99 {ms(progress.percentile_ns)} ms so far")
-    if progress.over_latency_count:
-        parts.append(f"{progress.over_latency_count} over-latency")
-    if progress.remaining_s is not None:
-        parts.append(f"{duration(progress.remaining_s)} left")
-    return ", ".join(parts)
 
 
 def _headline(result: TrialResult) -> str:
@@ -200,43 +200,50 @@ def _latency_table(out: Console, result: TrialResult) -> None:
 
 
 def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]) -> None:
-    """Print a grid as one aligned table, then the largest VALID batch of each combination of the other keys."""
-    others = sorted({key for point in points for key in point.label if key != "batch"})
-    performance = any(outcome.stored.result.spec.mode is TestMode.PERFORMANCE for outcome in outcomes)
-    percentiles = {f"p{outcome.stored.result.spec.rules.percentile:g}" for outcome in outcomes} or {"p99"}
-    bound_heading = percentiles.pop() if len(percentiles) == 1 else "at percentile"
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for key in others:
-        table.add_column(key)
-    table.add_column("N", justify="right")
-    headings = (
-        ("p50 ms", f"{bound_heading} ms", "max ms", "queries", "over-latency")
-        if performance
-        else ("accuracy", "good", "total")
-    )
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    table.add_column("result")
-    table.add_column("why", overflow="fold", max_width=_WHY_WIDTH)
-    for point, outcome in zip(points, outcomes, strict=False):
-        result = outcome.stored.result
-        verdict = str(result.state if result.state is TrialState.FAILED or result.result is None else result.result)
-        cells = [point.label.get(key, "") for key in others]
-        cells.append(str(result.spec.samples_per_query))
-        cells.extend(_performance_cells(result) if performance else _accuracy_cells(result))
-        why = Text(result.why + (" (reused)" if outcome.reused else ""))
-        table.add_row(*(Text(cell) for cell in cells), Text(verdict, style=_STYLES.get(verdict, "")), why)
-    for line in dict.fromkeys(_conditions(outcome.stored.result.spec) for outcome in outcomes):
-        out.print(line, highlight=False, markup=False)
-    out.print(table)
-    if performance:
-        _show_largest(out, points, outcomes, others)
+    """Print a grid as one aligned table, then the largest VALID batch of each combination of the other keys.
+
+    Points of both modes, which share no figure, make two tables.
+    """
+    pairs = list(zip(points, outcomes, strict=False))  # an interrupted grid has fewer outcomes
+    for mode in TestMode:
+        chosen = [pair for pair in pairs if pair[1].stored.result.spec.mode is mode]
+        if chosen:
+            for line in dict.fromkeys(_conditions(outcome.stored.result.spec) for _, outcome in chosen):
+                out.print(line, highlight=False, markup=False)
+            others = sorted({key for point in points for key in point.label if key not in ("batch", "mode")})
+            out.print(_grid_table(chosen, mode, others))
+            if mode is TestMode.PERFORMANCE:
+                _show_largest(out, chosen, others)
     reused = sum(outcome.reused for outcome in outcomes)
     if reused:
         out.print(
             f"reused {reused} of {len(outcomes)} points measured before (resume=false measures again)", highlight=False
         )
     _show_notes(out, [outcome.stored.result for outcome in outcomes])
+
+
+def _grid_table(pairs: Sequence[tuple[Point, Outcome]], mode: TestMode, others: Sequence[str]) -> Table:
+    percentiles = {f"p{outcome.stored.result.spec.rules.percentile:g}" for _, outcome in pairs}
+    bound_heading = percentiles.pop() if len(percentiles) == 1 else "at percentile"
+    headings: tuple[str, ...] = ("accuracy", "good", "total")
+    cells_of = _accuracy_cells
+    if mode is TestMode.PERFORMANCE:
+        headings = ("p50 ms", f"{bound_heading} ms", "max ms", "queries", "over-latency")
+        cells_of = _performance_cells
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key in others:
+        table.add_column(key)
+    for heading in ("N", *headings):
+        table.add_column(heading, justify="right")
+    table.add_column("result")
+    table.add_column("why", overflow="fold", max_width=_WHY_WIDTH)
+    for point, outcome in pairs:
+        result = outcome.stored.result
+        verdict = str(result.state if result.state is TrialState.FAILED or result.result is None else result.result)
+        cells = [*(point.label.get(key, "") for key in others), str(result.spec.samples_per_query), *cells_of(result)]
+        why = Text(result.why + (" (reused)" if outcome.reused else ""))
+        table.add_row(*(Text(cell) for cell in cells), Text(verdict, style=_STYLES.get(verdict, "")), why)
+    return table
 
 
 def _conditions(spec: TrialSpec) -> str:
@@ -272,9 +279,9 @@ def _accuracy_cells(result: TrialResult) -> list[str]:
     return [f"{accuracy.accuracy:.3f}%", str(accuracy.good), str(accuracy.total)]
 
 
-def _show_largest(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome], others: Sequence[str]) -> None:
+def _show_largest(out: Console, pairs: Sequence[tuple[Point, Outcome]], others: Sequence[str]) -> None:
     groups: dict[tuple[str, ...], list[TrialResult]] = {}
-    for point, outcome in zip(points, outcomes, strict=False):
+    for point, outcome in pairs:
         groups.setdefault(tuple(point.label.get(key, "") for key in others), []).append(outcome.stored.result)
     for values, results in groups.items():
         name = "".join(f"{key}={value} " for key, value in zip(others, values, strict=True))
@@ -285,6 +292,13 @@ def _show_largest(out: Console, points: Sequence[Point], outcomes: Sequence[Outc
         best = max(valid, key=lambda result: result.spec.samples_per_query)
         bound = f"p{best.spec.rules.percentile:g} {ms(best.percentile_ns)} ms"
         line = f"{name}largest VALID: batch={best.spec.samples_per_query} ({bound})"
+        below = sorted(
+            result.spec.samples_per_query
+            for result in results
+            if result.result is not Verdict.VALID and result.spec.samples_per_query < best.spec.samples_per_query
+        )
+        if below:
+            line += f"; not VALID below it: batch={','.join(map(str, below))}"
         out.print(line, style="bold", markup=False, highlight=False)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from sweep.config.hydra_app import Composition, run_hydra
 
@@ -31,12 +29,8 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     from sweep.vocabulary import TrialState
 
     paths = SweepPaths(composition.directory)
-    try:
-        points, options = build(composition.points)
-        check_outputs(options.outputs)
-    except BaseException:
-        _remove_if_empty(paths.directory)
-        raise
+    points, options = build(composition.points)
+    check_outputs(options.outputs)
     for note in dict.fromkeys(note for point in points for note in point.notes):
         print(f"note: {note}", file=sys.stderr)
 
@@ -67,8 +61,6 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
         else:
             show_single(out, outcomes[0])
         out.print(f"table: {paths.csv}", markup=False, highlight=False)
-    else:
-        _remove_if_empty(paths.directory)
     if interrupted:
         print(
             f"interrupted: {len(outcomes)} of {len(points)} points are measured and kept; "
@@ -78,8 +70,3 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
     return EXIT_FAILED if failed else 0
-
-
-def _remove_if_empty(directory: Path) -> None:
-    with contextlib.suppress(OSError):
-        directory.rmdir()

@@ -34,6 +34,18 @@ _STAND_IN_INPUTS = (TensorSpec("samples", "uint8", (1,)),)
 """What a backend that runs no model is fed with: it looks at none of it."""
 
 
+_KEYS = {
+    "": (
+        *("model", "backend", "dataset", "rules", "batch", "engine_batch", "precision", "mode", "scenario", "run"),
+        *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms"),
+        *("max_duration_ms", "performance_sample_count", "abort", "resume", "outputs", "timeout"),
+    ),
+    "rules": ("edition", "bounded", "percentile", "checks", "samples_per_query", "run_classes"),
+    "timeout": ("load_s", "query_s"),
+}
+"""Every key there is outside model, backend and dataset, which check their own."""
+
+
 @dataclass(frozen=True)
 class Point:
     """One trial of a sweep, ready to run.
@@ -74,19 +86,21 @@ def build(points: Sequence[Composed]) -> tuple[list[Point], Options]:
     """
     built: list[Point] = []
     options: list[Options] = []
-    problems: dict[Problem, None] = {}
+    problems: dict[str, Problem] = {}
     for composed in points:
         try:
             built.append(_Builder(composed).point())
             options.append(_options(composed))
         except ConfigError as error:
-            problems.update(dict.fromkeys(error.problems))
+            problems.update({str(problem): problem for problem in error.problems})
     if not points:
-        problems[Problem("command line", None, "the grid is empty", "give at least one value to each swept key")] = None
-    if len(set(options)) > 1:
-        problems[Problem("outputs, resume, timeout", None, "cannot differ within one sweep")] = None
+        raise ConfigError(
+            Problem("command line", None, "the grid is empty", "give each swept key, such as batch, at least one value")
+        )
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems.values())
+    if len(set(options)) > 1:
+        raise ConfigError(Problem("outputs, resume, timeout", None, "cannot differ within one sweep"))
     return built, options[0]
 
 
@@ -94,13 +108,10 @@ def _options(composed: Composed) -> Options:
     fields = Fields(composed.config)
     outputs = fields.text("outputs")
     resume = fields.truth("resume")
-    load_s = fields.number("timeout.load_s", 0, 1e6)
-    query_s = fields.number("timeout.query_s", 0, 1e6)
-    if load_s is None or query_s is None:
-        fields.problems.append(Problem("timeout", composed.config.get("timeout"), "load_s and query_s must be set"))
+    timeouts = Timeouts(fields.duration_s("timeout.load_s", 1e6), fields.duration_s("timeout.query_s", 1e6))
     if fields.problems:
         raise ConfigError(fields.problems)
-    return Options(Path(outputs).expanduser().absolute(), resume, Timeouts(load_s or 0, query_s or 0))
+    return Options(Path(outputs).expanduser().absolute(), resume, timeouts)
 
 
 class _Builder:
@@ -113,6 +124,8 @@ class _Builder:
 
     def point(self) -> Point:
         fields = self._fields
+        for parent, known in _KEYS.items():
+            fields.only(parent, known)
         mode = fields.member("mode", TestMode, _MODES)
         scenario = fields.member("scenario", Scenario, {"MultiStream": Scenario.MULTI_STREAM})
         precision = fields.member("precision", Precision)

@@ -30,6 +30,15 @@ class Fields:
             node = node.get(part) if isinstance(node, dict) else None
         return node
 
+    def only(self, parent: str, known: Iterable[str]) -> None:
+        """Refuse keys that nothing reads: a misspelt one would otherwise leave a default in force unseen."""
+        names = tuple(known)
+        node = self.get(parent) if parent else self._values
+        for name, value in node.items() if isinstance(node, dict) else ():
+            if name not in names:
+                key = f"{parent}.{name}" if parent else str(name)
+                self.problems.append(Problem(key, value, "unknown key", choose(str(name), names)))
+
     def whole(self, key: str, low: int, high: int, default: int = 0) -> int:
         """Return a whole number from `low` to `high`; null is `default`."""
         value = self.get(key)
@@ -56,6 +65,12 @@ class Fields:
             self.problems.append(Problem(key, value, f"must be more than {above:g} and at most {high:g}"))
             return None
         return float(value)
+
+    def duration_s(self, key: str, high: float) -> float:
+        """Return a number of seconds above 0; unlike `number`, it must be set."""
+        if self.get(key) is None:
+            self.problems.append(Problem(key, "null", "must be a number of seconds", f"more than 0, at most {high:g}"))
+        return self.number(key, 0, high) or 1.0
 
     def truth(self, key: str) -> bool:
         """Return true or false."""

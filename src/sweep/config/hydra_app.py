@@ -45,7 +45,7 @@ class Composition:
 
     Attributes:
         points: One, or a whole grid.
-        directory: Folder for this run's summary files, as Hydra's `run.dir` or `sweep.dir` says; not made yet.
+        directory: Folder for this run's summary files, as Hydra's `sweep.dir` says, or a `run.dir` other than `.`.
         is_grid: Whether it came from a multirun.
     """
 
@@ -64,14 +64,15 @@ class _Task:
         self._handler = handler
         self.exit_code = 0
         self.error: SweepError | None = None
+        self.reached = False
 
     def __call__(self, config: DictConfig) -> None:
         """Handle a single run."""
         hydra_config = HydraConfig.get()
         overrides = tuple(hydra_config.overrides.task)
-        self._handle(
-            lambda: Composition((_composed(config, overrides, ()),), Path(hydra_config.runtime.output_dir), False)
-        )
+        own = Path(hydra_config.run.dir)
+        directory = Path(hydra_config.sweep.dir) if own == Path() else own
+        self._handle(lambda: Composition((_composed(config, overrides, ()),), directory, False))
 
     def grid(self, master: DictConfig, points: Sequence[tuple[DictConfig, list[str]]], varied: Sequence[str]) -> None:
         """Handle a multirun."""
@@ -86,6 +87,7 @@ class _Task:
         self._handle(compose)
 
     def _handle(self, compose: Callable[[], Composition]) -> None:
+        self.reached = True
         # Hydra would print a user's error its own way; kept here, it is raised again once Hydra has returned.
         try:
             self.exit_code = self._handler(compose())
@@ -117,6 +119,11 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise _translated(error) from error
+    except OSError as error:
+        if task.reached:
+            raise
+        reason = f"cannot be made: {error.strerror}"
+        raise ConfigError(Problem("hydra.run.dir", error.filename, reason, "choose another folder")) from error
     finally:
         sys.argv = before
         GlobalHydra.instance().clear()

@@ -39,7 +39,7 @@ from sweep.vocabulary import TestMode
 WARMUP_MIN_NS = 50_000_000
 WARMUP_SLOW_NS = 1_000_000_000
 """From here on two agreeing queries are enough: slow ones are not repeated until a window of them is full."""
-WARMUP_MAX_NS = 5_000_000_000
+WARMUP_MAX_NS = 10_000_000_000
 
 FAULT_EXIT_CODE = 70
 

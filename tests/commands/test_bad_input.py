@@ -1,0 +1,180 @@
+"""Bad input: one clear line that names the field, the value, the choices and the fix, exit code 2, nothing measured."""
+
+import os
+import socket
+
+import pytest
+
+from sweep.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def refused(capfd, tmp_path):
+    """Run a command line that must be refused; return its one error line."""
+
+    def run(*arguments):
+        code = main(list(arguments))
+        captured = capfd.readouterr()
+        lines = [line for line in captured.err.splitlines() if not line.startswith("note: ")]
+        assert code == 2, captured.err
+        assert captured.out == ""
+        assert len(lines) == 1, captured.err
+        assert lines[0].startswith("error: ")
+        assert not (tmp_path / "outputs" / "trials").exists()
+        assert not (tmp_path / "outputs" / "sweeps").exists()
+        return lines[0]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["model=resnt"], ["model=resnt", "did you mean resnet", "digits", "mobilenet", "onnx"]),
+        (["backend=tensorflow"], ["backend=tensorflow", "onnxruntime", "simulated"]),
+        (["dataset=imagnet"], ["dataset=imagnet", "did you mean imagenet"]),
+        (["rules=v9"], ["rules=v9", "v0.5", "current"]),
+        (["batch=0"], ["batch=0", "1"]),
+        (["batch=-1"], ["batch=-1"]),
+        (["batch=abc"], ["batch=abc", "whole number"]),
+        (["batch=1e9"], ["batch=", "1000000"]),
+        (["batch=2.5"], ["batch=2.5", "whole number"]),
+        (["batch=true"], ["batch="]),
+        (["batch=[1,2]"], ["batch="]),
+        (["batch=1,2"], ["batch", "-m"]),
+        (["bacth=3"], ["bacth", "unknown key", "did you mean batch"]),
+        (["backend.thread=3"], ["backend.thread", "did you mean backend.threads"]),
+        (["+colour=red"], ["colour=red", "unknown key"]),
+        (["+target_latency=10"], ["target_latency=10", "did you mean target_latency_ms"]),
+        (["+timeout.querry_s=10"], ["timeout.querry_s=10", "did you mean query_s"]),
+        (["+rules.percentil=90"], ["rules.percentil=90", "did you mean percentile"]),
+        (["+model.colour=red"], ["model.colour", "unknown"]),
+        (["+backend.colour=red"], ["backend.colour", "unknown"]),
+        (["+dataset.colour=red"], ["dataset.colour", "unknown"]),
+        (["batch"], ["batch"]),
+        (["batch="], ["batch"]),
+        (["precision=fp8"], ["precision=fp8", "fp32", "fp16", "int8"]),
+        (["mode=accurate"], ["mode=accurate", "accuracy"]),
+        (["scenario=Offline"], ["scenario=Offline", "MultiStream"]),
+        (["run=long"], ["run=long", "quick", "screening", "official"]),
+        (["abort=maybe"], ["abort=maybe", "confident", "certain", "never"]),
+        (["resume=perhaps"], ["resume=perhaps"]),
+        (["target_latency_ms=0"], ["target_latency_ms=0"]),
+        (["target_latency_ms=-5"], ["target_latency_ms=-5"]),
+        (["target_latency_ms=nan"], ["target_latency_ms=nan"]),
+        (["target_latency_ms=inf"], ["target_latency_ms=inf"]),
+        (["percentile=100"], ["percentile=100"]),
+        (["percentile=0"], ["percentile=0"]),
+        (["timeout.load_s=0"], ["timeout.load_s=0"]),
+        (["timeout.query_s=null"], ["timeout.query_s=null", "seconds"]),
+        (["min_query_count=100", "max_query_count=50"], ["max_query_count=50", "min_query_count=100"]),
+        (["min_duration_ms=5000", "max_duration_ms=100"], ["max_duration_ms=100", "min_duration_ms=5000"]),
+        (["rules=current", "max_duration_ms=100"], ["max_duration_ms=100", "min_duration_ms=10000"]),
+        (["run=official", "min_query_count=10"], ["min_query_count=10", "official", "run=screening"]),
+        (["run=official", "target_latency_ms=100"], ["target_latency_ms=100", "official"]),
+        (["run=official", "percentile=90"], ["percentile=90", "official"]),
+        (["backend.threads=0"], ["backend.threads=0"]),
+        (["backend.threads=many"], ["backend.threads=many"]),
+        (["model=onnx"], ["model.path"]),
+        (["model=onnx", "model.path=missing.onnx"], ["model.path=", "missing.onnx", "no such file"]),
+        (["dataset=imagenet", "model=resnet"], ["dataset", "python -m sweep dataset imagenet"]),
+        (["mode=accuracy", "model=resnet"], ["mode=accuracy", "synthetic", "sweep fetch resnet"]),
+        (["mode=accuracy", "backend=simulated"], ["mode=accuracy", "simulated"]),
+        (["mode=accuracy", "dataset=synthetic"], ["mode=accuracy", "no labels"]),
+        (["model=resnet", "model.weights=reference"], ["model.weights=reference", "sweep fetch resnet"]),
+        (["model.weights=best"], ["model.weights=best"]),
+        (["engine_batch=0"], ["engine_batch=0"]),
+        (["performance_sample_count=0"], ["performance_sample_count=0"]),
+        (["--config-name", "nothing"], ["nothing"]),
+        (["--config-dir", "no/such/folder"], ["no/such/folder"]),
+        (["hydra/launcher=joblib", "-m", "batch=1,2"], ["launcher=joblib"]),
+        (["serch"], ["serch", "unknown command"]),
+        (["outputs=''"], ["outputs"]),
+        (["-m", "batch=range(0)"], ["batch"]),
+    ],
+    ids=" ".join,
+)
+def test_one_line_names_the_field_and_the_fix(refused, arguments, words):
+    line = refused(*arguments)
+    for word in words:
+        assert word in line, line
+
+
+def test_a_precision_that_this_machine_lacks(refused):
+    line = refused("precision=int8")
+    assert "precision=int8" in line
+    assert "choose one of: fp32" in line
+
+
+def test_a_backend_that_this_machine_lacks(refused, monkeypatch):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "onnxruntime" else real(name, *rest)
+    )
+    for name in ("onnxruntime", "auto"):
+        line = refused(f"backend={name}")
+        assert f"backend={name}: onnxruntime is not installed; pip install onnxruntime" in line
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x07" + b"\xff" * 100])
+def test_a_corrupt_onnx_file(refused, tmp_path, content):
+    (tmp_path / "bad.onnx").write_bytes(content)
+    line = refused("model=onnx", "model.path=bad.onnx")
+    assert "bad.onnx" in line
+
+
+def test_a_folder_instead_of_a_model(refused, tmp_path):
+    (tmp_path / "folder.onnx").mkdir()
+    assert "folder.onnx" in refused("model=onnx", "model.path=folder.onnx")
+
+
+@pytest.mark.parametrize("grid", [[], ["-m", "batch=1,2"]])
+def test_outputs_below_a_file(refused, tmp_path, grid):
+    (tmp_path / "file").write_text("")
+    line = refused("outputs=file/outputs", "run=quick", *grid)
+    assert "outputs" in line
+    assert "choose another" in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_outputs_that_cannot_be_written(refused, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "outputs" in refused("outputs=locked/outputs")
+
+
+def test_every_problem_of_a_grid_is_named_once(capfd):
+    assert main(["run=long", "abort=maybe", "-m", "batch=0,1,2"]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert sorted(line.split("=")[0] for line in lines) == ["error: abort", "error: batch", "error: run"]
+
+
+def test_one_bad_point_stops_the_grid_before_it_begins(refused):
+    assert "batch=abc" in refused("backend=simulated", "-m", "batch=4,8,abc")
+
+
+@pytest.fixture
+def closed_port():
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_reference_model_without_network(refused, closed_port):
+    line = refused("fetch", "resnet", "--url", f"http://127.0.0.1:{closed_port}/resnet.onnx")
+    assert "resnet" in line
+
+
+def test_dataset_command_without_images_or_labels(refused, tmp_path):
+    assert "nowhere" in refused("dataset", "imagenet", "--images", "nowhere", "--labels", "val_map.txt")
+    (tmp_path / "images").mkdir()
+    assert "val_map.txt" in refused("dataset", "imagenet", "--images", "images", "--labels", "val_map.txt")
