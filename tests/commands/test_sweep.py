@@ -1,0 +1,326 @@
+"""The program as its users run it: real processes, real LoadGen, exit codes, tables, records, signals."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+SIMULATED = ["backend=simulated", "run=quick", "backend.base_ms=0.1", "backend.per_sample_ms=0.02"]
+SLOW = ["backend=simulated", "run=quick", "backend.base_ms=10", "backend.per_sample_ms=0"]
+"""About two seconds a point: long enough to be interrupted in."""
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Run `python -m sweep` in an empty folder."""
+
+    def run(*arguments, expect=0, **environment):
+        done = subprocess.run(
+            [sys.executable, "-m", "sweep", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start `python -m sweep` in an empty folder, and let it run."""
+    processes = []
+
+    def run(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sweep", *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def _records(folder):
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("outputs/trials/*/*/result.json"))]
+
+
+def _wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def _rows(folder):
+    (table,) = sorted(folder.glob("outputs/sweeps/*/results.csv"))[-1:]
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_grid_measures_judges_and_names_the_largest_valid_batch(sweep, tmp_path):
+    done = sweep(*SIMULATED, "target_latency_ms=2", "-m", "batch=8,16,512")
+    assert re.search(r"^ *8 .* VALID", done.stdout, re.MULTILINE)
+    assert re.search(r"^ *512 .* INVALID  aborted: \d+ over-latency of \d+ queries", done.stdout, re.MULTILINE)
+    assert re.search(r"^largest VALID: batch=16 \(p99 [\d.]+ ms\)$", done.stdout, re.MULTILINE)
+    assert "stand-in engine" in done.stdout
+    rows = _rows(tmp_path)
+    assert [(row["samples_per_query"], row["result"]) for row in rows] == [
+        ("8", "VALID"),
+        ("16", "VALID"),
+        ("512", "INVALID"),
+    ]
+
+
+def test_csv_and_parquet_hold_the_same(sweep, tmp_path):
+    import pandas as pd
+
+    sweep(*SIMULATED, "-m", "batch=1,2")
+    (folder,) = tmp_path.glob("outputs/sweeps/*")
+    from_csv, from_parquet = pd.read_csv(folder / "results.csv"), pd.read_parquet(folder / "results.parquet")
+    assert list(from_csv.columns) == list(from_parquet.columns)
+    assert from_csv["p99_latency_ns"].tolist() == from_parquet["p99_latency_ns"].tolist()
+
+
+def test_a_single_run_prints_the_latency_table_and_its_checks(sweep, tmp_path):
+    done = sweep(*SIMULATED, "batch=4")
+    for row in ("min", "median", "mean", "p90", "p99", "max"):
+        assert re.search(rf"^{row} +[\d.]+ +[\d.]+$", done.stdout, re.MULTILINE), done.stdout
+    assert "performance_constraint: yes" in done.stdout
+    assert "result: VALID" in done.stdout
+    (record,) = _records(tmp_path)
+    logs = next(tmp_path.glob("outputs/trials/*/001"))
+    assert f"logs: {logs}" in done.stdout
+    summary = (logs / "mlperf_log_summary.txt").read_text()
+    p99 = int(re.search(r"99.00 percentile latency \(ns\) *: (\d+)", summary)[1])
+    assert record["latencies"]["percentiles"]["p99"] == p99
+    assert np.load(logs / "latencies_ns.npy").shape == (record["query_count"],)
+    for name in ("spec.json", "user.conf", "worker.log", "mlperf_log_detail.txt"):
+        assert (logs / name).is_file()
+
+
+def test_a_rerun_reuses_and_resume_false_measures_again(sweep, tmp_path):
+    grid = [*SIMULATED, "-m", "batch=3,5"]
+    sweep(*grid)
+    assert "reused 2 of 2 points" in sweep(*grid).stdout
+    assert len(_records(tmp_path)) == 2
+    assert "reused" not in sweep("resume=false", *grid).stdout
+    assert len(_records(tmp_path)) == 4
+    assert "reused" not in sweep("target_latency_ms=7", *grid).stdout
+
+
+def test_overrides_on_both_sides_of_the_flag_and_flags_anywhere(sweep, tmp_path):
+    sweep("-m", "batch=2,3", *SIMULATED)
+    sweep(*SIMULATED, "batch=2,3", "--multirun")
+    sweep(*SIMULATED, "-m", "batch=2,3", "--config-name", "config")
+    assert len(_records(tmp_path)) == 2
+
+
+def test_several_swept_keys_make_the_product(sweep):
+    done = sweep("backend=simulated", "run=quick", "-m", "batch=range(1,3)", "backend.base_ms=0.1,0.2")
+    for base in ("0.1", "0.2"):
+        assert f"backend.base_ms={base} largest VALID: batch=2" in done.stdout
+
+
+def test_a_gap_below_the_largest_valid_batch_is_said(sweep, tmp_path):
+    sweep(*SIMULATED, "-m", "batch=2,4")
+    path = sorted(tmp_path.glob("outputs/trials/*n2-*/001/result.json"))[0]
+    record = json.loads(path.read_text())
+    failing = [c for c in record["checks"] if c["name"] == "performance_constraint"][0]
+    failing["holds"], record["result"] = False, "INVALID"
+    path.write_text(json.dumps(record))
+    assert "largest VALID: batch=4" in (out := sweep(*SIMULATED, "-m", "batch=2,4").stdout)
+    assert "not VALID below it: batch=2" in out
+
+
+@pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"], ["--cfg", "hydra"], ["--info"], ["--version"], ["--hydra-help"]])
+def test_flags_that_only_show_something(sweep, tmp_path, flag):
+    done = sweep(*flag, "model=mobilenet") if flag[0] == "--cfg" else sweep(*flag)
+    assert done.stdout.strip()
+    assert not (tmp_path / "outputs").exists()
+    if flag == ["--cfg", "job"]:
+        assert "name: mobilenet" in done.stdout
+    if flag == ["--help"]:
+        assert "python -m sweep model=resnet precision=fp32 -m batch=28,29,30,31,32" in done.stdout
+
+
+def test_a_users_own_configuration(sweep, tmp_path):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "strict.yaml").write_text(
+        "defaults:\n  - config\n  - _self_\nhydra:\n  searchpath: [pkg://sweep.conf]\nrun: quick\ntarget_latency_ms: 1\n"
+    )
+    done = sweep("--config-dir", "mine", "-cn", "strict", "backend=simulated", "backend.base_ms=0.1", "batch=1")
+    assert "p99 <= 1 ms" in done.stdout
+
+
+def test_where_a_sweeps_tables_go_can_be_set(sweep, tmp_path):
+    sweep(*SIMULATED, "hydra.sweep.dir=tables/one", "-m", "batch=1,2")
+    assert (tmp_path / "tables" / "one" / "results.csv").is_file()
+    sweep(*SIMULATED, "hydra.run.dir=tables/two", "batch=1")
+    assert (tmp_path / "tables" / "two" / "results.parquet").is_file()
+    sweep(*SIMULATED, "outputs=elsewhere", "batch=1")
+    assert list(tmp_path.glob("elsewhere/trials/*/001/result.json"))
+
+
+def test_tab_completion_knows_the_groups(tmp_path):
+    script = subprocess.run(
+        [sys.executable, "-m", "sweep", "--shell-completion", "install=bash"], capture_output=True, text=True, check=True
+    )
+    assert "complete" in script.stdout
+    query = subprocess.run(
+        [sys.executable, "-m", "sweep", "--shell-completion", "query=bash"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "COMP_LINE": "python -m sweep model=", "COMP_POINT": "22", "COMP_CWORD": "3"},
+    )
+    assert "model=resnet" in query.stdout
+
+
+def test_killed_in_mid_grid_only_the_rest_is_measured(start, sweep, tmp_path):
+    grid = [*SLOW, "-m", "batch=1,2,3,4"]
+    process = start(*grid)
+    _wait_for(lambda: len(_records(tmp_path)) == 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/trials/*/*/result.json")}
+    done = sweep(*grid)
+    assert f"reused {len(kept)} of 4 points" in done.stdout
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    assert len(_records(tmp_path)) == 4
+    assert {record["result"] for record in _records(tmp_path)} == {"VALID"}
+
+
+def test_no_worker_outlives_a_killed_sweep(start, tmp_path):
+    process = start(*SLOW, "-m", "batch=1,2,3,4")
+    _wait_for(lambda: _records(tmp_path))
+    (worker,) = _wait_for(lambda: psutil.Process(process.pid).children())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 10)
+
+
+def test_ctrl_c_keeps_what_is_measured(start, sweep, tmp_path):
+    grid = [*SLOW, "-m", "batch=1,2,3,4"]
+    process = start(*grid)
+    _wait_for(lambda: _records(tmp_path))
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted: " in err
+    assert "Traceback" not in err
+    assert "the same command measures the rest" in err
+    assert " VALID" in out
+    kept = len(_records(tmp_path))
+    assert 1 <= kept < 4
+    assert f"reused {kept} of 4 points" in sweep(*grid).stdout
+
+
+def test_a_killed_worker_is_one_failed_row(start, tmp_path):
+    process = start(*SLOW, "-m", "batch=1,2,3")
+    _wait_for(lambda: _records(tmp_path))
+    _wait_for(lambda: list(tmp_path.glob("outputs/trials/*n2-*/001/mlperf_log_detail.txt")))
+    (worker,) = psutil.Process(process.pid).children()
+    worker.kill()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, out + err
+    assert "Traceback" not in err
+    assert re.search(r"^2 .* FAILED  .*SIGKILL", out, re.MULTILINE)
+    assert re.search(r"^largest VALID: batch=3.*not VALID below it: batch=2$", out, re.MULTILINE)
+    assert [row["state"] for row in _rows(tmp_path)] == ["COMPLETE", "FAILED", "COMPLETE"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ("throw", 1, "FAILED"),
+        ("crash", 1, "FAILED"),
+        ("short", 1, "FAILED"),
+        ("nan", 1, "FAILED"),
+        ("late", 0, "INVALID"),
+    ],
+)
+def test_a_faulty_engine_is_never_valid(sweep, tmp_path, fault, code, words):
+    done = sweep(*SIMULATED, f"backend.fault={fault}", "backend.fault_at=20", "batch=4", expect=code)
+    assert words in done.stdout
+    (record,) = _records(tmp_path)
+    assert record["result"] != "VALID"
+
+
+def test_a_hung_engine_is_stopped(sweep, tmp_path):
+    done = sweep(*SIMULATED, "backend.fault=hang", "backend.fault_at=5", "timeout.query_s=1", "batch=4", expect=1)
+    assert "FAILED" in done.stdout
+    assert "timeout" in done.stdout
+
+
+def test_accuracy_equals_an_independent_count(sweep, tmp_path):
+    done = sweep("model=digits", "mode=accuracy", "batch=16")
+    found = re.search(r"accuracy=([\d.]+)%, good=(\d+), total=(\d+)", done.stdout)
+    (log,) = tmp_path.glob("outputs/trials/*/001/mlperf_log_accuracy.json")
+    from sweep.datasets.digits import DigitsDataset
+
+    labels = DigitsDataset.__module__ and _digit_labels()
+    answers = {}
+    for entry in json.loads(log.read_text()):
+        answers[entry["qsl_idx"]] = int.from_bytes(bytes.fromhex(entry["data"])[:4], "little", signed=True)
+    good = sum(answers[index] == labels[index] for index in range(len(labels)))
+    assert (int(found[2]), int(found[3])) == (good, len(labels))
+    assert float(found[1]) == pytest.approx(100 * good / len(labels), abs=5e-4)
+    assert good / len(labels) >= 0.97
+
+
+def _digit_labels():
+    folder = Path(__import__("sweep").__file__).parent
+    (data,) = folder.rglob("digits*.npz")
+    with np.load(data) as arrays:
+        return arrays["labels"].tolist()
+
+
+def test_a_model_of_somebody_elses_exporter(sweep, tmp_path):
+    for path in sorted((Path(__file__).parents[1] / "data" / "onnx").glob("torch*.onnx")):
+        done = sweep("model=onnx", f"model.path={path}", "run=quick", "batch=2")
+        assert "result: VALID" in done.stdout or "result: INVALID" in done.stdout
+    assert _records(tmp_path)
+
+
+def test_doctor_says_what_can_run(sweep):
+    out = sweep("doctor").stdout
+    for word in ("onnxruntime", "simulated", "loadgen", "python"):
+        assert word in out.lower()
+
+
+def test_reading_the_output_with_head_is_no_error(tmp_path):
+    done = subprocess.run(
+        f"{sys.executable} -m sweep --cfg all | head -1; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
