@@ -70,6 +70,8 @@ def _convert(value: Any, option: Option) -> Any:
         if not option.minimum <= value <= option.maximum:
             raise ValueError("is out of range")
         return option.kind(value)
+    if isinstance(value, float) and math.isnan(value):
+        value = "nan"  # YAML reads the word as a number
     if not isinstance(value, str) or (option.choices and value not in option.choices):
         raise ValueError("is not a valid choice")
     return value

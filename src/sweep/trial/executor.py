@@ -53,8 +53,8 @@ class Timeouts:
     """When a worker counts as hung.
 
     Attributes:
-        load_s: Longest time from the request to the first query of the test: engine, samples, warm-up.
-        query_s: Longest time without a finished query.
+        load_s: Longest time from the request to the first finished query: engine, samples, the engine's own set-up.
+        query_s: Longest time without a finished query after it, in warm-up and test alike.
     """
 
     load_s: float
@@ -141,7 +141,7 @@ class _Watch:
         self._monitor: AbortMonitor | None = None
         self._meter: LoadMeter | None = None
         self._test_begin = 0.0
-        self._last_query_at = time.perf_counter()
+        self._last_query_at: float | None = None
         self._last_progress = 0.0
         self._tested_ns = 0
         self._parts: list[npt.NDArray[np.int64]] = []
@@ -157,16 +157,16 @@ class _Watch:
                 self._collect()
                 self._fail("crash", self._worker.how_it_ended())
                 return
-            if self._phase != "test":
-                if time.perf_counter() - begin > self._timeouts.load_s:
-                    self._fail("timeout", f"no test within {self._timeouts.load_s:g} s (timeout.load_s)")
-                    return
-                continue
-            if (abort := self._collect()) is not None:
+            if self._phase == "test" and (abort := self._collect()) is not None:
                 self._end_test(time.perf_counter() - self._test_begin)
                 self.seen.abort = abort
                 return
-            if time.perf_counter() - self._last_query_at > self._timeouts.query_s:
+            now = time.perf_counter()
+            if self._last_query_at is None:
+                if now - begin > self._timeouts.load_s:
+                    self._fail("timeout", f"no query finished within {self._timeouts.load_s:g} s (timeout.load_s)")
+                    return
+            elif now - self._last_query_at > self._timeouts.query_s:
                 self._fail("timeout", f"no query finished for {self._timeouts.query_s:g} s (timeout.query_s)")
                 return
 
@@ -175,6 +175,8 @@ class _Watch:
         match message["event"]:
             case "phase":
                 self._phase = message["phase"]
+            case "warming":
+                self._last_query_at = time.perf_counter()
             case "warm":
                 self.seen.warmup = warmup_from(message)
                 self.seen.engine_ns = message["engine_ns"]

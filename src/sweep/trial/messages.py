@@ -80,7 +80,11 @@ class Warmup:
 
 
 def event(name: str, /, **fields: Any) -> str:
-    """Return a worker's message: `phase`, `warm`, `done` or `fault`, with its fields."""
+    """Return a worker's message, with its fields.
+
+    `phase`, as each begins; `warming`, after the first warm-up query and now and then after more; `warm`, when the test
+    begins; and last `done` or `fault`.
+    """
     return json.dumps({"event": name, **fields})
 
 

@@ -41,6 +41,8 @@ WARMUP_SLOW_NS = 1_000_000_000
 """From here on two agreeing queries are enough: slow ones are not repeated until a window of them is full."""
 WARMUP_MAX_NS = 10_000_000_000
 
+_HEARTBEAT_NS = 200_000_000
+
 FAULT_EXIT_CODE = 70
 
 
@@ -175,7 +177,7 @@ class Worker:
         count = spec.samples_per_query
         steady = SteadyState()
         latencies: list[int] = []
-        begin = time.perf_counter_ns()
+        begin = told = time.perf_counter_ns()
         elapsed = 0
         while True:
             start = time.perf_counter_ns()
@@ -186,6 +188,9 @@ class Worker:
             if len(latencies) > 1:  # the first run allocates; it says nothing about the state after it
                 steady.observe(latencies[-1])
             elapsed = now - begin
+            if len(latencies) == 1 or now - told > _HEARTBEAT_NS:
+                self._send("warming", query_count=len(latencies))
+                told = now
             settled = steady.reached and elapsed >= WARMUP_MIN_NS
             if settled or elapsed >= WARMUP_MAX_NS or (elapsed >= WARMUP_SLOW_NS and _agree(latencies)):
                 break
