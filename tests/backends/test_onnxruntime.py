@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sweep.backends.base import EngineRequest
-from sweep.backends.onnxruntime import OVERLAP_FROM, OnnxRuntimeBackend
+from sweep.backends.onnxruntime import OnnxRuntimeBackend
 from sweep.config.files import load_choice
 from sweep.errors import BackendError, ConfigError
 from sweep.models import model_config, resolve_model
@@ -36,15 +36,6 @@ class TestConformance(BackendConformance):
     @pytest.fixture
     def request_of(self, make_request):
         return make_request
-
-
-def test_a_large_query_overlaps_its_host_work_and_still_finishes_it(make_request, digits):
-    samples = {"samples": np.zeros((OVERLAP_FROM, 8, 8, 1), np.uint8)}
-    with OnnxRuntimeBackend(make_request(samples_per_query=OVERLAP_FROM)) as engine:
-        engine.load(samples)
-        calls = []
-        assert len(engine.run(0, OVERLAP_FROM, lambda: calls.append(1))[0]) == OVERLAP_FROM
-        assert calls == [1]
 
 
 def test_samples_that_would_be_copied_are_refused(make_request):

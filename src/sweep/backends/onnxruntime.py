@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -16,9 +15,6 @@ from sweep.backends.base import Array, Availability, Backend, EngineRequest
 from sweep.backends.options import Option, validate
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.vocabulary import Precision
-
-OVERLAP_FROM = 512
-"""Samples per query from which handing `meanwhile` to a second thread costs less than doing it first."""
 
 _LEVELS = {
     "disabled": "ORT_DISABLE_ALL",
@@ -49,7 +45,6 @@ class OnnxRuntimeBackend(Backend):
         self._session: Any = None
         self._samples: list[tuple[str, Array]] = []
         self._output_names: list[str] = []
-        self._overlap: ThreadPoolExecutor | None = None
 
     @classmethod
     def availability(cls) -> Availability:
@@ -88,17 +83,12 @@ class OnnxRuntimeBackend(Backend):
         except Exception as error:
             raise _translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
         self._output_names = [output.name for output in self._session.get_outputs()]
-        if self.request.samples_per_query >= OVERLAP_FROM:
-            self._overlap = ThreadPoolExecutor(1, "prepare-responses")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Release the session and the samples."""
-        if self._overlap is not None:
-            self._overlap.shutdown()
-        self._overlap = None
         self._session = None
         self._samples = []
 
@@ -111,11 +101,7 @@ class OnnxRuntimeBackend(Backend):
 
     def run(self, slot: int, count: int, meanwhile: Callable[[], None]) -> Sequence[Array]:
         """Run one query, in launches of `engine_batch` samples."""
-        if self._overlap is not None and count >= OVERLAP_FROM:
-            pending = self._overlap.submit(meanwhile)
-            outputs = self._launches(slot, count)
-            pending.result()
-            return outputs
+        # First, not on a second thread: the engine uses all cores, and no gain was measured (docs/measurements.md).
         meanwhile()
         return self._launches(slot, count)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.loadgen.qsl import SampleStore
+from sweep.loadgen.responses import ResponsePool
 
 Array = npt.NDArray[Any]
 RunQuery = Callable[[int, int, Callable[[], None]], Sequence[Array]]
@@ -32,9 +32,9 @@ class EngineFaultError(Exception):
 class SystemUnderTest:
     """Serves MultiStream queries from a sample store through a backend.
 
-    The responses of a query are pooled: their buffers never move, only their ids are rewritten, and that while the
-    engine works. What can be checked after the answer is given (which samples the slice held, whether the answers
-    are finite) is checked then: in a closed loop that lies between two queries and in no query's latency.
+    The responses of a query are pooled, and get their ids while the engine works. What can be checked after the
+    answer is given (which samples the slice held, whether the answers are finite) is checked then: in a closed loop
+    that lies between two queries and in no query's latency.
 
     Args:
         run_query: The engine.
@@ -64,22 +64,17 @@ class SystemUnderTest:
         self._log = log
         self._on_fault = on_fault
         self._answers = np.zeros(samples_per_query, np.float32) if answers else None
-        address = 0 if self._answers is None else self._answers.ctypes.data
-        size = 0 if self._answers is None else self._answers.itemsize
-        self._pool = [lg.QuerySampleResponse(0, address + size * k, size) for k in range(samples_per_query)]
-        # The bare setter of the property: half the cost of `response.id = id` in a loop, for a third of a microsecond.
-        self._set_id = lg.QuerySampleResponse.id.fset
-        self._consume = deque[None](maxlen=0).extend
+        self._pool = ResponsePool(samples_per_query, self._answers)
         self.query_count = 0
 
     def issue(self, ids: list[int], indices: list[int]) -> None:
         """Run one query; LoadGen's issue callback for `ConstructFastSUT`."""
         begin = time.perf_counter_ns()
         count = len(ids)
-        responses = self._pool if count == len(self._pool) else self._pool[:count]
+        responses = self._pool.responses(count)
 
         def prepare() -> None:
-            self._consume(map(self._set_id, responses, ids))
+            self._pool.set_ids(ids)
 
         try:
             slot = self._store.slot_of[indices[0]]

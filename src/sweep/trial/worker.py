@@ -106,7 +106,7 @@ class Worker:
             performance_sample_count=spec.dataset.performance_sample_count,
         )
         self._send("warm", engine_ns=engine_ns, expected_latency_ns=settings.expected_latency_ns, **vars(warmup))
-        with _no_garbage_collection():
+        with no_garbage_collection():
             test_begin = time.perf_counter_ns()
             run_test(settings, spec.mode, spec.dataset.count, directory, store, sut.issue, sut.flush)
             test_ns = time.perf_counter_ns() - test_begin
@@ -231,7 +231,7 @@ def _agree(latencies: list[int]) -> bool:
 
 
 @contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Keep collections out of the latencies: nothing the test allocates is cyclic."""
     gc.collect()
     gc.freeze()

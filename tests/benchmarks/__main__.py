@@ -1,0 +1,34 @@
+"""Run the benchmarks: `python tests/benchmarks [NAME ...] [--rounds N]`; figures are medians over the rounds."""
+
+import argparse
+import importlib
+import os
+import platform
+
+BENCHMARKS = {
+    "sut": ("sut_overhead", "LoadGen's median query latency over an engine that does no work"),
+    "sweep": ("sweep_overhead", "time of a warm point beyond LoadGen's own test"),
+    "start": ("start_up", "wall time of commands that measure nothing"),
+    "memory": ("worker_memory", "peak memory of a worker that holds 1024 ResNet-50 samples"),
+}
+
+
+def main():
+    """Run the benchmarks named on the command line, all of them by default."""
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {load:.2f} at the start")
+    for name in arguments.names or BENCHMARKS:
+        module, title = BENCHMARKS[name]
+        print(f"\n### {name}: {title}\n", flush=True)
+        for line in importlib.import_module(module).measure(arguments.rounds):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
