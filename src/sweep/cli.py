@@ -30,14 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given and given[0] in _COMMANDS:
-            code: int = importlib.import_module(_COMMANDS[given[0]]).main(given[1:])
-            return code
-        if given and given[0].isalpha() and not given[0].startswith("-"):
-            return _unknown_command(given[0])
-        from sweep.commands.run import main as run
-
-        return run(given)
+        return _dispatch(given)
     except SweepError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -49,6 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has left (`| head`); there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+
+
+def _dispatch(given: list[str]) -> int:
+    if given and given[0] in _COMMANDS:
+        code: int = importlib.import_module(_COMMANDS[given[0]]).main(given[1:])
+        return code
+    if given and given[0].isalpha():
+        return _unknown_command(given[0])
+    from sweep.commands import help as help_text
+
+    if help_text.wanted(given):
+        return help_text.main(given)
+    from sweep.commands.run import main as run
+
+    return run(given)
 
 
 def _unknown_command(word: str) -> int:

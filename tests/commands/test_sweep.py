@@ -171,6 +171,7 @@ def test_flags_that_only_show_something(sweep, tmp_path, flag):
         assert "name: mobilenet" in done.stdout
     if flag == ["--help"]:
         assert "python -m sweep model=resnet precision=fp32 -m batch=28,29,30,31,32" in done.stdout
+        assert re.search(r"^ +model: +digits, mobilenet, onnx, resnet$", done.stdout, re.MULTILINE)
 
 
 def test_a_users_own_configuration(sweep, tmp_path):
@@ -181,6 +182,9 @@ def test_a_users_own_configuration(sweep, tmp_path):
     )
     done = sweep("--config-dir", "mine", "-cn", "strict", "backend=simulated", "backend.base_ms=0.1", "batch=1")
     assert "p99 <= 1 ms" in done.stdout
+    (tmp_path / "mine" / "model" / "theirs.yaml").write_text("name: theirs\n")
+    assert "resnet, theirs" in sweep("--help", "--config-dir", "mine").stdout
+    assert "Examples:" in sweep("--help", "--config-dir", "mine", "-cn", "strict").stdout
 
 
 def test_where_a_sweeps_tables_go_can_be_set(sweep, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,9 +11,15 @@ from sweep.errors import ConfigError, Problem, choose
 from sweep.paths import conf_dir
 
 
-def choices(group: str) -> list[str]:
-    """Return the names of a group's configurations (`model`: digits, mobilenet, ...)."""
-    return sorted(path.stem if path.suffix == ".yaml" else path.name for path in (conf_dir() / group).glob("*.yaml"))
+def choices(group: str, folder: Path | None = None) -> list[str]:
+    """Return the names of a group's configurations (`model`: digits, mobilenet, ...), of sweep's own or a folder's."""
+    return sorted(path.stem for path in ((folder or conf_dir()) / group).glob("*.yaml"))
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """Return a configuration as it is in its file, its interpolations untouched."""
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
 
 
 def load_choice(group: str, name: str) -> dict[str, Any]:
@@ -24,5 +31,4 @@ def load_choice(group: str, name: str) -> dict[str, Any]:
     names = choices(group)
     if name not in names:
         raise ConfigError(Problem(group, name, f"unknown {group}", choose(name, names)))
-    loaded: dict[str, Any] = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
-    return loaded
+    return load_file(conf_dir() / group / f"{name}.yaml")
