@@ -25,6 +25,7 @@ LAYERS = (
 ONLY_IMPORTERS = {
     "hydra": ("config/hydra_app.py",),
     "mlperf_loadgen": ("loadgen/",),
+    "onnx": ("models/",),
     "onnxruntime": ("backends/onnxruntime.py",),
     "optuna": ("search/",),
     "pandas": ("store/", "report/"),
