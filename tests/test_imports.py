@@ -4,7 +4,13 @@ import json
 import subprocess
 import sys
 
-NEED_LOADGEN = {"sweep.loadgen.qsl", "sweep.loadgen.sut", "sweep.loadgen.runner", "sweep.trial.worker"}
+NEED_LOADGEN = {
+    "sweep.loadgen.qsl",
+    "sweep.loadgen.responses",
+    "sweep.loadgen.sut",
+    "sweep.loadgen.runner",
+    "sweep.trial.worker",
+}
 """What wraps LoadGen, and the worker's program, which runs it."""
 
 IMPORT_ALL = """
