@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.build import Point
-from sweep.store.records import StoredTrial
 from sweep.store.table import samples_per_second
 from sweep.study.grid import Outcome
 from sweep.trial.executor import Progress as TrialProgress
@@ -189,7 +188,7 @@ def _latency_table(out: Console, result: TrialResult) -> None:
     for name, value in (*rows, ("p99", at.get("p99")), ("max", latencies.max)):
         fps = "-" if not value else f"{result.spec.samples_per_query * 1e9 / value:.1f}"
         table.add_row(name, ms(value), fps)
-    out.print(table)
+    print_table(out, table)
     rate = samples_per_second(result)
     shown = "" if rate is None else f", {rate:.1f} samples/s"
     source = "" if latencies.source == "loadgen" else " (as the system under test saw them)"
@@ -211,7 +210,7 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
             for line in dict.fromkeys(_conditions(outcome.stored.result.spec) for _, outcome in chosen):
                 out.print(line, highlight=False, markup=False)
             others = sorted({key for point in points for key in point.label if key not in ("batch", "mode")})
-            out.print(_grid_table(chosen, mode, others))
+            print_table(out, _grid_table(chosen, mode, others))
             if mode is TestMode.PERFORMANCE:
                 _show_largest(out, chosen, others)
     reused = sum(outcome.reused for outcome in outcomes)
@@ -321,6 +320,12 @@ def aligned(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
     return table
 
 
-def stored_trials(outcomes: Sequence[Outcome]) -> list[StoredTrial]:
-    """Return the records of a sweep, in order."""
-    return [outcome.stored for outcome in outcomes]
+def print_table(out: Console, table: Table) -> None:
+    """Print a table; without the blanks that fill its last column where no terminal shows it."""
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as captured:
+        out.print(table)
+    for line in captured.get().splitlines():
+        out.print(line.rstrip(), markup=False, highlight=False)

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from rich.text import Text
 
-    from sweep.terminal import aligned, console
+    from sweep.terminal import aligned, console, print_table
 
     out = console()
     rows = [
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         )
         for finding in findings
     ]
-    out.print(aligned(("", "", "ready", ""), rows))
+    print_table(out, aligned(("", "", "ready", ""), rows))
     able = any(finding.topic == "backend" and finding.fine and finding.name in AUTO_ORDER for finding in findings)
     loadgen = all(finding.fine for finding in findings if finding.topic == "loadgen")
     out.print("this machine can run tests" if able and loadgen else "this machine cannot run tests")

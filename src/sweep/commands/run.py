@@ -24,7 +24,7 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     from sweep.store.records import Store
     from sweep.store.table import write_tables
     from sweep.study.grid import Outcome, run_grid
-    from sweep.terminal import Watcher, console, show_grid, show_single, stored_trials
+    from sweep.terminal import Watcher, console, show_grid, show_single
     from sweep.trial.executor import Executor
     from sweep.vocabulary import TrialState
 
@@ -47,7 +47,7 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     out = console()
     if outcomes:
         paths.directory.mkdir(parents=True, exist_ok=True)
-        write_tables(stored_trials(outcomes), paths)
+        write_tables([outcome.stored for outcome in outcomes], paths)
         manifest = {
             "schema_version": 1,
             "arguments": list(arguments),
