@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+import sweep
 from sweep.errors import SweepError
 
 EXIT_OK = 0
@@ -50,6 +51,9 @@ def _dispatch(given: list[str]) -> int:
         return code
     if given and given[0].isalpha():
         return _unknown_command(given[0])
+    if "--version" in given:
+        print(f"sweep {sweep.__version__}")
+        return EXIT_OK
     from sweep.commands import help as help_text
 
     if help_text.wanted(given):

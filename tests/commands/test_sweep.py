@@ -126,6 +126,15 @@ def test_a_single_run_prints_the_latency_table_and_its_checks(sweep, tmp_path):
         assert (logs / name).is_file()
 
 
+def test_a_bound_that_is_asked_for_counts_in_every_edition(sweep):
+    """Today's rules have no bound; one that is printed beside VALID must hold all the same."""
+    late = [*SIMULATED, "rules=current", "batch=8", "target_latency_ms=0.2"]
+    out = sweep(*late).stdout
+    assert "result: INVALID" in out
+    assert "performance_constraint: NO" in out
+    assert "result: VALID" in sweep(*late, "target_latency_ms=1000").stdout
+
+
 def test_a_rerun_reuses_and_resume_false_measures_again(sweep, tmp_path):
     grid = [*SIMULATED, "-m", "batch=3,5"]
     sweep(*grid)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sweep.trial.spec import TrialSpec, percentile_index
+from sweep.trial.spec import RulesSpec, TrialSpec, percentile_index
 from sweep.vocabulary import AbortRule, Precision
 
 
@@ -59,3 +59,17 @@ def test_allowed_agrees_with_the_percentile_it_comes_from(simulated, count):
     over = sorted([0] * (count - allowed - 1) + [1] * (allowed + 1))
     assert within[percentile_index(count, 99.0)] == 0
     assert over[percentile_index(count, 99.0)] == 1
+
+
+@pytest.mark.parametrize(
+    ("checks", "target_ns", "words"),
+    [
+        ((), None, "no_errors"),
+        (("performance_constraint",), 50_000_000, "no_errors"),
+        (("no_errors",), 50_000_000, "performance_constraint"),
+        (("no_errors", "performance_constraint"), None, "performance_constraint"),
+    ],
+)
+def test_rules_cannot_let_a_bound_or_an_error_pass(checks, target_ns, words):
+    with pytest.raises(ValueError, match=words):
+        RulesSpec("mine", checks, target_ns, 99.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweep.config.files import choices, load_file
+from sweep.config.files import choices, groups, load_file
 from sweep.paths import conf_dir
 
 _GROUPS = "$APP_CONFIG_GROUPS"
@@ -38,9 +38,8 @@ def main(arguments: Sequence[str]) -> int:
 def _choices(folders: Sequence[Path]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for folder in folders:
-        for group in sorted(path for path in folder.glob("*") if path.is_dir() and path.name != "hydra"):
-            if names := choices(group.name, folder):
-                found.setdefault(group.name, set()).update(names)
+        for group in groups(folder):
+            found.setdefault(group, set()).update(choices(group, folder))
     return found
 
 

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sweep.errors import ConfigError, Problem, choose
+
 _TAKES_VALUE = frozenset(
     {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
     | {"--experimental-rerun"}
 )
 _INFO = frozenset({"--info", "-i"})
 _INFO_TOPICS = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"})
+
+_FLAGS = ("--help", "--hydra-help", "--version", "--resolve", "--run", "--multirun", "--shell-completion")
+_LONG = (*_FLAGS, *(flag for flag in _TAKES_VALUE | _INFO if flag.startswith("--")))
+_SHORT = ("-h", "-r", "-m", "-sc", *(flag for flag in _TAKES_VALUE | _INFO if not flag.startswith("--")))
+
+
+def check_flags(arguments: Sequence[str]) -> None:
+    """Refuse a flag that Hydra does not know, which would otherwise answer with its whole usage.
+
+    Raises:
+        ConfigError: Naming it, and the nearest one there is.
+    """
+    for argument in arguments[: list(arguments).index("--")] if "--" in arguments else arguments:
+        flag = argument.partition("=")[0]
+        long = flag.startswith("--")
+        known = any(name.startswith(flag) for name in _LONG) if long else flag.startswith(_SHORT)
+        if flag.startswith("-") and flag != "-" and not known:
+            raise ConfigError(Problem(flag, None, "unknown flag", choose(flag, _LONG if long else _SHORT)))
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:

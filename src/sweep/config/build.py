@@ -15,6 +15,7 @@ from sweep.backends.base import Backend
 from sweep.backends.registry import available_backend
 from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
+from sweep.config.rules import SAMPLES_PER_QUERY_MAX, check_official, edition_batch, read_rules, read_run
 from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset
 from sweep.errors import ConfigError, Problem
 from sweep.models import model_config, resolve_model
@@ -22,13 +23,9 @@ from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
 from sweep.paths import cache_dir
 from sweep.trial.executor import Timeouts
 from sweep.trial.messages import TrialFiles
-from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, RulesSpec, RunSpec, TrialSpec
-from sweep.trial.verdict import CHECKS
+from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, TrialSpec
 from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
 
-SAMPLES_PER_QUERY_MAX = 1_000_000
-_QUERIES_MAX = 1_000_000_000
-_MILLISECONDS_MAX = 7 * 24 * 3600 * 1000
 _MODES = {"performance": TestMode.PERFORMANCE, "accuracy": TestMode.ACCURACY}
 _STAND_IN_INPUTS = (TensorSpec("samples", "uint8", (1,)),)
 """What a backend that runs no model is fed with: it looks at none of it."""
@@ -130,10 +127,9 @@ class _Builder:
         scenario = fields.member("scenario", Scenario, {"MultiStream": Scenario.MULTI_STREAM})
         precision = fields.member("precision", Precision)
         abort = fields.member("abort", AbortRule)
-        default_batch = fields.whole("rules.samples_per_query", 1, SAMPLES_PER_QUERY_MAX, 8)
-        batch = fields.whole("batch", 1, SAMPLES_PER_QUERY_MAX, default_batch)
-        rules = self._rules()
-        run = self._run(rules)
+        batch = fields.whole("batch", 1, SAMPLES_PER_QUERY_MAX, edition_batch(fields))
+        rules = read_rules(fields)
+        run = read_run(fields)
         backend, backend_options = self._backend(precision)
         model = None if backend is None else self._model(backend, precision)
         engine_batch = self._engine_batch(batch, model)
@@ -144,9 +140,11 @@ class _Builder:
             self._check_memory(batch, inputs, dataset)
             if mode is TestMode.ACCURACY:
                 self._check_accuracy_mode(model, dataset)
-        if fields.problems or backend is None or dataset is None or dataset_choice is None:
+        held = None if dataset is None else self._held(dataset)
+        if run.run_class is RunClass.OFFICIAL:
+            check_official(fields, rules, run, batch, held)
+        if fields.problems or held is None or backend is None or dataset is None or dataset_choice is None:
             raise ConfigError(fields.problems)
-        held = self._held(dataset)
         spec = TrialSpec(
             scenario=scenario,
             mode=mode,
@@ -169,68 +167,6 @@ class _Builder:
         if model is None:
             return ModelSpec(str(name), Weights.NONE, "none", _STAND_IN_INPUTS, predicts_class=True)
         return ModelSpec(model.name, model.weights, model.digest, model.inputs, model.predicts_class)
-
-    def _rules(self) -> RulesSpec:
-        fields = self._fields
-        edition = fields.text("rules.edition")
-        checks = fields.texts("rules.checks", CHECKS)
-        edition_percentile = fields.number("rules.percentile", 0, 99.99) or 99.0
-        percentile = fields.number("percentile", 0, 99.99) or edition_percentile
-        own = fields.number("target_latency_ms", 0, 1e7)
-        usual = fields.number("model.target_latency_ms", 0, 1e7)
-        target = own if own is not None else usual if fields.get("rules.bounded") is True else None
-        if target is None and "performance_constraint" in checks:
-            fields.problems.append(
-                Problem(
-                    "target_latency_ms",
-                    "null",
-                    f"rules {edition} need a latency bound",
-                    "for example target_latency_ms=50",
-                )
-            )
-        # A bound below a nanosecond is a typing error, not a test.
-        target_ns = None if target is None else max(1, round(target * 1e6))
-        return RulesSpec(edition, checks, target_ns, percentile)
-
-    def _run(self, rules: RulesSpec) -> RunSpec:
-        fields = self._fields
-        run_class = fields.member("run", RunClass)
-        usual = f"rules.run_classes.{run_class}"
-        least_queries = fields.whole(f"{usual}.min_query_count", 1, _QUERIES_MAX, 1)
-        least_ms = fields.whole(f"{usual}.min_duration_ms", 0, _MILLISECONDS_MAX, 0)
-        run = RunSpec(
-            run_class=run_class,
-            min_query_count=fields.whole("min_query_count", 1, _QUERIES_MAX, least_queries),
-            max_query_count=fields.whole("max_query_count", 1, _QUERIES_MAX, 0),
-            min_duration_ms=fields.whole("min_duration_ms", 0, _MILLISECONDS_MAX, least_ms),
-            max_duration_ms=fields.whole("max_duration_ms", 1, _MILLISECONDS_MAX, 0),
-        )
-        for low, high in (("min_query_count", "max_query_count"), ("min_duration_ms", "max_duration_ms")):
-            least, most = getattr(run, low), getattr(run, high)
-            if most and most < least:
-                reason = f"conflicts with {low}={least}, which the test must reach"
-                fields.problems.append(Problem(high, most, reason, f"set {high} to {least} or more, or lower {low}"))
-        if run_class is RunClass.OFFICIAL:
-            self._check_official(run, rules, least_queries, least_ms)
-        return run
-
-    def _check_official(self, run: RunSpec, rules: RulesSpec, least_queries: int, least_ms: int) -> None:
-        """Refuse to call official what the rules would not."""
-        fix = "use run=screening for tests of other lengths and bounds"
-        bound = self._fields.number("model.target_latency_ms", 0, 1e7)
-        wrong = {
-            "min_query_count": run.min_query_count < least_queries,
-            "min_duration_ms": run.min_duration_ms < least_ms,
-            "percentile": rules.percentile < (self._fields.number("rules.percentile", 0, 99.99) or 0),
-            "target_latency_ms": (
-                rules.target_latency_ns is not None and bound is not None and rules.target_latency_ns > bound * 1e6
-            ),
-        }
-        for key, is_wrong in wrong.items():
-            if is_wrong:
-                self._fields.problems.append(
-                    Problem(key, self._fields.get(key), f"is less strict than an official {rules.edition} run", fix)
-                )
 
     def _backend(self, precision: Precision) -> tuple[type[Backend] | None, dict[str, Any]]:
         given = self._fields.get("backend")

@@ -47,7 +47,10 @@ class Fields:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             self.problems.append(
                 Problem(
-                    key, value, f"must be a whole number from {low} to {high}", f"for example {key}={_example(low)}"
+                    key,
+                    _typed(value),
+                    f"must be a whole number from {low} to {high}",
+                    f"for example {key}={_example(low)}",
                 )
             )
             return default or low
@@ -59,7 +62,9 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-            self.problems.append(Problem(key, value, "must be a number", f"more than {above:g}, at most {high:g}"))
+            self.problems.append(
+                Problem(key, _typed(value), "must be a number", f"more than {above:g}, at most {high:g}")
+            )
             return None
         if not above < value <= high:
             self.problems.append(Problem(key, value, f"must be more than {above:g} and at most {high:g}"))
@@ -107,6 +112,11 @@ class Fields:
             if word not in known:
                 self.problems.append(Problem(key, word, "unknown", choose(str(word), known)))
         return tuple(word for word in words if word in known)
+
+
+def _typed(value: object) -> object:
+    """Return a text in quotes: `8` and `'8'` are not the same."""
+    return repr(value) if isinstance(value, str) and value[:1].isdigit() else value
 
 
 def _example(low: int) -> int:

@@ -16,6 +16,12 @@ def choices(group: str, folder: Path | None = None) -> list[str]:
     return sorted(path.stem for path in ((folder or conf_dir()) / group).glob("*.yaml"))
 
 
+def groups(folder: Path | None = None) -> list[str]:
+    """Return the groups that hold any configuration (`backend`, `model`, ...), of sweep's own or a folder's."""
+    folders = (path for path in (folder or conf_dir()).glob("*") if path.is_dir() and path.name != "hydra")
+    return sorted(path.name for path in folders if choices(path.name, folder))
+
+
 def load_file(path: Path) -> dict[str, Any]:
     """Return a configuration as it is in its file, its interpolations untouched."""
     loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -19,7 +19,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep.config.arguments import flags_first
+from sweep.config.arguments import check_flags, flags_first
+from sweep.config.files import choices, groups
 from sweep.errors import ConfigError, Problem, SweepError, choose
 from sweep.paths import conf_dir
 
@@ -108,6 +109,7 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
     Raises:
         SweepError: The command line does not compose, or the handler raised it.
     """
+    check_flags(arguments)
     task = _Task(handler)
     # Hydra prints errors of its own and exits; asked for the full error, it raises them instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -118,7 +120,7 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise _translated(error) from error
+        raise _translated(error, arguments) from error
     except OSError as error:
         if task.reached:
             raise
@@ -150,14 +152,23 @@ def _refuse_launchers(master: DictConfig) -> None:
         )
 
 
-def _translated(error: Exception) -> SweepError:
+def _translated(error: Exception, arguments: Sequence[str]) -> SweepError:
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and "/" in error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         fix = choose(name, error.options or ())
         return ConfigError(Problem(group, name, f"unknown {group}", fix))
     if found := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(found[1])
+        return _unknown_key(found[1], arguments)
+    if found := re.search(r"Ambiguous value for argument '([^=]+)=(.*)'", text):
+        return ConfigError(
+            Problem(
+                found[1],
+                found[2],
+                "several values are a grid",
+                f"add -m for one test of each: -m {found[1]}={found[2]}",
+            )
+        )
     if found := re.search(r"Could not find '([^']+)'", text):
         return ConfigError(Problem(found[1], None, "no such configuration", "see the choices with --help"))
     if found := re.search(r"(?s)^(.*?)\n?See https://hydra.cc", text):
@@ -167,17 +178,19 @@ def _translated(error: Exception) -> SweepError:
     return ConfigError(Problem("configuration", None, " ".join(text.split())))
 
 
-def _unknown_key(key: str) -> ConfigError:
-    keys = _known_keys()
+def _unknown_key(key: str, arguments: Sequence[str]) -> ConfigError:
+    keys = _known_keys(arguments)
     parent = key.rpartition(".")[0]
     siblings = [known for known in keys if known.rpartition(".")[0] == parent] or [k for k in keys if "." not in k]
     return ConfigError(Problem(key, None, "unknown key", choose(key, siblings)))
 
 
-def _known_keys() -> list[str]:
+def _known_keys(arguments: Sequence[str]) -> list[str]:
+    """Return all keys under the choices that the command line makes: `backend=simulated` has keys of its own."""
+    made = {group: name for group in groups() for name in choices(group) if f"{group}={name}" in arguments}
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = hydra.compose("config")
+        config = hydra.compose("config", [f"{group}={name}" for group, name in made.items()])
     plain = OmegaConf.to_container(config, resolve=False)
     return list(_paths(plain, "")) if isinstance(plain, dict) else []
 

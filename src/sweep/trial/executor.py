@@ -18,7 +18,7 @@ from sweep.trial.messages import RunRequest, Warmup, warmup_from
 from sweep.trial.result import Failure
 from sweep.trial.spec import TrialSpec, percentile_index
 from sweep.trial.worker_process import WorkerProcess
-from sweep.vocabulary import AbortRule, TestMode
+from sweep.vocabulary import TestMode
 
 _POLL_S = 0.05
 _PROGRESS_S = 0.25
@@ -204,10 +204,8 @@ class _Watch:
         target = spec.rules.target_latency_ns
         if target is None or spec.mode is TestMode.ACCURACY:
             return
-        # A check that VALID does not need stops nothing.
-        rule = spec.abort if "performance_constraint" in spec.rules.checks else AbortRule.NEVER
         self._monitor = AbortMonitor(
-            rule=rule,
+            rule=spec.abort,
             target_latency_ns=target,
             percentile=spec.rules.percentile,
             min_query_count=spec.run.min_query_count,

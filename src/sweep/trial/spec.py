@@ -62,16 +62,29 @@ class RulesSpec:
     """What VALID means.
 
     Attributes:
-        edition: `v0.5` or `current`.
+        edition: `v0.5`, `current`, or the user's own.
         checks: Names of the checks that must all hold.
-        target_latency_ns: The latency bound on a query; None where the edition has none.
+        target_latency_ns: The latency bound on a query; None where there is none.
         percentile: Where the bound is read, in percent (99 = p99).
+
+    Raises:
+        ValueError: VALID would not mean what it says: errors in the log would be let pass, or the bound.
     """
 
     edition: str
     checks: tuple[str, ...]
     target_latency_ns: int | None
     percentile: float
+
+    def __post_init__(self) -> None:
+        """Refuse rules whose VALID could be a lie."""
+        if "no_errors" not in self.checks:
+            raise ValueError(f"rules {self.edition}: checks {list(self.checks)} must hold no_errors")
+        if (self.target_latency_ns is None) == ("performance_constraint" in self.checks):
+            raise ValueError(
+                f"rules {self.edition}: a latency bound ({self.target_latency_ns} ns) and the check "
+                f"performance_constraint go together, but the checks are {list(self.checks)}"
+            )
 
 
 @dataclass(frozen=True)
