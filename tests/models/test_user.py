@@ -1,6 +1,8 @@
 """An ONNX file of the user's own, from any exporter: read right, or refused in one line that says what to do."""
 
 import hashlib
+import os
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -85,6 +87,18 @@ def test_external_data_is_part_of_the_digest(resolve, foreign, external):
     data = external.with_name("torch_external.onnx.data")
     data.write_bytes(data.read_bytes()[:-1] + b"?")
     assert resolve(external).digest != first
+
+
+def test_a_change_of_any_of_its_files_is_seen(resolve, external):
+    model = resolve(external)
+    assert [file.path for file in model.files] == [str(external), f"{external}.data"]
+    for file in model.files:
+        assert not file.changed
+        status = Path(file.path).stat()
+        os.utime(file.path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+        assert file.changed
+    external.unlink()
+    assert [file.changed for file in model.files] == [True, True]
 
 
 def test_missing_or_cut_off_external_data_is_named(resolve, external):

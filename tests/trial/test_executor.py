@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sweep.models.base import FileState
 from sweep.trial.executor import Executor, Timeouts
 from sweep.trial.messages import RunRequest
 from sweep.vocabulary import AbortRule
@@ -33,6 +34,20 @@ def test_a_whole_test_leaves_loadgens_logs_and_every_latency(executor, simulated
     assert (seen.latencies_ns >= 190_000).all()
     names = {entry.name for entry in os.scandir(request.directory)}
     assert {"mlperf_log_summary.txt", "mlperf_log_detail.txt", "user.conf", "worker.log"} <= names
+
+
+def test_a_model_file_that_changes_under_a_sweep_fails_the_trial(executor, simulated, request_for, tmp_path):
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"one")
+    status = file.stat()
+    request = request_for(simulated(base_ms=0.12))
+    seen_before = FileState(str(file), status.st_size, status.st_mtime_ns)
+    request = replace(request, files=replace(request.files, model_files=(seen_before,)))
+    file.write_bytes(b"another")
+    seen = executor.measure(request)
+    assert seen.failure is not None
+    assert f"{file} has changed since the sweep began" in seen.failure.message
+    assert seen.query_count == 0
 
 
 def test_expected_latency_is_measured(executor, simulated, request_for):

@@ -158,9 +158,11 @@ class _Builder:
             run=run,
             abort=abort,
         )
-        path = None if model is None else str(model.path)
         choice = replace(dataset_choice, name=dataset.name)  # the worker must not resolve `auto` once more
-        return Point(spec, TrialFiles(path, choice, str(cache_dir())), self._composed.label, tuple(self._notes))
+        files = TrialFiles(None, choice, str(cache_dir()))
+        if model is not None:
+            files = replace(files, model_path=str(model.path), model_files=model.files)
+        return Point(spec, files, self._composed.label, tuple(self._notes))
 
     def _model_spec(self, model: ResolvedModel | None) -> ModelSpec:
         name = self._fields.get("model.name")

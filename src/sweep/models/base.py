@@ -59,6 +59,30 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class FileState:
+    """A file as it was when its digest was taken.
+
+    Attributes:
+        path: The file.
+        size: In bytes.
+        mtime_ns: Modification time.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is no longer that file, or gone."""
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            return True
+        return (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns)
+
+
+@dataclass(frozen=True)
 class ResolvedModel:
     """A model whose file is on disk and ready for an engine.
 
@@ -75,6 +99,7 @@ class ResolvedModel:
         fixed_batch: The batch size that the file is frozen at, or None when its batch axis is dynamic.
         predicts_class: Whether accuracy mode can score it.
         why: How `auto` was resolved, for people; empty when nothing had to be chosen.
+        files: The files that `digest` covers, where somebody may change them: the user's own.
     """
 
     name: str
@@ -86,3 +111,4 @@ class ResolvedModel:
     fixed_batch: int | None
     predicts_class: bool
     why: str = ""
+    files: tuple[FileState, ...] = ()

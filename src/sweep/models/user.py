@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep import paths
 from sweep.errors import ConfigError, Problem
-from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
+from sweep.models.base import FileState, ModelConfig, ResolvedModel, TensorSpec
 from sweep.models.cache import Stamp, describe, take_stamp, unwritable
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
 from sweep.vocabulary import Weights
@@ -56,15 +56,17 @@ def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
     data_files = _external_files(model, path)
     inputs, batch = _inputs(model.graph, path)
     outputs = _outputs(model.graph, batch, path)
+    digest, files = _digest(path, data_files, cache)
     return ResolvedModel(
         name=config.name,
         weights=Weights.USER,
         path=path,
-        digest=_digest(path, data_files, cache),
+        digest=digest,
         inputs=inputs,
         outputs=outputs,
         fixed_batch=batch,
         predicts_class=False,
+        files=files,
     )
 
 
@@ -215,14 +217,15 @@ def _dtype(value: onnx.ValueInfoProto, what: str, path: Path) -> str:
 _PROTO_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
 
 
-def _digest(path: Path, data_files: list[Path], cache: Path) -> str:
-    """Return `sha256:<hex>` over the file, or over the digests of it and its external data when it has any.
+def _digest(path: Path, data_files: list[Path], cache: Path) -> tuple[str, tuple[FileState, ...]]:
+    """Return `sha256:<hex>` over the file, or over the digests of it and its external data, and what was hashed.
 
     What was hashed before is kept in the cache with size and modification time, as these files can be huge.
     """
     memo = cache / "models" / "digests" / f"{describe(str(path))}.json"
     known = _read_memo(memo)
     digests: dict[str, str] = {}
+    states: list[FileState] = []
     stamps: dict[str, Stamp] = {}
     for name, file in [("", path), *((str(relative), path.parent / relative) for relative in data_files)]:
         stamp = known.get(name)
@@ -232,15 +235,16 @@ def _digest(path: Path, data_files: list[Path], cache: Path) -> str:
             except OSError as error:
                 raise _problem(path, f"{file} cannot be read: {error.strerror or error}") from error
         digests[name], stamps[name] = stamp.sha256, stamp
+        states.append(FileState(str(file), stamp.size, stamp.mtime_ns))
     if stamps != known:
         try:
             paths.write_json(memo, {name: vars(stamp) for name, stamp in stamps.items()})
         except OSError as error:
             raise unwritable(memo.parent, error) from error
     if not data_files:
-        return f"sha256:{digests['']}"
+        return f"sha256:{digests['']}", tuple(states)
     listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    return f"sha256:{hashlib.sha256(listing.encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(listing.encode()).hexdigest()}", tuple(states)
 
 
 def _read_memo(memo: Path) -> dict[str, Stamp]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sweep.datasets.base import DatasetConfig
+from sweep.models.base import FileState
 from sweep.trial.spec import TrialSpec
 
 
@@ -19,11 +20,13 @@ class TrialFiles:
         model_path: The ONNX file; None for a backend that runs no model.
         dataset: How to open the dataset.
         cache: The cache folder.
+        model_files: What the model's digest covers, where it may change on disk.
     """
 
     model_path: str | None
     dataset: DatasetConfig
     cache: str
+    model_files: tuple[FileState, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,7 @@ class RunRequest:
 
     def to_json(self) -> str:
         """Return one line of JSON."""
-        files = {**vars(self.files), "dataset": vars(self.files.dataset)}
-        return json.dumps({**vars(self), "spec": self.spec.to_json(), "files": files})
+        return json.dumps({**vars(self), "spec": self.spec.to_json(), "files": asdict(self.files)})
 
     @classmethod
     def from_json(cls, line: str) -> RunRequest:
@@ -54,7 +56,12 @@ class RunRequest:
         files = data["files"]
         return cls(
             spec=TrialSpec.from_json(data["spec"]),
-            files=TrialFiles(files["model_path"], DatasetConfig(**files["dataset"]), files["cache"]),
+            files=TrialFiles(
+                files["model_path"],
+                DatasetConfig(**files["dataset"]),
+                files["cache"],
+                tuple(FileState(**state) for state in files["model_files"]),
+            ),
             directory=data["directory"],
             expected_latency_scale=data["expected_latency_scale"],
         )

@@ -140,6 +140,10 @@ class Worker:
         )
         self._engine = engine.__enter__()
         self._engine_key = key
+        # Asked after the engine has read them: no change before or during that is missed.
+        for file in request.files.model_files:
+            if file.changed:
+                raise SweepError(f"model file {file.path} has changed since the sweep began; run the command again")
         return self._engine
 
     def _store_for(self, request: RunRequest) -> SampleStore:
