@@ -9,14 +9,14 @@ TARGET = 50_000_000
 OVER, WITHIN = TARGET + 1, TARGET
 
 
-def monitor(rule=AbortRule.CONFIDENT, count=1440, allowed=14, final_count_known=True, steady=True):
+def monitor(rule=AbortRule.CONFIDENT, count=1440, allowed=14, min_duration_ns=0, steady=True):
     return AbortMonitor(
         rule=rule,
         target_latency_ns=TARGET,
         percentile=99.0,
         min_query_count=count,
         allowed=allowed,
-        final_count_known=final_count_known,
+        min_duration_ns=min_duration_ns,
         steady=steady,
     )
 
@@ -59,10 +59,20 @@ def test_never_rule_stops_nothing():
 
 def test_arithmetic_says_nothing_while_the_final_count_is_open():
     """A test that also runs for a duration may have more queries, and more of them may then be over."""
-    watch = monitor(rule=AbortRule.CERTAIN, final_count_known=False)
-    assert watch.observe([OVER] * 1000) is None
-    watch.final_count_known = True
-    assert watch.observe([WITHIN]) is not None
+    watch = monitor(rule=AbortRule.CERTAIN, min_duration_ns=1000 * OVER)
+    assert watch.observe([OVER] * 999) is None
+    abort = watch.observe([OVER])  # its duration is over, and 440 of its queries are to come
+    assert abort is not None
+    assert abort.query_count == 1000
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 10_000])
+def test_more_queries_than_the_least_allow_more_over_latency(at_once):
+    """A duration made it 3000 queries, of which 29 may be over: 20 are no reason to stop, whenever one looks."""
+    latencies = ([OVER] + [WITHIN] * 149) * 20
+    watch = monitor(rule=AbortRule.CERTAIN, min_duration_ns=sum(latencies))
+    for start in range(0, len(latencies), at_once):
+        assert watch.observe(latencies[start : start + at_once]) is None
 
 
 def test_a_test_that_starts_unsteady_is_not_judged_before_it_settles():

@@ -94,8 +94,7 @@ class AbortMonitor:
         percentile: Where the bound is read, in percent.
         min_query_count: The fewest queries the full test has.
         allowed: Over-latency queries the full test may have, if it has `min_query_count` queries.
-        final_count_known: Whether the full test has exactly `min_query_count` queries; a test that also runs
-            for a duration can have more, and then arithmetic alone says nothing before that duration is over.
+        min_duration_ns: How long the test also goes on; 0 when the count alone ends it.
         steady: Whether latency was already steady when the test began.
     """
 
@@ -107,7 +106,7 @@ class AbortMonitor:
         percentile: float,
         min_query_count: int,
         allowed: int,
-        final_count_known: bool,
+        min_duration_ns: int,
         steady: bool,
     ) -> None:
         self._rule = rule
@@ -115,10 +114,11 @@ class AbortMonitor:
         self._percentile = percentile
         self._min_query_count = min_query_count
         self._allowed = allowed
-        self.final_count_known = final_count_known
+        self._min_duration_ns = min_duration_ns
         self._steady = SteadyState()
         self._steady.reached = steady
         self._sequential = SequentialTest((100 - percentile) / 100)
+        self._elapsed_ns = 0
         self._tested = 0
         self._tested_over = 0
         self.query_count = 0
@@ -130,9 +130,10 @@ class AbortMonitor:
             over = latency_ns > self._target_latency_ns
             self.query_count += 1
             self.over_latency_count += over
+            self._elapsed_ns += latency_ns
             if self._rule is AbortRule.NEVER:
                 continue
-            if self.final_count_known and self.over_latency_count > self._allowed:
+            if self._final_count_is_known and self.over_latency_count > self._allowed:
                 return self._stop(
                     AbortRule.CERTAIN,
                     f"aborted: {self.over_latency_count} over-latency of {self.query_count} queries; "
@@ -145,6 +146,15 @@ class AbortMonitor:
                     f"at most {100 - self._percentile:g} % over is rejected at {SIGNIFICANCE:g}",
                 )
         return None
+
+    @property
+    def _final_count_is_known(self) -> bool:
+        """Whether the full test has exactly `min_query_count` queries: no duration keeps it going beyond them.
+
+        Query by query, the sum of latencies is a lower bound of the time that LoadGen counts. A test whose duration
+        is over only after more queries than that has a larger count, which allows more of them over the bound.
+        """
+        return self._elapsed_ns >= self._min_duration_ns and self.query_count <= self._min_query_count
 
     def _reject(self, latency_ns: int, *, over: bool) -> bool:
         if not self._steady.reached:

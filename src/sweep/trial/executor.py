@@ -143,7 +143,6 @@ class _Watch:
         self._test_begin = 0.0
         self._last_query_at: float | None = None
         self._last_progress = 0.0
-        self._tested_ns = 0
         self._parts: list[npt.NDArray[np.int64]] = []
 
     def until_end(self) -> None:
@@ -204,13 +203,14 @@ class _Watch:
         target = spec.rules.target_latency_ns
         if target is None or spec.mode is TestMode.ACCURACY:
             return
+        count_is_fixed = spec.run.max_query_count == spec.run.min_query_count
         self._monitor = AbortMonitor(
             rule=spec.abort,
             target_latency_ns=target,
             percentile=spec.rules.percentile,
             min_query_count=spec.run.min_query_count,
             allowed=spec.over_latency_allowed(spec.run.min_query_count),
-            final_count_known=_final_count_known(spec, 0),
+            min_duration_ns=0 if count_is_fixed else spec.run.min_duration_ms * 1_000_000,
             steady=warmup.steady,
         )
 
@@ -222,8 +222,6 @@ class _Watch:
             self._last_query_at = time.perf_counter()
             self._parts.append(fresh)
             if self._monitor is not None:
-                self._tested_ns += int(fresh.sum())
-                self._monitor.final_count_known = _final_count_known(self._spec, self._tested_ns)
                 abort = self._monitor.observe(fresh.tolist())
         self._report(force=False)
         return abort
@@ -281,14 +279,3 @@ def planned_query_count(spec: TrialSpec) -> int:
     if spec.mode is TestMode.ACCURACY:
         return -(-spec.dataset.count // spec.samples_per_query)
     return spec.run.min_query_count
-
-
-def _final_count_known(spec: TrialSpec, tested_ns: int) -> bool:
-    """Whether the test, if it goes on, has exactly `min_query_count` queries: no duration keeps it going beyond them.
-
-    Args:
-        spec: The trial.
-        tested_ns: Sum of the latencies so far, which the time that LoadGen counts cannot be less than.
-    """
-    run = spec.run
-    return run.max_query_count == run.min_query_count or tested_ns >= run.min_duration_ms * 1_000_000
