@@ -40,6 +40,9 @@ class QueryLog:
     def __init__(self):
         self.inside_ns = []
 
+    def start(self) -> None:
+        """Nobody waits for the first query."""
+
     def record(self, latency_ns):
         self.inside_ns.append(latency_ns)
 

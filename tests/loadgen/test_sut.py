@@ -20,6 +20,10 @@ class Store:
 class Log:
     def __init__(self):
         self.latencies = []
+        self.starts = 0
+
+    def start(self):
+        self.starts += 1
 
     def record(self, latency_ns):
         self.latencies.append(latency_ns)
@@ -65,6 +69,13 @@ def test_every_sample_is_answered_once_under_its_own_id(completed, faults):
     assert [[r[0] for r in query] for query in completed] == [[101, 102, 103], [201, 202, 203]]
     assert not faults
     assert len(sut._log.latencies) == sut.query_count == 2
+    assert sut._log.starts == 1
+
+
+def test_a_backend_that_leaves_the_old_ids_is_refused(completed, faults):
+    make(lambda slot, count, meanwhile: [np.zeros(count, np.int32)], faults).issue([1, 2, 3], [6, 7, 8])
+    assert "meanwhile" in str(faults[0])
+    assert not completed
 
 
 def test_accuracy_mode_hands_out_float32_class_ids(monkeypatch, faults):

@@ -50,6 +50,42 @@ def test_a_model_file_that_changes_under_a_sweep_fails_the_trial(executor, simul
     assert seen.query_count == 0
 
 
+def test_a_worker_that_was_killed_while_idle_is_replaced(executor, simulated, request_for):
+    executor.measure(request_for(simulated()))
+    os.kill(executor._worker.pid, signal.SIGKILL)
+    executor._worker._process.wait()
+    seen = executor.measure(request_for(simulated()))
+    assert seen.failure is None
+    assert not seen.worker_was_warm
+
+
+def test_more_queries_than_memory_can_list_fail_before_loadgen_runs(executor, simulated, request_for):
+    spec = simulated()
+    spec = replace(spec, run=replace(spec.run, min_query_count=10**9))
+    seen = executor.measure(request_for(spec))
+    assert seen.failure is not None
+    assert seen.failure.kind == "out of memory"
+    assert "LoadGen's list of queries would take 7" in seen.failure.message  # 734 GB
+    assert executor.measure(request_for(simulated())).worker_was_warm
+
+
+def test_what_loadgen_prepares_is_no_hang(simulated, request_for):
+    """A million queries take it seconds, in which none can finish."""
+    spec = simulated(base_ms=20.0)
+    spec = replace(spec, run=replace(spec.run, min_query_count=10**6))
+    with Executor(Timeouts(load_s=30, query_s=0.4)) as hasty:
+        monitored = []
+        seen = hasty.measure(
+            request_for(replace(spec, rules=replace(spec.rules, target_latency_ns=1))), monitored.append
+        )
+    assert seen.failure is None
+    assert seen.abort is not None
+    with Executor(Timeouts(load_s=0.4, query_s=30)) as hasty:
+        seen = hasty.measure(request_for(spec))
+    assert seen.failure is not None
+    assert "(timeout.load_s)" in seen.failure.message
+
+
 def test_expected_latency_is_measured(executor, simulated, request_for):
     seen = executor.measure(request_for(simulated(base_ms=3.0)))
     assert seen.warmup is not None

@@ -20,6 +20,17 @@ _MODES = {
 _USER_CONF = 1  # LoadGen's own mark of a user.conf, as against a replacement of mlperf.conf
 
 
+_QUERY_BYTES, _SAMPLE_BYTES = 540, 97
+"""What LoadGen 6.0 keeps for a query that it prepares, and for each of its samples: measured at N from 1 to 512."""
+
+
+def prepared_bytes(settings: LoadGenSettings) -> int:
+    """Return the memory that LoadGen's list of queries takes: it is made, whole, before the first is sent."""
+    by_duration = settings.min_duration_ms * 1_000_000 // settings.expected_latency_ns
+    count = max(settings.min_query_count, by_duration)
+    return count * (_QUERY_BYTES + _SAMPLE_BYTES * settings.samples_per_query)
+
+
 class LoadGenError(RuntimeError):
     """LoadGen refused its settings."""
 

@@ -21,6 +21,9 @@ RunQuery = Callable[[int, int, Callable[[], None]], Sequence[Array]]
 class QueryLog(Protocol):
     """Where the latency of each finished query goes."""
 
+    def start(self) -> None:
+        """Learn that the first query has begun."""
+
     def record(self, latency_ns: int) -> None:
         """Take the latency of the query that has just been completed."""
 
@@ -70,11 +73,17 @@ class SystemUnderTest:
     def issue(self, ids: list[int], indices: list[int]) -> None:
         """Run one query; LoadGen's issue callback for `ConstructFastSUT`."""
         begin = time.perf_counter_ns()
+        if not self.query_count:
+            self._log.start()
         count = len(ids)
         responses = self._pool.responses(count)
 
+        prepared = False
+
         def prepare() -> None:
+            nonlocal prepared
             self._pool.set_ids(ids)
+            prepared = True
 
         try:
             slot = self._store.slot_of[indices[0]]
@@ -83,6 +92,9 @@ class SystemUnderTest:
                 self._answers[:count] = outputs[0]
         except BaseException as error:  # noqa: BLE001  (an exception through LoadGen ends the process without a word)
             self._on_fault(error)
+            return
+        if not prepared:  # the responses still have the ids of the query before
+            self._on_fault(EngineFaultError("the backend broke its contract: it did not call `meanwhile`"))
             return
         latency_ns = time.perf_counter_ns() - begin
         lg.QuerySamplesComplete(responses)

@@ -22,6 +22,9 @@ from sweep.vocabulary import TestMode
 
 _POLL_S = 0.05
 _PROGRESS_S = 0.25
+_PROGRESS_COST = 100
+"""Time between two reports, at least, in times that a report takes: reporting costs one percent of a core at most."""
+
 _LAST_WORDS_CHARACTERS = 2000
 
 
@@ -53,8 +56,9 @@ class Timeouts:
     """When a worker counts as hung.
 
     Attributes:
-        load_s: Longest time from the request to the first finished query: engine, samples, the engine's own set-up.
-        query_s: Longest time without a finished query after it, in warm-up and test alike.
+        load_s: Longest time from the request to the first finished query (engine, samples, the engine's own set-up),
+            and from the warm-up to LoadGen's first query (its samples, its list of queries).
+        query_s: Longest time without a finished query after those, in warm-up and test alike.
     """
 
     load_s: float
@@ -101,6 +105,8 @@ class Executor:
             request: What to run; its directory exists.
             on_progress: Called about four times a second from this thread.
         """
+        if self._worker is not None and not self._worker.alive:
+            self._drop_worker()  # it was killed while it had nothing to do: no fault of this trial
         warm = self._worker is not None
         worker = self._worker = self._worker or WorkerProcess()
         watch = _Watch(worker, request, self._timeouts, on_progress)
@@ -143,6 +149,7 @@ class _Watch:
         self._test_begin = 0.0
         self._last_query_at: float | None = None
         self._last_progress = 0.0
+        self._progress_every_s = _PROGRESS_S
         self._parts: list[npt.NDArray[np.int64]] = []
 
     def until_end(self) -> None:
@@ -160,14 +167,22 @@ class _Watch:
                 self._end_test(time.perf_counter() - self._test_begin)
                 self.seen.abort = abort
                 return
-            now = time.perf_counter()
-            if self._last_query_at is None:
-                if now - begin > self._timeouts.load_s:
-                    self._fail("timeout", f"no query finished within {self._timeouts.load_s:g} s (timeout.load_s)")
-                    return
-            elif now - self._last_query_at > self._timeouts.query_s:
-                self._fail("timeout", f"no query finished for {self._timeouts.query_s:g} s (timeout.query_s)")
+            if (overdue := self._overdue(begin)) is not None:
+                self._fail("timeout", overdue)
                 return
+
+    def _overdue(self, begin: float) -> str | None:
+        """Return what has taken too long, if anything has."""
+        now = time.perf_counter()
+        load_s, query_s = self._timeouts.load_s, self._timeouts.query_s
+        if self._last_query_at is None:
+            return f"no query finished within {load_s:g} s (timeout.load_s)" if now - begin > load_s else None
+        if self._phase == "test" and not self._worker.query_log.started:
+            self._last_query_at = now
+            late = now - self._test_begin > load_s
+            return f"LoadGen sent no query within {load_s:g} s (timeout.load_s)" if late else None
+        late = now - self._last_query_at > query_s
+        return f"no query finished for {query_s:g} s (timeout.query_s)" if late else None
 
     def _take(self, message: dict[str, Any]) -> bool:
         """Take one event in; return whether it is the last."""
@@ -243,7 +258,7 @@ class _Watch:
 
     def _report(self, *, force: bool) -> None:
         now = time.perf_counter()
-        if self._on_progress is None or (not force and now - self._last_progress < _PROGRESS_S):
+        if self._on_progress is None or (not force and now - self._last_progress < self._progress_every_s):
             return
         self._last_progress = now
         testing = self._phase == "test"
@@ -269,6 +284,8 @@ class _Watch:
                 remaining_s=None if by_count is None else max(by_count, by_duration),
             )
         )
+        # The test needs the machine more than the reader needs news.
+        self._progress_every_s = max(_PROGRESS_S, _PROGRESS_COST * (time.perf_counter() - now))
 
     def _planned(self) -> int:
         return planned_query_count(self._spec)

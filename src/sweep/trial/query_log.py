@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-CAPACITY = 4_000_000
+CAPACITY = 50_000_000
 """Queries whose latency is kept; later ones are only counted. Untouched pages cost no memory."""
 
 _ITEM = 8
-_SIZE = _ITEM * (1 + CAPACITY)
+_COUNT, _STARTED, _FIRST = range(3)
+"""Where in the memory, in items: queries finished, whether the first has begun, and the latencies themselves."""
+_SIZE = _ITEM * (_FIRST + CAPACITY)
 
 
 class QueryLogReader:
@@ -36,21 +38,26 @@ class QueryLogReader:
     @property
     def query_count(self) -> int:
         """Queries finished so far, kept or not."""
-        return int(self._values[0])
+        return int(self._values[_COUNT])
+
+    @property
+    def started(self) -> bool:
+        """Whether the first query has begun: until then LoadGen loads samples and prepares queries."""
+        return bool(self._values[_STARTED])
 
     def fresh(self) -> npt.NDArray[np.int64]:
         """Return the latencies (ns) recorded since the last call."""
         stop = min(self.query_count, CAPACITY)
         start, self._read = self._read, stop
-        return self._values[1 + start : 1 + stop].copy()
+        return self._values[_FIRST + start : _FIRST + stop].copy()
 
     def latencies_ns(self) -> npt.NDArray[np.int64]:
         """Return all latencies kept so far, in query order."""
-        return self._values[1 : 1 + min(self.query_count, CAPACITY)].copy()
+        return self._values[_FIRST : _FIRST + min(self.query_count, CAPACITY)].copy()
 
     def close(self) -> None:
         """Release the memory."""
-        self._values = np.zeros(1, np.int64)
+        self._values = np.zeros(_FIRST, np.int64)
         self._map.close()
         os.close(self.descriptor)
 
@@ -67,12 +74,16 @@ class QueryLogWriter:
         """Start a new test; the parent has cleared the memory."""
         self._count = 0
 
+    def start(self) -> None:
+        """Say that the first query has begun."""
+        self._values[_STARTED] = 1
+
     def record(self, latency_ns: int) -> None:
         """Append one latency; the count moves last, so that the parent never reads a hole."""
-        count = self._count = self._count + 1
-        if count <= CAPACITY:
-            self._values[count] = latency_ns
-        self._values[0] = count
+        count = self._count
+        if count < CAPACITY:
+            self._values[_FIRST + count] = latency_ns
+        self._count = self._values[_COUNT] = count + 1
 
 
 def _anonymous_file() -> int:

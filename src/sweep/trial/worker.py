@@ -21,13 +21,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+import psutil
+
 from sweep.backends.base import Array, Backend, EngineRequest
 from sweep.backends.registry import backend_class
 from sweep.datasets import open_dataset
 from sweep.datasets.base import Dataset
 from sweep.errors import EngineOutOfMemoryError, SweepError
 from sweep.loadgen.qsl import SampleStore
-from sweep.loadgen.runner import run_test
+from sweep.loadgen.runner import prepared_bytes, run_test
 from sweep.loadgen.sut import EngineFaultError, SystemUnderTest, check_answers
 from sweep.loadgen.user_conf import LoadGenSettings
 from sweep.trial.abort import SteadyState
@@ -105,10 +107,19 @@ class Worker:
             max_duration_ms=spec.run.max_duration_ms,
             performance_sample_count=spec.dataset.performance_sample_count,
         )
+        needed, available = prepared_bytes(settings), psutil.virtual_memory().available
+        if needed > available:
+            raise EngineOutOfMemoryError(
+                f"LoadGen's list of queries would take {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB are "
+                "available; lower batch, min_query_count or min_duration_ms"
+            )
         self._send("warm", engine_ns=engine_ns, expected_latency_ns=settings.expected_latency_ns, **vars(warmup))
         with no_garbage_collection():
             test_begin = time.perf_counter_ns()
-            run_test(settings, spec.mode, spec.dataset.count, directory, store, sut.issue, sut.flush)
+            try:
+                run_test(settings, spec.mode, spec.dataset.count, directory, store, sut.issue, sut.flush)
+            except BaseException as error:  # noqa: BLE001  (after it the next test would end this process)
+                self._die(error)
             test_ns = time.perf_counter_ns() - test_begin
         self._send("done", query_count=sut.query_count, test_ns=test_ns)
 

@@ -59,6 +59,11 @@ class WorkerProcess:
         """Process id of the worker."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
     def send(self, request: RunRequest) -> None:
         """Hand over one request; the latencies of the last one are forgotten."""
         self.query_log.reset()
