@@ -44,6 +44,15 @@ def test_a_stored_trial_is_found_by_its_content(store, measure, simulated):
     assert store.find(simulated(), "0" * 64) is None
 
 
+def test_a_verdict_of_another_judge_is_not_reused(store, measure, simulated, monkeypatch):
+    """When what is VALID was mended, what was judged before must be measured again."""
+    from sweep.store import records
+
+    stored, environment = measure(simulated())
+    monkeypatch.setattr(records, "JUDGE_VERSION", stored.result.judge_version + 1)
+    assert store.find(simulated(), environment) is None
+
+
 def test_a_failed_trial_is_kept_but_not_reused(store, measure, simulated):
     spec = simulated(fault="throw", fault_at=0)
     _, environment = measure(spec)

@@ -153,3 +153,39 @@ def test_a_test_that_outruns_its_warmup_is_repeated_with_enough_queries(executor
     result = run_trial(executor, request, 1)
     assert result.result is Verdict.VALID
     assert {check.name: check.holds for check in result.checks}["min_duration"] is True
+
+
+def test_a_test_that_outruns_every_warmup_is_failed(executor, simulated, request_for, monkeypatch):
+    """It ended before its duration, which is nobody's verdict."""
+    from sweep.trial import trial
+
+    monkeypatch.setattr(trial, "_RERUNS", 0)
+    result = run_trial(executor, request_for(simulated(min_duration_ms=600), expected_latency_scale=50.0), 1)
+    assert result.state is TrialState.FAILED
+    assert "ran out of prepared queries" in result.failure.message
+
+
+@pytest.mark.parametrize(
+    "name", ["90.0th percentile latency", "99.0th first token percentile latency", "Samples per query"]
+)
+def test_a_figure_at_another_percentile_makes_it_failed(executor, simulated, request_for, monkeypatch, name):
+    from sweep.loadgen.summary import Metric
+    from sweep.trial import trial
+
+    real = trial.parse_summary
+    monkeypatch.setattr(trial, "parse_summary", lambda path: replace(real(path), metric=Metric(name, 10**9, "ns")))
+    result = run_trial(executor, request_for(simulated()), 1)
+    assert result.state is TrialState.FAILED
+    assert name in result.failure.message
+
+
+def test_a_disk_that_fills_up_makes_it_failed(executor, simulated, request_for, monkeypatch):
+    from sweep.trial import trial
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trial, "write_bytes", full)
+    result = run_trial(executor, request_for(simulated()), 1)
+    assert result.state is TrialState.FAILED
+    assert "latencies_ns.npy cannot be written: No space left on device" in result.failure.message

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import ConfigError, Problem, RecordError
+from sweep.errors import RecordError, unwritable
 from sweep.paths import AttemptPaths, OutputPaths, write_json
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
+from sweep.trial.verdict import JUDGE_VERSION
 from sweep.vocabulary import TrialState
 
 
@@ -59,23 +60,23 @@ class Store:
                     number += 1
             write_json(paths.spec, spec.to_json())
         except OSError as error:
-            raise ConfigError(
-                Problem(
-                    "outputs",
-                    self._paths.root,
-                    f"cannot be written: {error.strerror}",
-                    "choose another with outputs=DIR",
-                )
-            ) from error
+            raise unwritable(self._paths.root, error) from error
         return Attempt(number, paths)
 
     def finish(self, attempt: Attempt, result: TrialResult) -> StoredTrial:
-        """Write the record; from here on the trial is measured."""
-        write_json(attempt.paths.result, result.to_json())
+        """Write the record; from here on the trial is measured.
+
+        Raises:
+            ConfigError: The output folder cannot be written any more.
+        """
+        try:
+            write_json(attempt.paths.result, result.to_json())
+        except OSError as error:
+            raise unwritable(self._paths.root, error) from error
         return StoredTrial(result, attempt.paths.directory)
 
     def find(self, spec: TrialSpec, environment_digest: str) -> StoredTrial | None:
-        """Return the newest COMPLETE attempt at this very trial in this very environment.
+        """Return the newest COMPLETE attempt at this very trial in this very environment, judged as it would be now.
 
         Damaged records are passed over: the trial is measured again and its remains stay.
         """
@@ -85,10 +86,10 @@ class Store:
                 stored = load_attempt(paths)
             except RecordError:
                 continue
-            same = stored is not None and (
-                stored.result.spec_digest == spec.digest and stored.result.environment_digest == environment_digest
-            )
-            if same and stored is not None and stored.result.state is TrialState.COMPLETE:
+            if stored is None or stored.result.state is not TrialState.COMPLETE:
+                continue
+            found = (stored.result.spec_digest, stored.result.environment_digest, stored.result.judge_version)
+            if found == (spec.digest, environment_digest, JUDGE_VERSION):
                 return stored
         return None
 

@@ -87,6 +87,7 @@ class TrialResult:
         attempt: 1 for the first time, 2 when it was measured again, ...
         state: COMPLETE or FAILED. An INVALID trial is COMPLETE.
         result: VALID or INVALID; None for accuracy mode and for FAILED.
+        judge_version: Of the code that judged it, `JUDGE_VERSION` then.
         checks: Every check of the verdict.
         why: Why it is not VALID, in one line.
         recommendation: What to change.
@@ -114,6 +115,7 @@ class TrialResult:
     attempt: int
     state: TrialState
     result: Verdict | None
+    judge_version: int
     checks: tuple[Check, ...]
     why: str
     recommendation: str

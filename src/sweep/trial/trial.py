@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy.typing as npt
 from sweep.backends.registry import backend_class
 from sweep.datasets import open_dataset
 from sweep.environment import fingerprint, fingerprint_digest
-from sweep.errors import LogError
+from sweep.errors import LogError, SweepError
 from sweep.loadgen.accuracy import Accuracy, score_top1
 from sweep.loadgen.logs import Summary, parse_summary
 from sweep.paths import write_bytes
@@ -23,7 +25,7 @@ from sweep.trial.executor import Executor, Measurement, Progress, planned_query_
 from sweep.trial.messages import RunRequest
 from sweep.trial.result import Failure, Latencies, Timing, TrialResult
 from sweep.trial.spec import percentile_index
-from sweep.trial.verdict import Judgement, judge, judge_aborted
+from sweep.trial.verdict import JUDGE_VERSION, Judgement, judge, judge_aborted
 from sweep.vocabulary import TestMode, TrialState, Weights
 
 SUMMARY_LOG = "mlperf_log_summary.txt"
@@ -33,6 +35,7 @@ LATENCIES_FILE = "latencies_ns.npy"
 _PERCENTILES = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
 _SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
 _LOADGEN_LOGS = (SUMMARY_LOG, "mlperf_log_detail.txt", ACCURACY_LOG, "mlperf_log_trace.json")
+_RERUNS = 2
 
 
 def run_trial(
@@ -53,16 +56,25 @@ def run_trial(
     started_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     directory = Path(request.directory)
     measurement = executor.measure(request, on_progress)
-    if _ran_out_of_queries(directory, measurement):
+    for _ in range(_RERUNS):
+        if not _ran_out_of_queries(request, measurement):
+            break
         # The test went faster than its warm-up, so LoadGen had prepared too few queries to fill the duration.
         for name in _LOADGEN_LOGS:
             (directory / name).unlink(missing_ok=True)
         fastest = int(measurement.latencies_ns.min())
         expected = measurement.expected_latency_ns or fastest
         scale = request.expected_latency_scale * 0.5 * fastest / max(expected, fastest)
-        measurement = executor.measure(RunRequest(request.spec, request.files, request.directory, scale), on_progress)
+        request = replace(request, expected_latency_scale=scale)
+        measurement = executor.measure(request, on_progress)
+    if _ran_out_of_queries(request, measurement):
+        message = f"LoadGen ran out of prepared queries {_RERUNS + 1} times: latency fell far below that of the warm-up"
+        measurement.failure = Failure("error", message, "")
     if measurement.latencies_ns.size:
-        write_bytes(directory / LATENCIES_FILE, _npy(measurement.latencies_ns))
+        try:
+            write_bytes(directory / LATENCIES_FILE, _npy(measurement.latencies_ns))
+        except OSError as error:
+            measurement.failure = Failure("error", f"{LATENCIES_FILE} cannot be written: {error.strerror}", "")
     return _Record(request, measurement, attempt, started_at, begin).conclude()
 
 
@@ -91,7 +103,7 @@ class _Record:
             self._cross_check(summary)
             if self._spec.mode is TestMode.ACCURACY:
                 return self._result(summary=summary, accuracy=self._score())
-        except LogError as error:
+        except SweepError as error:
             return self._result(failure=Failure("error", str(error), ""))
         return self._result(summary=summary, judgement=judge(self._spec, summary))
 
@@ -99,14 +111,32 @@ class _Record:
         """Refuse a summary that is not of the test that was watched."""
         if summary.mode is not self._spec.mode:
             raise LogError(f"{SUMMARY_LOG}: LoadGen ran {summary.mode_text}, not {self._spec.mode}")
-        if self._spec.mode is TestMode.ACCURACY:
-            return
+        if self._spec.mode is TestMode.PERFORMANCE:
+            self._check_settings(summary)
+            self._check_percentile(summary)
+        elif summary.error_count != 0:
+            raise LogError(f"{SUMMARY_LOG}: LoadGen counted {summary.error_count} errors, so its answers do not count")
+
+    def _check_settings(self, summary: Summary) -> None:
+        """Refuse a test that LoadGen ran with other settings."""
+        if summary.scenario is not self._spec.scenario:
+            raise LogError(f"{SUMMARY_LOG}: LoadGen ran {summary.scenario_text}, not {self._spec.scenario}")
         for key, wanted in self._settings().items():
             if (used := summary.settings.get(key)) != wanted:
                 raise LogError(f"{SUMMARY_LOG}: LoadGen ran with {key} = {used}, not {wanted}")
         for key in _SEEDS:
             if not summary.settings.get(key):
                 raise LogError(f"{SUMMARY_LOG}: LoadGen ran without its {key}")
+
+    def _check_percentile(self, summary: Summary) -> None:
+        """Refuse a figure read at another percentile; LoadGen's heading has one decimal (`99.0th`)."""
+        wanted = self._spec.rules.percentile
+        name = "" if summary.metric is None else summary.metric.name
+        found = re.match(r"(\d+(?:\.\d+)?)th percentile latency$", name)
+        if found is None or abs(float(found[1]) - wanted) > 0.051:
+            raise LogError(
+                f"{SUMMARY_LOG}: LoadGen reports {name or 'no figure'!r}, not the p{wanted:g} that was asked for"
+            )
         latencies = self._seen.latencies_ns
         if latencies.size == 0 or latencies.size != self._seen.query_count or summary.metric is None:
             return
@@ -132,6 +162,8 @@ class _Record:
 
     def _score(self) -> Accuracy:
         dataset = open_dataset(self._request.files.dataset, self._spec.model.inputs, Path(self._request.files.cache))
+        if dataset.digest != self._spec.dataset.digest:
+            raise LogError(f"dataset {self._spec.dataset.name} changed on disk: its labels may be of other samples")
         if dataset.labels is None:
             raise LogError(f"dataset {self._spec.dataset.name} has no labels")
         return score_top1(self._directory / ACCURACY_LOG, [int(label) for label in dataset.labels])
@@ -157,6 +189,7 @@ class _Record:
             attempt=self._attempt,
             state=TrialState.COMPLETE if failure is None else TrialState.FAILED,
             result=None if judgement is None else judgement.result,
+            judge_version=JUDGE_VERSION,
             checks=() if judgement is None else judgement.checks,
             why=failure.message if failure else "" if judgement is None else judgement.why,
             recommendation="" if judgement is None else judgement.recommendation,
@@ -166,7 +199,12 @@ class _Record:
             early_stopping_estimate_ns=None if summary is None else summary.early_stopping_estimate_ns,
             query_count=seen.query_count,
             planned_query_count=planned_query_count(spec),
-            over_latency_count=int((seen.latencies_ns > target).sum()) if bounded and target is not None else None,
+            over_latency_count=(
+                # More queries than are kept: how many of them were over is not known.
+                int((seen.latencies_ns > target).sum())
+                if bounded and target is not None and seen.latencies_ns.size == seen.query_count
+                else None
+            ),
             over_latency_allowed=spec.over_latency_allowed(max(spec.run.min_query_count, seen.query_count))
             if bounded
             else None,
@@ -199,15 +237,17 @@ class _Record:
         return tuple(notes)
 
 
-def _ran_out_of_queries(directory: Path, measurement: Measurement) -> bool:
+def _ran_out_of_queries(request: RunRequest, measurement: Measurement) -> bool:
+    """Say whether a test ended before its duration although nothing but that duration should have ended it."""
     finished = measurement.failure is None and measurement.abort is None
-    if not finished or not measurement.latencies_ns.size:
+    if not finished or not measurement.latencies_ns.size or request.spec.mode is TestMode.ACCURACY:
         return False
     try:
-        summary = parse_summary(directory / SUMMARY_LOG)
+        summary = parse_summary(Path(request.directory) / SUMMARY_LOG)
     except LogError:
         return False
-    return summary.min_duration is False and any("expected latency" in line for line in summary.recommendations)
+    most = request.spec.run.max_query_count
+    return summary.min_duration is False and (most == 0 or measurement.query_count < most)
 
 
 def _loadgen_latencies(summary: Summary, percentile: float) -> Latencies | None:

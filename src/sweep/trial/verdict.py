@@ -9,6 +9,9 @@ from sweep.trial.abort import Abort
 from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import Verdict
 
+JUDGE_VERSION = 1
+"""Grows with every change of what is VALID: a verdict of another version is not reused, the trial is measured again."""
+
 CHECKS = (
     "loadgen_result",
     "min_duration",
