@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class BackendError(SweepError):
 
 
 class EngineOutOfMemoryError(BackendError):
-    """The machine or device has too little memory for the engine at this size; a smaller N may fit."""
+    """The machine or device has too little memory for a test of this size; a smaller N may fit."""
 
 
 class LogError(SweepError):
@@ -59,6 +62,14 @@ class LogError(SweepError):
 
 class RecordError(SweepError):
     """A stored record is damaged or was written by a newer sweep; the message names the file."""
+
+
+def unwritable(outputs: object, error: OSError) -> ConfigError:
+    """Return the error to raise when nothing can be kept in the output folder."""
+    fix = "free some space, or choose another folder" if error.errno in _FULL else "choose another folder"
+    return ConfigError(
+        Problem("outputs", outputs, f"cannot be written: {error.strerror or error}", f"{fix} with outputs=DIR")
+    )
 
 
 def choose(value: str, choices: Iterable[str]) -> str:

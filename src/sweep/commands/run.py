@@ -5,8 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sweep.config.hydra_app import Composition, run_hydra
+
+if TYPE_CHECKING:
+    from sweep.paths import SweepPaths
+    from sweep.study.grid import Outcome
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -20,10 +25,10 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     # Imported here: `--help`, `--cfg` and their like need none of it.
     from sweep.config.build import build, check_outputs
-    from sweep.paths import SweepPaths, write_json
+    from sweep.errors import SweepError, unwritable
+    from sweep.paths import SweepPaths
     from sweep.store.records import Store
-    from sweep.store.table import write_tables
-    from sweep.study.grid import Outcome, run_grid
+    from sweep.study.grid import run_grid
     from sweep.terminal import Watcher, console, show_grid, show_single
     from sweep.trial.executor import Executor
     from sweep.vocabulary import TrialState
@@ -35,33 +40,29 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
         print(f"note: {note}", file=sys.stderr)
 
     outcomes: list[Outcome] = []
-    interrupted = False
+    stopped: KeyboardInterrupt | SweepError | None = None
     store = Store(options.outputs)
     grid = [(point.spec, point.files) for point in points]
     with Watcher(points) as watcher, Executor(options.timeouts) as executor:
         try:
             outcomes.extend(run_grid(grid, store, executor, watcher, resume=options.resume))
-        except KeyboardInterrupt:
-            interrupted = True
+        except (KeyboardInterrupt, SweepError) as reason:
+            stopped = reason  # told below what was measured until then
 
-    out = console()
     if outcomes:
-        paths.directory.mkdir(parents=True, exist_ok=True)
-        write_tables([outcome.stored for outcome in outcomes], paths)
-        manifest = {
-            "schema_version": 1,
-            "arguments": list(arguments),
-            "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "planned": len(points),
-            "trials": [str(outcome.stored.directory) for outcome in outcomes],
-        }
-        write_json(paths.manifest, manifest)
+        out = console()
         if composition.is_grid:
             show_grid(out, points, outcomes)
         else:
             show_single(out, outcomes[0])
+        try:
+            _keep(paths, outcomes, planned=len(points), arguments=arguments)
+        except OSError as error:
+            raise unwritable(paths.directory, error) from error
         out.print(f"table: {paths.csv}", markup=False, highlight=False)
-    if interrupted:
+    if isinstance(stopped, SweepError):
+        raise stopped
+    if stopped is not None:
         print(
             f"interrupted: {len(outcomes)} of {len(points)} points are measured and kept; "
             "the same command measures the rest",
@@ -70,3 +71,20 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
     return EXIT_FAILED if failed else 0
+
+
+def _keep(paths: SweepPaths, outcomes: Sequence[Outcome], *, planned: int, arguments: Sequence[str]) -> None:
+    """Write the sweep's tables and its manifest."""
+    from sweep.paths import write_json
+    from sweep.store.table import write_tables
+
+    paths.directory.mkdir(parents=True, exist_ok=True)
+    write_tables([outcome.stored for outcome in outcomes], paths)
+    manifest = {
+        "schema_version": 1,
+        "arguments": list(arguments),
+        "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "planned": planned,
+        "trials": [str(outcome.stored.directory) for outcome in outcomes],
+    }
+    write_json(paths.manifest, manifest)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,11 +65,30 @@ def run_grid(
         found = store.find(spec, environment_digest) if resume else None
         if found is not None:
             outcome = Outcome(found, reused=True)
-        else:
-            observer.started(number, spec)
-            attempt = store.begin(spec, environment_digest)
-            request = RunRequest(spec, files, str(attempt.paths.directory))
-            result = run_trial(executor, request, attempt.number, observer.progressed)
+            observer.finished(number, outcome)
+            yield outcome
+            continue
+        observer.started(number, spec)
+        attempt = store.begin(spec, environment_digest)
+        request = RunRequest(spec, files, str(attempt.paths.directory))
+        result = run_trial(executor, request, attempt.number, observer.progressed)
+        with _interrupt_held():
             outcome = Outcome(store.finish(attempt, result), reused=False)
-        observer.finished(number, outcome)
-        yield outcome
+            observer.finished(number, outcome)
+            yield outcome
+
+
+@contextlib.contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Let Ctrl-C wait until a record that is on disk has reached the caller, who would not count it otherwise."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python tells the main thread alone
+        return
+    arrived: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if arrived:
+        raise KeyboardInterrupt
