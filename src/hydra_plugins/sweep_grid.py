@@ -14,6 +14,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from sweep.errors import ConfigError, Problem
+
 # `params` are sweep overrides from a configuration file (`batch: "28,29"`); the command line wins over them.
 # A plain mapping: Hydra executes plugin modules unregistered, which dataclasses do not survive.
 ConfigStore.instance().store(
@@ -53,7 +55,14 @@ class GridSweeper(Sweeper):
         loader, config = self._loader, self._config
         parser = OverridesParser.create(config_loader=loader)
         given = parser.parse_overrides(arguments)
-        keys = {override.key_or_group for override in given}
+        keys = [override.key_or_group for override in given]
+        for override in given:
+            if override.is_sweep_override() and keys.count(override.key_or_group) > 1:
+                twice = " ".join(
+                    str(other.input_line) for other in given if other.key_or_group == override.key_or_group
+                )
+                reason = "is given more than once, with several values"
+                raise ConfigError(Problem(override.key_or_group, None, reason, f"choose one of: {twice}"))
         own = [f"{key}={value}" for key, value in self._params.items() if key not in keys]
         overrides = [*parser.parse_overrides(own), *given]
         points = [list(point) for point in itertools.product(*(list(_values(o, loader)) for o in overrides))]

@@ -39,7 +39,8 @@ def fingerprint() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cpu_cores": psutil.cpu_count(logical=False) or 0,
         "cpu_threads": psutil.cpu_count() or 0,
-        "cpu_affinity": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
+        "cpu_affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+        "cpu_quota": _cpu_quota(),
         "gpus": _gpus(),
         "git": _git_commit(),
         "hostname": platform.node(),
@@ -73,6 +74,15 @@ def _cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def _cpu_quota() -> float | None:
+    """Return how many cores' time the control group grants (`docker run --cpus`); None without a limit or a group."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
 
 
 def _gpus() -> list[dict[str, str]]:

@@ -87,7 +87,10 @@ class Watcher:
     def _state(self, progress: TrialProgress) -> str:
         if progress.phase != "test":
             return {"engine": "loading engine and samples", "warm-up": "warming up"}.get(progress.phase, progress.phase)
-        parts = [f"{progress.query_count}/{progress.planned_query_count} queries"]
+        least = progress.planned_query_count
+        # Beyond the least, a duration keeps the test going.
+        count = f"{progress.query_count}/{least}" if progress.query_count <= least else str(progress.query_count)
+        parts = [f"{count} queries"]
         if progress.percentile_ns is not None:
             percentile = self._points[self._number].spec.rules.percentile
             parts.append(f"p{percentile:g} {ms(progress.percentile_ns)} ms so far")

@@ -48,6 +48,8 @@ def refused(capfd, tmp_path):
         (["batch=true"], ["batch="]),
         (["batch=[1,2]"], ["batch="]),
         (["batch=1,2"], ["batch=1,2", "add -m", "-m batch=1,2"]),
+        (["-m", "batch=1,2", "batch=3,4"], ["batch", "more than once", "batch=1,2 batch=3,4"]),
+        (["percentile=99.000001"], ["percentile=99.000001", "six digits"]),
         (["batch='8'"], ["batch='8'", "whole number"]),
         (["--bogus", "batch=1"], ["--bogus", "unknown flag", "--multirun"]),
         (["--multi-run", "batch=1,2"], ["--multi-run", "did you mean --multirun"]),

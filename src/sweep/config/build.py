@@ -17,7 +17,7 @@ from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.rules import SAMPLES_PER_QUERY_MAX, check_official, edition_batch, read_rules, read_run
 from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset
-from sweep.errors import ConfigError, Problem
+from sweep.errors import ConfigError, Problem, unwritable
 from sweep.models import model_config, resolve_model
 from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
 from sweep.paths import cache_dir
@@ -133,8 +133,8 @@ class _Builder:
         backend, backend_options = self._backend(precision)
         model = None if backend is None else self._model(backend, precision)
         engine_batch = self._engine_batch(batch, model)
-        dataset_choice = self._dataset_choice()
         inputs = _STAND_IN_INPUTS if model is None else model.inputs
+        dataset_choice = self._dataset_choice(stand_in=model is None)
         dataset = None if dataset_choice is None or fields.problems else self._dataset(dataset_choice, inputs)
         if dataset is not None:
             self._check_memory(batch, inputs, dataset)
@@ -190,6 +190,9 @@ class _Builder:
 
     def _model(self, backend: type[Backend], precision: Precision) -> ResolvedModel | None:
         if not backend.runs_models:
+            for key in ("model.path", "dataset.path"):
+                if (given := self._fields.get(key)) is not None:
+                    self._notes.append(f"{key}={given} is not read: backend {backend.name} computes nothing")
             return None
         try:
             model = _resolved_model(model_config(self._mapping("model")), precision)
@@ -215,8 +218,10 @@ class _Builder:
             self._notes.append(f"the model file is frozen at batch {fixed}: a query is {batch // fixed} launches")
         return engine_batch
 
-    def _dataset_choice(self) -> DatasetConfig | None:
+    def _dataset_choice(self, *, stand_in: bool) -> DatasetConfig | None:
         given = dict(self._mapping("dataset"))
+        if stand_in:
+            given.update(name="synthetic", path=None)
         if given.get("name", "auto") == "auto":
             given["name"] = self._fields.get("model.dataset") or "auto"
         if given.get("interpolation") is None:
@@ -228,8 +233,6 @@ class _Builder:
             return None
 
     def _dataset(self, choice: DatasetConfig, inputs: tuple[TensorSpec, ...]) -> Dataset | None:
-        if inputs is _STAND_IN_INPUTS:
-            choice = DatasetConfig("synthetic", None, choice.count, choice.seed, None)
         try:
             dataset = _opened_dataset(choice, inputs)
         except ConfigError as error:
@@ -241,7 +244,10 @@ class _Builder:
 
     def _held(self, dataset: Dataset) -> int:
         usual = self._fields.get("model.performance_sample_count") or 1024
-        return min(self._fields.whole("performance_sample_count", 1, 10_000_000, usual), dataset.count)
+        wanted = self._fields.whole("performance_sample_count", 1, 10_000_000, usual)
+        if wanted > dataset.count and self._fields.get("performance_sample_count") is not None:
+            self._notes.append(f"performance_sample_count={wanted}: dataset {dataset.name} has {dataset.count} samples")
+        return min(wanted, dataset.count)
 
     def _check_memory(self, batch: int, inputs: tuple[TensorSpec, ...], dataset: Dataset) -> None:
         sample_bytes = sum(_bytes(spec) for spec in inputs)
@@ -307,8 +313,4 @@ def check_outputs(outputs: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ConfigError(
-            Problem(
-                "outputs", outputs, f"cannot be written: {error.strerror}", "choose another folder with outputs=DIR"
-            )
-        ) from error
+        raise unwritable(outputs, error) from error

@@ -69,6 +69,9 @@ class Fields:
         if not above < value <= high:
             self.problems.append(Problem(key, value, f"must be more than {above:g} and at most {high:g}"))
             return None
+        if float(f"{value:g}") != value:
+            self.problems.append(Problem(key, value, "has more than six digits", f"for example {value:g}"))
+            return None
         return float(value)
 
     def duration_s(self, key: str, high: float) -> float:
