@@ -65,11 +65,13 @@ def examine() -> Iterator[Finding]:
     yield _package("loadgen", "mlperf_loadgen", "mlcommons-loadgen", "")
     for name in backend_names():
         try:
-            availability = backend_class(name).availability()
+            backend = backend_class(name)
+            availability = backend.availability()
         except ImportError as error:
             yield Finding("backend", name, fine=False, detail=f"cannot be imported: {error}")
             continue
-        yield Finding("backend", name, availability.available, availability.detail, availability.fix)
+        able = f"; {', '.join(backend.precisions())}" if availability.available else ""
+        yield Finding("backend", name, availability.available, availability.detail + able, availability.fix)
     for name in choices("model"):
         config = model_config(load_choice("model", name))
         if config.reference_url is None:
@@ -90,7 +92,7 @@ def examine() -> Iterator[Finding]:
         yield Finding(
             "dataset", f"imagenet ({interpolation})", there, f"prepared in {store}" if there else "not prepared", fix
         )
-    yield _package("package", "cv2", "mlperf-sweep[imagenet]", "prepares ImageNet")
+    yield _package("package", "cv2", "opencv-python-headless", "prepares ImageNet")
 
 
 def _package(topic: str, module: str, install: str, purpose: str) -> Finding:

@@ -32,7 +32,7 @@ def opencv() -> Any:
     try:
         import cv2
     except (ImportError, AttributeError) as error:  # AttributeError: a build for another major version of NumPy
-        problem = Problem("opencv", None, f"cannot be imported ({error})", "pip install mlperf-sweep[imagenet]")
+        problem = Problem("opencv", None, f"cannot be imported ({error})", "pip install opencv-python-headless")
         raise MissingDependencyError(problem) from error
     return cv2
 
