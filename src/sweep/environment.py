@@ -9,7 +9,8 @@ import os
 import platform
 import shutil
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
+from importlib.metadata import distributions, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,15 @@ import psutil
 import sweep
 from sweep.paths import PACKAGE
 
-_PACKAGES = {
-    "loadgen": "mlcommons-loadgen",
-    "onnxruntime": "onnxruntime",
-    "onnxruntime_gpu": "onnxruntime-gpu",
-    "tensorrt": "tensorrt",
-    "tensorrt_rtx": "tensorrt_rtx",
-    "cuda_python": "cuda-python",
-    "numpy": "numpy",
-}
+_PACKAGES = ("cuda-python", "mlcommons-loadgen", "numpy", "onnxruntime*", "tensorrt*")
+"""Distributions that a result depends on; with a star, all of that family (`onnxruntime-gpu`, `tensorrt-cu12`)."""
+
+_OWN = "mlperf-sweep"
+
+_PLUGIN_GROUPS = ("sweep.backends", "sweep.datasets")
+"""Entry points through which other distributions take part in a measurement."""
+
+_CGROUPS = Path("/sys/fs/cgroup")
 
 _INFORMATION_ONLY = frozenset({"git", "hostname", "os", "memory_bytes", "python"})
 """Recorded, but two machines or moments that differ only here still make the same trial."""
@@ -47,7 +48,7 @@ def fingerprint() -> dict[str, Any]:
         "machine": platform.machine(),
         "memory_bytes": psutil.virtual_memory().total,
         "os": f"{platform.system()} {platform.release()}",
-        "packages": {name: found for name, package in _PACKAGES.items() if (found := _version(package))},
+        "packages": _packages(),
         "python": platform.python_version(),
         "sweep": sweep.__version__,
     }
@@ -59,30 +60,104 @@ def fingerprint_digest(environment: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def available_memory_bytes() -> int:
+    """Return how much memory this process could still take: the machine's, or what its control group leaves."""
+    available: int = psutil.virtual_memory().available
+    for folder in _control_groups():
+        limit, used = _number(folder / "memory.max"), _number(folder / "memory.current")
+        if limit is not None and used is not None:
+            # Cached files count as used, and go when their memory is wanted.
+            available = min(available, max(limit - used + _cached(folder), 0))
+    return available
+
+
+def _packages() -> dict[str, str]:
+    """Return the versions of what a result depends on, plug-ins included, by distribution name."""
+    plugins = {point.dist.name for group in _PLUGIN_GROUPS for point in entry_points(group=group) if point.dist}
+    wanted = {_normalized(name) for name in (*_PACKAGES, *plugins) if name != _OWN}
+    families = tuple(name[:-1] for name in wanted if name.endswith("*"))
+    found: dict[str, str] = {}
+    for distribution in distributions():
+        name = _normalized(distribution.name)
+        if name in wanted or name.startswith(families):
+            found.setdefault(name, distribution.version)  # the first on the path is the one that is imported
+    return dict(sorted(found.items()))
+
+
+def _normalized(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def _cpu_model() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        return platform.processor() or platform.machine()
+    try:
+        board = Path("/proc/device-tree/model").read_text().strip("\0\n ")
+    except OSError:
+        board = ""
+    return _cpu_name(text, board) or platform.processor() or platform.machine()
+
+
+def _cpu_name(cpuinfo: str, board: str) -> str:
+    """Return the processor's name; on Arm, which gives none, the numbers of its cores and the name of the board."""
+    cores: dict[str, None] = {}
+    values: dict[str, str] = {}
+    for line in (*cpuinfo.splitlines(), ""):
+        key, colon, value = (part.strip() for part in line.partition(":"))
+        if key == "model name":
+            return value
+        if colon:
+            values[key] = value
+        elif values:
+            parts = [values.get(f"CPU {name}", "") for name in ("implementer", "part", "variant", "revision")]
+            if any(parts):
+                cores["/".join(parts)] = None
+            values = {}
+    return ", ".join(filter(None, (board, *cores)))
 
 
 def _cpu_quota() -> float | None:
-    """Return how many cores' time the control group grants (`docker run --cpus`); None without a limit or a group."""
+    """Return how many cores' time the control groups grant (`docker run --cpus`); None without a limit or a group."""
+    quotas = []
+    for folder in _control_groups():
+        try:
+            quota, period = (folder / "cpu.max").read_text().split()
+            quotas.append(int(quota) / int(period))
+        except (OSError, ValueError):  # no such limit, or `max`
+            continue
+    return min(quotas, default=None)
+
+
+def _control_groups() -> Iterator[Path]:
+    """Yield the folders of the control groups that this process is in, innermost first (version 2 of them)."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
+    if own is None:
+        return
+    folder = _CGROUPS / own
+    while folder.is_relative_to(_CGROUPS):
+        yield folder
+        folder = folder.parent
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # not there, or `max`
         return None
+
+
+def _cached(folder: Path) -> int:
+    try:
+        lines = (folder / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
 
 
 def _gpus() -> list[dict[str, str]]:

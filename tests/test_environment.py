@@ -1,0 +1,92 @@
+"""What decides whether a result can be reused: another machine or another engine is another environment."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from sweep import environment
+from sweep.environment import available_memory_bytes, fingerprint, fingerprint_digest
+
+ARM = """processor	: {number}
+BogoMIPS	: 50.00
+CPU implementer	: 0x41
+CPU architecture: 8
+CPU variant	: {variant}
+CPU part	: {part}
+CPU revision	: 1
+"""
+
+
+def cpu(board, *cores):
+    text = "\n".join(ARM.format(number=n, variant=v, part=p) for n, (v, p) in enumerate(cores))
+    return environment._cpu_name(text, board)
+
+
+def test_an_arm_board_has_a_name_of_its_own():
+    """Its /proc/cpuinfo has no model name: two boards must not share their results."""
+    assert cpu("Raspberry Pi 5", ("0x4", "0xd0b")) == "Raspberry Pi 5, 0x41/0xd0b/0x4/1"
+    names = {
+        cpu("", ("0x4", "0xd0b")),
+        cpu("", ("0x3", "0xd0c")),
+        cpu("", ("0x4", "0xd0b"), ("0x3", "0xd0c")),
+        cpu("Raspberry Pi 5", ("0x4", "0xd0b")),
+    }
+    assert len(names) == 4
+    assert environment._cpu_name("processor : 0\nmodel name : Some CPU @ 2 GHz\n", "board") == "Some CPU @ 2 GHz"
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Set what is installed: `installed({"numpy": "2.0"}, plugins=["acme-engine"])`; return the packages found."""
+
+    def install(versions, plugins=()):
+        found = [SimpleNamespace(name=name, version=version) for name, version in versions.items()]
+        monkeypatch.setattr(environment, "distributions", lambda: found)
+        points = [SimpleNamespace(dist=SimpleNamespace(name=name)) for name in plugins]
+        monkeypatch.setattr(environment, "entry_points", lambda group: points if group == "sweep.backends" else [])
+        return environment._packages()
+
+    return install
+
+
+def test_a_plugins_version_counts(installed):
+    """A backend of somebody else's that was updated gives other results."""
+    versions = {"numpy": "2.0", "Acme_Engine": "1.0", "unrelated": "3"}
+    assert installed(versions) == {"numpy": "2.0"}
+    assert installed(versions, plugins=["acme-engine"]) == {"numpy": "2.0", "acme-engine": "1.0"}
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "tensorrt_cu12"])
+def test_every_package_of_an_engine_counts(installed, name):
+    assert installed({name: "1.2"}) == {name.replace("_", "-"): "1.2"}
+
+
+def test_the_digest_is_of_what_changes_results():
+    machine = fingerprint()
+    digest = fingerprint_digest(machine)
+    assert fingerprint_digest({**machine, "hostname": "elsewhere"}) == digest
+    assert fingerprint_digest({**machine, "packages": {**machine["packages"], "onnxruntime": "0"}}) != digest
+    assert fingerprint_digest({**machine, "cpu": "another"}) != digest
+
+
+@pytest.fixture
+def groups(monkeypatch, tmp_path):
+    """Two nested control groups, innermost first, as folders to write limits into."""
+    folders = [tmp_path / "outer" / "inner", tmp_path / "outer"]
+    folders[0].mkdir(parents=True)
+    monkeypatch.setattr(environment, "_control_groups", lambda: iter(folders))
+    return folders
+
+
+def test_a_control_groups_limits_are_seen(groups):
+    assert environment._cpu_quota() is None
+    (groups[0] / "cpu.max").write_text("max 100000\n")
+    (groups[1] / "cpu.max").write_text("150000 100000\n")
+    assert environment._cpu_quota() == 1.5
+    (groups[1] / "memory.max").write_text("1000000\n")
+    (groups[1] / "memory.current").write_text("700000\n")
+    (groups[1] / "memory.stat").write_text("anon 1\ninactive_file 100000\n")
+    assert available_memory_bytes() == 400_000
+    (groups[0] / "memory.max").write_text("max\n")
+    (groups[0] / "memory.current").write_text("5\n")
+    assert available_memory_bytes() == 400_000
