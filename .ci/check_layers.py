@@ -23,7 +23,7 @@ LAYERS = (
 """Highest first; a module may import its own layer and those below. The last holds the package itself."""
 
 ONLY_IMPORTERS = {
-    "hydra": ("config/hydra_app.py",),
+    "hydra": ("config/hydra_app.py", "config/hydra_errors.py"),
     "mlperf_loadgen": ("loadgen/",),
     "onnx": ("models/",),
     "onnxruntime": ("backends/onnxruntime.py",),

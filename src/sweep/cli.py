@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {line}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        goes_on = given[:1] in (["fetch"], ["dataset"])
+        print("interrupted" + ("; the same command goes on where it stopped" * goes_on), file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has left (`| head`); there is nobody to tell.
@@ -49,7 +50,7 @@ def _dispatch(given: list[str]) -> int:
     if given and given[0] in _COMMANDS:
         code: int = importlib.import_module(_COMMANDS[given[0]]).main(given[1:])
         return code
-    if given and given[0].isalpha():
+    if given and given[0].isalpha() and not _is_setting(given[0]):
         return _unknown_command(given[0])
     if "--version" in given:
         print(f"sweep {sweep.__version__}")
@@ -61,6 +62,13 @@ def _dispatch(given: list[str]) -> int:
     from sweep.commands.run import main as run
 
     return run(given)
+
+
+def _is_setting(word: str) -> bool:
+    """Return whether a word names a setting or a group of them, which its user forgot to give a value."""
+    from sweep.config.arguments import setting_names
+
+    return word in setting_names()
 
 
 def _unknown_command(word: str) -> int:

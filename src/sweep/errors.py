@@ -64,11 +64,11 @@ class RecordError(SweepError):
     """A stored record is damaged or was written by a newer sweep; the message names the file."""
 
 
-def unwritable(outputs: object, error: OSError) -> ConfigError:
-    """Return the error to raise when nothing can be kept in the output folder."""
+def unwritable(folder: object, error: OSError, field: str = "outputs") -> ConfigError:
+    """Return the error to raise when nothing can be kept in a folder that a key names."""
     fix = "free some space, or choose another folder" if error.errno in _FULL else "choose another folder"
     return ConfigError(
-        Problem("outputs", outputs, f"cannot be written: {error.strerror or error}", f"{fix} with outputs=DIR")
+        Problem(field, folder, f"cannot be written: {error.strerror or error}", f"{fix} with {field}=DIR")
     )
 
 

@@ -10,6 +10,11 @@ from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
 
+SUMMARY_LOG = "mlperf_log_summary.txt"
+DETAIL_LOG = "mlperf_log_detail.txt"
+ACCURACY_LOG = "mlperf_log_accuracy.json"
+_TRACE_LOG = "mlperf_log_trace.json"
+
 
 def conf_dir() -> Path:
     """Return the Hydra tree: the checkout's `conf/` when this is one, else the copy inside the package."""
@@ -73,6 +78,36 @@ class AttemptPaths:
     def result(self) -> Path:
         """The record; written last, so its presence means that the attempt is finished."""
         return self.directory / "result.json"
+
+    @property
+    def summary(self) -> Path:
+        """LoadGen's summary."""
+        return self.directory / SUMMARY_LOG
+
+    @property
+    def accuracy(self) -> Path:
+        """LoadGen's log of answers."""
+        return self.directory / ACCURACY_LOG
+
+    @property
+    def loadgen_logs(self) -> tuple[Path, ...]:
+        """All that LoadGen may write."""
+        return tuple(self.directory / name for name in (SUMMARY_LOG, DETAIL_LOG, ACCURACY_LOG, _TRACE_LOG))
+
+    @property
+    def user_conf(self) -> Path:
+        """LoadGen's settings, as used."""
+        return self.directory / "user.conf"
+
+    @property
+    def latencies(self) -> Path:
+        """Query latencies as the system under test saw them: int64 [queries], ns."""
+        return self.directory / "latencies_ns.npy"
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker and its libraries printed."""
+        return self.directory / "worker.log"
 
 
 class OutputPaths:

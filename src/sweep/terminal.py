@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -51,7 +51,11 @@ class Watcher:
 
     def __enter__(self) -> Self:
         if self._live:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[state]}", markup=False),
+            )
             self._bar = self._stack.enter_context(Progress(*columns, console=self._console, transient=True))
         return self
 
@@ -101,12 +105,17 @@ class Watcher:
         return ", ".join(parts)
 
     def _say(self, line: str) -> None:
-        (self._bar.console if self._bar is not None else self._console).print(line, highlight=False, soft_wrap=True)
+        (self._bar.console if self._bar is not None else self._console).print(
+            line, markup=False, highlight=False, soft_wrap=True
+        )
 
     def _title(self, number: int, spec: TrialSpec) -> str:
-        label = self._points[number].label or {"batch": str(spec.samples_per_query)}
-        point = " ".join(f"{key}={value}" for key, value in label.items())
-        return f"[{number + 1}/{len(self._points)}] {point}".replace("[", r"\[", 1)
+        return f"[{number + 1}/{len(self._points)}] {_name(self._points[number].label, spec)}"
+
+
+def _name(label: Mapping[str, str], spec: TrialSpec) -> str:
+    """Return what sets a point apart from the others, or its batch when nothing does."""
+    return " ".join(f"{key}={value}" for key, value in label.items()) or f"batch={spec.samples_per_query}"
 
 
 def _headline(result: TrialResult) -> str:
@@ -145,7 +154,7 @@ def show_single(out: Console, outcome: Outcome) -> None:
         out.print(f"measured before, at {result.timing.started_at} (resume=false measures again)")
     if result.failure is not None:
         out.print(f"FAILED: {result.failure.kind}: {result.failure.message}", style="bold red", markup=False)
-        if result.failure.last_words:
+        if result.failure.last_words and result.failure.kind not in ("error", "out of memory"):
             out.print("last words of the worker:", result.failure.last_words.strip(), sep="\n", markup=False)
     elif spec.mode is TestMode.ACCURACY:
         out.print(str(result.accuracy), markup=False, highlight=False)
@@ -155,24 +164,28 @@ def show_single(out: Console, outcome: Outcome) -> None:
         for check in result.checks:
             if check.required:
                 out.print(f"  {check.name}: {_yes(check.holds)} ({check.evidence})", highlight=False, markup=False)
-        out.print(f"LoadGen's own result: {_loadgen_words(result)}", highlight=False)
+        out.print(f"LoadGen's own result: {_loadgen_words(result)}", highlight=False, markup=False)
         text = Text("result: ").append(str(result.result), style=_STYLES[str(result.result)])
         out.print(text.append(f" ({_conditions(spec)})"))
         if result.recommendation:
             out.print(result.recommendation, markup=False)
-    _show_notes(out, [result])
+    _show_notes(out, [("", result)])
     out.print(f"logs: {stored.directory}", markup=False, highlight=False)
 
 
 def _loadgen_words(result: TrialResult) -> str:
     if result.loadgen_result is None:
         return "none, the test was stopped"
-    reasons = [
-        check.evidence
+    failed = [
+        check
         for check in result.checks
         if check.holds is False and check.name in ("min_duration", "min_queries", "early_stopping")
     ]
-    return f"{result.loadgen_result} ({'; '.join(reasons)})" if reasons else result.loadgen_result
+    if not failed:
+        return result.loadgen_result
+    reasons = "; ".join(check.evidence for check in failed)
+    waived = "" if any(check.required for check in failed) else f"; rules {result.spec.rules.edition} do not ask for it"
+    return f"{result.loadgen_result} ({reasons}{waived})"
 
 
 def _yes(holds: bool | None) -> str:
@@ -187,8 +200,11 @@ def _latency_table(out: Console, result: TrialResult) -> None:
     for heading in ("query latency", "ms", "fps"):
         table.add_column(heading, justify="left" if heading == "query latency" else "right")
     at = latencies.percentiles
-    rows = (("min", latencies.min), ("median", at.get("p50")), ("mean", latencies.mean), ("p90", at.get("p90")))
-    for name, value in (*rows, ("p99", at.get("p99")), ("max", latencies.max)):
+    judged = f"p{result.spec.rules.percentile:g}"
+    percentiles = sorted({"p90", "p99", judged} - {"p50"}, key=lambda name: float(name[1:]))
+    rows = [("min", latencies.min), ("median", at.get("p50")), ("mean", latencies.mean)]
+    rows += [(name, at.get(name)) for name in percentiles]
+    for name, value in (*rows, ("max", latencies.max)):
         fps = "-" if not value else f"{result.spec.samples_per_query * 1e9 / value:.1f}"
         table.add_row(name, ms(value), fps)
     print_table(out, table)
@@ -196,7 +212,7 @@ def _latency_table(out: Console, result: TrialResult) -> None:
     shown = "" if rate is None else f", {rate:.1f} samples/s"
     source = "" if latencies.source == "loadgen" else " (as the system under test saw them)"
     out.print(
-        f"samples per query {result.spec.samples_per_query}, {result.query_count} queries{shown}{source}",
+        f"samples per query {result.spec.samples_per_query}, {_query_count(result)} queries{shown}{source}",
         highlight=False,
     )
 
@@ -221,7 +237,7 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
         out.print(
             f"reused {reused} of {len(outcomes)} points measured before (resume=false measures again)", highlight=False
         )
-    _show_notes(out, [outcome.stored.result for outcome in outcomes])
+    _show_notes(out, [(_name(point.label, point.spec), outcome.stored.result) for point, outcome in pairs])
 
 
 def _grid_table(pairs: Sequence[tuple[Point, Outcome]], mode: TestMode, others: Sequence[str]) -> Table:
@@ -257,8 +273,12 @@ def _conditions(spec: TrialSpec) -> str:
         bound = f", p{spec.rules.percentile:g} <= {spec.rules.target_latency_ns / 1e6:g} ms"
     length = f"at least {spec.run.min_query_count} queries"
     if spec.run.min_duration_ms:
-        length += f" and {duration(spec.run.min_duration_ms / 1e3)}"
+        length += f" and {_seconds(spec.run.min_duration_ms / 1e3)}"
     return f"{spec.scenario}, {spec.rules.edition} rules, {spec.run.run_class} run: {length}{bound}"
+
+
+def _seconds(seconds: float) -> str:
+    return duration(seconds) if seconds >= 60 else f"{seconds:g} s"
 
 
 def _performance_cells(result: TrialResult) -> list[str]:
@@ -268,10 +288,14 @@ def _performance_cells(result: TrialResult) -> list[str]:
     over = "-"
     if result.over_latency_count is not None:
         over = f"{result.over_latency_count} (allowed {result.over_latency_allowed})"
-    queries = str(result.query_count)
-    if result.aborted is not None:
-        queries += f" of {result.planned_query_count}"
-    return [ms(latencies.percentiles.get("p50")), ms(result.percentile_ns), ms(latencies.max), queries, over]
+    at = latencies.percentiles
+    return [ms(at.get("p50")), ms(result.percentile_ns), ms(latencies.max), _query_count(result), over]
+
+
+def _query_count(result: TrialResult) -> str:
+    """Return how many queries were finished, and of how many when that is not the whole test."""
+    partial = result.aborted is not None or result.failure is not None
+    return f"{result.query_count} of {result.planned_query_count}" if partial else str(result.query_count)
 
 
 def _accuracy_cells(result: TrialResult) -> list[str]:
@@ -289,7 +313,8 @@ def _show_largest(out: Console, pairs: Sequence[tuple[Point, Outcome]], others: 
         name = "".join(f"{key}={value} " for key, value in zip(others, values, strict=True))
         valid = [result for result in results if result.result is Verdict.VALID]
         if not valid:
-            out.print(f"{name}largest VALID: none of these {len(results)} points", markup=False, highlight=False)
+            none = "not this point" if len(results) == 1 else f"none of these {len(results)} points"
+            out.print(f"{name}largest VALID: {none}", markup=False, highlight=False)
             continue
         best = max(valid, key=lambda result: result.spec.samples_per_query)
         bound = f"p{best.spec.rules.percentile:g} {ms(best.percentile_ns)} ms"
@@ -301,17 +326,19 @@ def _show_largest(out: Console, pairs: Sequence[tuple[Point, Outcome]], others: 
         )
         if below:
             line += f"; not VALID below it: batch={','.join(map(str, below))}"
+        if best.spec.rules.target_latency_ns is None:
+            line += f"; rules {best.spec.rules.edition} have no latency bound, so a larger one may be VALID too"
         out.print(line, style="bold", markup=False, highlight=False)
 
 
-def _show_notes(out: Console, results: Sequence[TrialResult]) -> None:
-    """Print each note once, with the N it holds for when that is not all of them."""
-    notes: dict[str, list[int]] = {}
-    for result in results:
+def _show_notes(out: Console, results: Sequence[tuple[str, TrialResult]]) -> None:
+    """Print each note once, with the points it holds for when that is not all of them."""
+    notes: dict[str, list[str]] = {}
+    for name, result in results:
         for note in result.notes:
-            notes.setdefault(note, []).append(result.spec.samples_per_query)
-    for note, sizes in notes.items():
-        where = "" if len(sizes) == len(results) else f" (N={', '.join(map(str, sizes))})"
+            notes.setdefault(note, []).append(name)
+    for note, names in notes.items():
+        where = "" if len(names) == len(results) else f" ({', '.join(names)})"
         out.print(f"note: {note}{where}", style="dim", markup=False, highlight=False)
 
 

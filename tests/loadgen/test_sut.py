@@ -21,9 +21,13 @@ class Log:
     def __init__(self):
         self.latencies = []
         self.starts = 0
+        self.flushes = 0
 
     def start(self):
         self.starts += 1
+
+    def flushed(self):
+        self.flushes += 1
 
     def record(self, latency_ns):
         self.latencies.append(latency_ns)

@@ -33,7 +33,7 @@ def test_five_over_latency_queries_at_the_start_end_a_hopeless_test():
     abort = watch.observe([OVER])
     assert abort is not None
     assert abort.rule is AbortRule.CONFIDENT
-    assert "5 over-latency of 5 queries" in abort.evidence
+    assert "aborted after 5 queries: 5 over-latency of 5 in steady state" in abort.evidence
 
 
 def test_the_15th_over_latency_query_of_1440_is_certain():
@@ -43,7 +43,7 @@ def test_the_15th_over_latency_query_of_1440_is_certain():
     abort = watch.observe([OVER])
     assert abort is not None
     assert abort.rule is AbortRule.CERTAIN
-    assert abort.evidence == f"aborted: 15 over-latency of {len(spread) + 1} queries; 14 allowed of 1440"
+    assert abort.evidence == f"aborted after {len(spread) + 1} queries: 15 over-latency; 14 allowed of 1440"
 
 
 def test_certain_rule_ignores_a_bad_start():

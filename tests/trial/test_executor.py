@@ -59,6 +59,115 @@ def test_a_worker_that_was_killed_while_idle_is_replaced(executor, simulated, re
     assert not seen.worker_was_warm
 
 
+def test_a_worker_that_reads_nothing_is_a_hang_of_its_own(simulated, request_for):
+    """A request larger than a pipe must not stop the parent, which has a timeout to keep."""
+    request = request_for(simulated())
+    request = replace(request, files=replace(request.files, cache="x" * 300_000))
+    with Executor(Timeouts(load_s=1, query_s=1)) as hasty:
+        hasty.measure(request_for(simulated()))
+        os.kill(hasty._worker.pid, signal.SIGSTOP)
+        seen = hasty.measure(request)
+    assert seen.failure is not None
+    assert seen.failure.kind == "timeout"
+
+
+def test_a_request_larger_than_a_pipe_arrives(executor, simulated, request_for):
+    request = request_for(simulated())
+    seen = executor.measure(replace(request, files=replace(request.files, cache="x" * 300_000)))
+    assert seen.failure is None
+    assert seen.query_count == 50
+
+
+def test_a_worker_that_closes_its_events_and_stays_is_ended(simulated, request_for):
+    from sweep.trial import worker_process
+
+    before = worker_process._PROGRAM, worker_process._EXIT_S
+    worker_process._PROGRAM = "import os, time; os.closerange(3, 64); time.sleep(60)"
+    worker_process._EXIT_S = 0.2
+    try:
+        with Executor(TIMEOUTS) as other:
+            seen = other.measure(request_for(simulated()))
+    finally:
+        worker_process._PROGRAM, worker_process._EXIT_S = before
+    assert seen.failure is not None
+    assert "did not exit" in seen.failure.message
+
+
+def test_a_worker_that_cannot_be_started_fails_the_trial(simulated, request_for, monkeypatch):
+    from sweep.trial import worker_process
+
+    def refuse(*_, **__):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(worker_process.subprocess, "Popen", refuse)
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    with Executor(TIMEOUTS) as other:
+        seen = other.measure(request_for(simulated()))
+    assert seen.failure is not None
+    assert "no worker process can be started" in seen.failure.message
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+def test_the_modules_of_the_working_directory_are_not_the_workers(simulated, request_for, tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise RuntimeError('not the one')")
+    (tmp_path / "sweep.py").write_text("raise RuntimeError('not the one')")
+    monkeypatch.chdir(tmp_path)
+    with Executor(TIMEOUTS) as other:
+        assert other.measure(request_for(simulated())).failure is None
+
+
+def test_latencies_of_the_test_before_are_gone(executor, simulated, request_for):
+    """Else its queries would count as this test's, and could end it."""
+    executor.measure(request_for(simulated(queries=500)))
+    executor._worker.send(request_for(simulated(fault="throw", fault_at=0)))
+    assert executor._worker.query_log.query_count == 0
+    assert not executor._worker.query_log.started
+    executor._drop_worker()
+
+
+def test_the_load_is_measured_from_the_warm_up_on(executor, simulated, request_for):
+    """A hopeless test is over in no time; whether the machine was busy must be known all the same."""
+    seen = executor.measure(request_for(simulated(queries=1440, target_ms=1.0, base_ms=30.0)))
+    assert seen.abort is not None
+    assert seen.machine_load is not None
+    assert seen.machine_load.busy in (True, False)
+
+
+def test_an_aborted_test_has_the_queries_of_its_decision(executor, simulated, request_for):
+    seen = executor.measure(request_for(simulated(queries=100_000, target_ms=0.01)))
+    assert seen.abort is not None
+    assert len(seen.latencies_ns) == seen.query_count == seen.abort.query_count
+
+
+def test_loadgens_own_work_after_the_last_query_is_no_hang(simulated, request_for, monkeypatch):
+    """It sorts and writes its logs; between two sets of samples it loads the next."""
+    from types import SimpleNamespace
+
+    from sweep.trial import executor as executor_module
+    from sweep.trial.interrupts import InterruptGate
+    from sweep.trial.query_log import QueryLogReader, QueryLogWriter
+
+    reader = QueryLogReader()
+    writer = QueryLogWriter(reader.descriptor)
+    timeouts = Timeouts(load_s=100, query_s=5)
+    watch = executor_module._Watch(
+        SimpleNamespace(query_log=reader), request_for(simulated()), timeouts, None, InterruptGate()
+    )
+    now = time.perf_counter()
+    watch._phase, watch._test_begin, watch._last_query_at = "test", now - 10, now - 10
+    writer.start()
+    writer.record(1000)
+    assert "timeout.query_s" in watch._overdue(now - 10)
+    writer.flushed()
+    assert watch._overdue(now - 10) is None
+    watch._last_query_at = now - 101
+    assert "timeout.load_s" in watch._overdue(now - 10)
+    watch._last_query_at = now - 10
+    writer.record(1000)  # it goes on with the next set
+    assert "timeout.query_s" in watch._overdue(now - 10)
+    reader.close()
+
+
 def test_more_queries_than_memory_can_list_fail_before_loadgen_runs(executor, simulated, request_for):
     spec = simulated()
     spec = replace(spec, run=replace(spec.run, min_query_count=10**9))

@@ -147,11 +147,16 @@ def test_tests_of_one_worker_have_the_same_seeds_and_no_errors(executor, simulat
     assert 0 not in seeds.pop()
 
 
+def outruns_its_warmup(simulated):
+    """Fifteen queries of 10 ms, more than a warm-up takes; then 1 ms: what LoadGen prepares for 600 ms takes 150."""
+    return simulated(base_ms=1.0, per_sample_ms=0.0, fault="cold", fault_at=15, min_duration_ms=600, queries=10)
+
+
 def test_a_test_that_outruns_its_warmup_is_repeated_with_enough_queries(executor, simulated, request_for):
     """LoadGen prepares duration / expected latency queries; told too long a latency it runs out of them."""
-    request = request_for(simulated(min_duration_ms=600), expected_latency_scale=50.0)
-    result = run_trial(executor, request, 1)
+    result = run_trial(executor, request_for(outruns_its_warmup(simulated)), 1)
     assert result.result is Verdict.VALID
+    assert result.expected_latency_ns < 0.5 * result.warmup.min_latency_ns
     assert {check.name: check.holds for check in result.checks}["min_duration"] is True
 
 
@@ -160,7 +165,7 @@ def test_a_test_that_outruns_every_warmup_is_failed(executor, simulated, request
     from sweep.trial import trial
 
     monkeypatch.setattr(trial, "_RERUNS", 0)
-    result = run_trial(executor, request_for(simulated(min_duration_ms=600), expected_latency_scale=50.0), 1)
+    result = run_trial(executor, request_for(outruns_its_warmup(simulated)), 1)
     assert result.state is TrialState.FAILED
     assert "ran out of prepared queries" in result.failure.message
 

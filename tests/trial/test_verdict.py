@@ -4,7 +4,7 @@ import pytest
 
 from sweep.loadgen.summary import LatencyStats, Metric, Summary
 from sweep.trial.abort import Abort
-from sweep.trial.verdict import CHECKS, REDUCE, judge, judge_aborted
+from sweep.trial.verdict import CHECKS, judge, judge_aborted
 from sweep.vocabulary import AbortRule, Scenario, TestMode, Verdict
 
 CURRENT = ("loadgen_result", "min_duration", "min_queries", "early_stopping", "no_errors")
@@ -61,7 +61,11 @@ def test_the_bound_itself_is_within(simulated):
 
 
 def test_too_slow_recommends_fewer_samples(simulated):
-    assert judge(simulated(target_ms=10), summary(11_000_000)).recommendation == REDUCE
+    spec = simulated(target_ms=10)
+    assert judge(spec, summary(11_000_000)).recommendation == "Reduce samples per query to improve latency"
+    one = judge(replace(spec, samples_per_query=1), summary(11_000_000)).recommendation
+    assert "Reduce" not in one
+    assert "faster engine" in one
 
 
 def test_v05_needs_no_early_stopping(simulated):

@@ -34,4 +34,4 @@ def test_after_an_error_through_loadgen_the_process_ends(simulated, request_for,
     last = json.loads(events.getvalue().splitlines()[-1])
     assert (last["event"], last["fatal"]) == ("fault", True)
     assert str(error) in last["message"]
-    assert last["kind"] == ("out of memory" if isinstance(error, MemoryError) else "error")
+    assert last["kind"] == ("out of memory" if isinstance(error, MemoryError) else "unexpected error")

@@ -24,8 +24,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     # Imported here: `--help`, `--cfg` and their like need none of it.
-    from sweep.config.build import build, check_outputs
-    from sweep.errors import SweepError, unwritable
+    from sweep.config.build import build, check_writable
+    from sweep.errors import SweepError
     from sweep.paths import SweepPaths
     from sweep.store.records import Store
     from sweep.study.grid import run_grid
@@ -35,9 +35,11 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
 
     paths = SweepPaths(composition.directory)
     points, options = build(composition.points)
-    check_outputs(options.outputs)
+    check_writable("outputs", options.outputs)
     for note in dict.fromkeys(note for point in points for note in point.notes):
         print(f"note: {note}", file=sys.stderr)
+    manifest = _Manifest(paths, arguments, planned=len(points))
+    manifest.write(())
 
     outcomes: list[Outcome] = []
     stopped: KeyboardInterrupt | SweepError | None = None
@@ -48,6 +50,9 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
             outcomes.extend(run_grid(grid, store, executor, watcher, resume=options.resume))
         except (KeyboardInterrupt, SweepError) as reason:
             stopped = reason  # told below what was measured until then
+        finally:
+            if outcomes:  # before anything is shown, which may fail
+                manifest.write(outcomes)
 
     if outcomes:
         out = console()
@@ -55,36 +60,63 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
             show_grid(out, points, outcomes)
         else:
             show_single(out, outcomes[0])
-        try:
-            _keep(paths, outcomes, planned=len(points), arguments=arguments)
-        except OSError as error:
-            raise unwritable(paths.directory, error) from error
         out.print(f"table: {paths.csv}", markup=False, highlight=False)
     if isinstance(stopped, SweepError):
         raise stopped
     if stopped is not None:
-        print(
-            f"interrupted: {len(outcomes)} of {len(points)} points are measured and kept; "
-            "the same command measures the rest",
-            file=sys.stderr,
-        )
+        print(f"interrupted: {_what_is_left(len(outcomes), len(points), resume=options.resume)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
     return EXIT_FAILED if failed else 0
 
 
-def _keep(paths: SweepPaths, outcomes: Sequence[Outcome], *, planned: int, arguments: Sequence[str]) -> None:
-    """Write the sweep's tables and its manifest."""
-    from sweep.paths import write_json
-    from sweep.store.table import write_tables
+def _what_is_left(done: int, planned: int, *, resume: bool) -> str:
+    if done == 0:
+        return f"none of {planned} points was finished"
+    command = "the same command" if resume else "the same command without resume=false"
+    return f"{done} of {planned} points are measured and kept" + (f"; {command} measures the rest" * (done < planned))
 
-    paths.directory.mkdir(parents=True, exist_ok=True)
-    write_tables([outcome.stored for outcome in outcomes], paths)
-    manifest = {
-        "schema_version": 1,
-        "arguments": list(arguments),
-        "finished_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "planned": planned,
-        "trials": [str(outcome.stored.directory) for outcome in outcomes],
-    }
-    write_json(paths.manifest, manifest)
+
+class _Manifest:
+    """What one command leaves in its own folder: which trials it asked for, and their table.
+
+    Args:
+        paths: Names the files.
+        arguments: The command line.
+        planned: Points of the whole sweep.
+    """
+
+    def __init__(self, paths: SweepPaths, arguments: Sequence[str], planned: int) -> None:
+        self._paths = paths
+        self._arguments = list(arguments)
+        self._planned = planned
+        self._started_at = _now()
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what is known; with outcomes, their tables too.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+        """
+        from sweep.errors import unwritable
+        from sweep.paths import write_json
+        from sweep.store.table import write_tables
+
+        manifest = {
+            "schema_version": 1,
+            "arguments": self._arguments,
+            "started_at": self._started_at,
+            "finished_at": _now() if outcomes else None,
+            "planned": self._planned,
+            "trials": [str(outcome.stored.directory) for outcome in outcomes],
+        }
+        try:
+            write_json(self._paths.manifest, manifest)
+            if outcomes:
+                write_tables([outcome.stored for outcome in outcomes], self._paths)
+        except OSError as error:
+            raise unwritable(self._paths.directory, error, "hydra.sweep.dir") from error
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -1,35 +1,71 @@
-"""Command lines as users type them, put in the order that Hydra's argument parser can read."""
+"""Command lines as users type them: checked, and put in the order that Hydra can read.
+
+Hydra's parsers answer what they cannot read with their whole usage, or in terms of their grammar.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from sweep.config.files import choices, groups, load_file
 from sweep.errors import ConfigError, Problem, choose
+from sweep.paths import conf_dir
 
-_TAKES_VALUE = frozenset(
-    {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
-    | {"--experimental-rerun"}
+
+@dataclass(frozen=True)
+class _Flag:
+    """A flag of Hydra's: its names, what its value is called, and the values it may have."""
+
+    names: tuple[str, ...]
+    value: str = ""
+    choices: tuple[str, ...] = ()
+
+
+_SHOWN = ("job", "hydra", "all")
+_INFO_TOPICS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+_INFO = _Flag(("--info", "-i"))
+_CFG = _Flag(("--cfg", "-c"), "WHAT", _SHOWN)
+_MULTIRUN = _Flag(("--multirun", "-m"))
+_RUN = _Flag(("--run", "-r"))
+_COMPLETION = _Flag(("--shell-completion", "-sc"))
+_FLAGS = (
+    _INFO,
+    _CFG,
+    _MULTIRUN,
+    _RUN,
+    _COMPLETION,
+    _Flag(("--help", "-h")),
+    _Flag(("--hydra-help",)),
+    _Flag(("--version",)),
+    _Flag(("--resolve",)),
+    _Flag(("--package", "-p"), "PACKAGE"),
+    _Flag(("--config-path", "-cp"), "DIR"),
+    _Flag(("--config-name", "-cn"), "NAME"),
+    _Flag(("--config-dir", "-cd"), "DIR"),
+    _Flag(("--experimental-rerun",), "FILE"),
 )
-_INFO = frozenset({"--info", "-i"})
-_INFO_TOPICS = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"})
+_ONE_OF_THESE = (_RUN, _MULTIRUN, _CFG, _INFO, _COMPLETION)
 
-_FLAGS = ("--help", "--hydra-help", "--version", "--resolve", "--run", "--multirun", "--shell-completion")
-_LONG = (*_FLAGS, *(flag for flag in _TAKES_VALUE | _INFO if flag.startswith("--")))
-_SHORT = ("-h", "-r", "-m", "-sc", *(flag for flag in _TAKES_VALUE | _INFO if not flag.startswith("--")))
+_PATHS = ("outputs", "model.path", "dataset.path")
+_OVERRIDE = re.compile(r"(?P<key>[+~]{0,2}[\w./@:-]+)=(?P<value>.*)", re.DOTALL)
+_BARE = re.compile(r"[\w./:@%+,-]+")
+_EMPTY_ITEM = re.compile(r",\s*,|,\s*$|^\s*,")
 
 
-def check_flags(arguments: Sequence[str]) -> None:
-    """Refuse a flag that Hydra does not know, which would otherwise answer with its whole usage.
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what is not a command line.
 
     Raises:
-        ConfigError: Naming it, and the nearest one there is.
+        ConfigError: Naming the argument, and what to write instead.
     """
-    for argument in arguments[: list(arguments).index("--")] if "--" in arguments else arguments:
-        flag = argument.partition("=")[0]
-        long = flag.startswith("--")
-        known = any(name.startswith(flag) for name in _LONG) if long else flag.startswith(_SHORT)
-        if flag.startswith("-") and flag != "-" and not known:
-            raise ConfigError(Problem(flag, None, "unknown flag", choose(flag, _LONG if long else _SHORT)))
+    given = list(arguments)
+    end = given.index("--") if "--" in given else len(given)
+    problem = next(_flag_problems(given[:end]), None) or next(_word_problems(given), None)
+    if problem is not None:
+        raise ConfigError(problem)
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
@@ -37,6 +73,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
     Hydra 1.3 takes its overrides as one run of positional arguments, so `a=1 -m b=2` fails there (argparse gives the
     second run to nobody). The order among flags, and among overrides, is kept; everything after `--` is an override.
+    A path that begins with `~` is expanded: no shell does that behind `=`, and Hydra cannot read it.
     """
     flags: list[str] = []
     overrides: list[str] = []
@@ -44,14 +81,111 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     while rest:
         argument = rest.pop(0)
         if argument == "--":
-            return [*flags, *overrides, *rest]
+            overrides += [_expanded(one) for one in rest]
+            break
         if not argument.startswith("-") or argument == "-":
-            overrides.append(argument)
+            overrides.append(_expanded(argument))
             continue
         flags.append(argument)
-        if argument in _INFO:
+        flag = _known_flag(argument)
+        if flag is _INFO and "=" not in argument:
             # Its topic is optional: spelled out, or argparse would take the first override for it.
             flags.append(rest.pop(0) if rest and rest[0] in _INFO_TOPICS else "all")
-        elif argument in _TAKES_VALUE and rest:
+        elif flag is not None and flag.value and rest and argument in flag.names:
             flags.append(rest.pop(0))
     return [*flags, *overrides]
+
+
+def _known_flag(argument: str) -> _Flag | None:
+    """Return the flag that an argument is or begins with, as argparse reads them: `--multi`, `--cfg=job`, `-cjob`."""
+    name = argument.partition("=")[0]
+    exact = next((flag for flag in _FLAGS if name in flag.names), None)
+    if exact is not None:
+        return exact
+    if name.startswith("--"):
+        return next((flag for flag in _FLAGS if any(known.startswith(name) for known in flag.names)), None)
+    glued = [flag for flag in _FLAGS if flag.value and name.startswith(flag.names[-1]) and flag.names[-1] != "--"]
+    return glued[0] if glued and not name.startswith("--") else None
+
+
+def _flag_problems(arguments: Sequence[str]) -> Iterator[Problem]:
+    rest = list(arguments)
+    seen: list[_Flag] = []
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-") or argument == "-":
+            continue
+        name, equals, value = argument.partition("=")
+        flag = _known_flag(argument)
+        if flag is None:
+            yield _unknown_flag(name, value if equals else next(iter(rest), ""))
+            return
+        seen.append(flag)
+        if flag.value:
+            value = value if equals or argument not in flag.names else rest.pop(0) if rest else ""
+            yield from _value_problems(flag, name, value, spelled=argument in flag.names or bool(equals))
+        elif equals and flag is not _INFO:
+            yield Problem(name, value, "takes no value", f"write {name}, and settings as KEY=VALUE")
+    actions = [flag for flag in _ONE_OF_THESE if flag in seen]
+    if len(actions) > 1:
+        first, second = (flag.names[0] for flag in reversed(actions[:2]))
+        fix = "leave one of them out"
+        if _MULTIRUN in actions:
+            fix = f"{first} is about one point: leave out -m, and give each key one value"
+        yield Problem(f"{first} and {second}", None, "cannot be combined", fix)
+
+
+def _value_problems(flag: _Flag, name: str, value: str, *, spelled: bool) -> Iterator[Problem]:
+    if not spelled:
+        return
+    if not value or value.startswith("-"):
+        yield Problem(name, None, "needs a value", f"write {name} {'|'.join(flag.choices) or flag.value}")
+    elif flag.choices and value not in flag.choices:
+        yield Problem(name, value, "unknown", choose(value, flag.choices))
+
+
+def _unknown_flag(name: str, value: str) -> Problem:
+    key = name.lstrip("-").replace("-", "_")
+    if key in setting_names():
+        return Problem(name, None, "is a setting, not a flag", f"write {key}={value or 'VALUE'}")
+    long = name.startswith("--")
+    names = [known for flag in _FLAGS for known in flag.names if known.startswith("--") == long]
+    return Problem(name, None, "unknown flag", choose(name, names))
+
+
+def _word_problems(arguments: Sequence[str]) -> Iterator[Problem]:
+    ordered = flags_first(arguments)
+    words = [word for word in ordered if _OVERRIDE.fullmatch(word) or not word.startswith(("-", "~"))]
+    for word, following in zip(words, (*words[1:], ""), strict=False):
+        match = _OVERRIDE.fullmatch(word)
+        if match is None:
+            if word in setting_names():
+                value = following.removeprefix("=").strip()
+                yield Problem(word, None, "is a setting", f"write {word}={value or 'VALUE'}, without blanks")
+            continue
+        key, value = match["key"], match["value"]
+        if _EMPTY_ITEM.search(value) and not re.search(r"[\"'\[{(]", value):
+            items = [item.strip() for item in (f"{value}{following}" if value.endswith(",") else value).split(",")]
+            fixed = ",".join(filter(None, items))
+            yield Problem(key, value, "has an empty item", f"write lists without blanks: {key}={fixed}")
+        if key in groups() and value == "null":
+            yield Problem(key, value, "must be one of its choices", choose(value, choices(key)))
+
+
+def _expanded(argument: str) -> str:
+    match = _OVERRIDE.fullmatch(argument)
+    if match is None or match["key"] not in _PATHS or not re.match(r"~(/|$)", match["value"]):
+        return argument
+    path = str(Path(match["value"]).expanduser())
+    return f"{match['key']}={path if _BARE.fullmatch(path) else quoted(path)}"
+
+
+def quoted(value: str) -> str:
+    """Return a value as Hydra reads it whatever is in it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def setting_names() -> set[str]:
+    """Return the names of settings and groups, as sweep's own configuration has them."""
+    return {*groups(), *load_file(conf_dir() / "config.yaml")} - {"defaults", "hydra"}

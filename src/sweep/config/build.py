@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Sequence
@@ -9,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from sweep.backends.base import Backend
 from sweep.backends.registry import available_backend
 from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.rules import SAMPLES_PER_QUERY_MAX, check_official, edition_batch, read_rules, read_run
 from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset
+from sweep.environment import available_memory_bytes, fingerprint
 from sweep.errors import ConfigError, Problem, unwritable
 from sweep.models import model_config, resolve_model
 from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
@@ -27,6 +27,10 @@ from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, TrialSpec
 from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
 
 _MODES = {"performance": TestMode.PERFORMANCE, "accuracy": TestMode.ACCURACY}
+_VALUES_SHOWN = 5
+_UNREAD_IN_ACCURACY_MODE = (
+    *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms", "max_duration_ms"),
+)
 _STAND_IN_INPUTS = (TensorSpec("samples", "uint8", (1,)),)
 """What a backend that runs no model is fed with: it looks at none of it."""
 
@@ -83,28 +87,46 @@ def build(points: Sequence[Composed]) -> tuple[list[Point], Options]:
     """
     built: list[Point] = []
     options: list[Options] = []
-    problems: dict[str, Problem] = {}
+    problems: list[Problem] = []
     for composed in points:
         try:
             built.append(_Builder(composed).point())
             options.append(_options(composed))
         except ConfigError as error:
-            problems.update({str(problem): problem for problem in error.problems})
+            problems += error.problems
     if not points:
         raise ConfigError(
             Problem("command line", None, "the grid is empty", "give each swept key, such as batch, at least one value")
         )
     if problems:
-        raise ConfigError(problems.values())
-    if len(set(options)) > 1:
-        raise ConfigError(Problem("outputs, resume, timeout", None, "cannot differ within one sweep"))
+        raise ConfigError(_merged(problems))
+    for name in (field.name for field in dataclasses.fields(Options)):
+        if len({getattr(one, name) for one in options}) > 1:
+            key = "timeout" if name == "timeouts" else name
+            raise ConfigError(Problem(key, None, "cannot differ within one sweep", "give it one value"))
     return built, options[0]
+
+
+def _merged(problems: Sequence[Problem]) -> list[Problem]:
+    """Return one problem for all values of a field that have it."""
+    alike: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.field, problem.reason, problem.fix), []).append(problem)
+    merged = []
+    for group in alike.values():
+        values = list(dict.fromkeys(str(problem.value) for problem in group))
+        shown = ",".join(values[:_VALUES_SHOWN]) + (",..." if len(values) > _VALUES_SHOWN else "")
+        merged.append(group[0] if len(values) == 1 else replace(group[0], value=shown))
+    return merged
 
 
 def _options(composed: Composed) -> Options:
     fields = Fields(composed.config)
     outputs = fields.text("outputs")
     resume = fields.truth("resume")
+    if not isinstance(fields.get("timeout"), dict):
+        fix = "write timeout.load_s=SECONDS or timeout.query_s=SECONDS"
+        raise ConfigError(Problem("timeout", fields.get("timeout"), "is a group of two settings", fix))
     timeouts = Timeouts(fields.duration_s("timeout.load_s", 1e6), fields.duration_s("timeout.query_s", 1e6))
     if fields.problems:
         raise ConfigError(fields.problems)
@@ -121,6 +143,9 @@ class _Builder:
 
     def point(self) -> Point:
         fields = self._fields
+        given = [override.partition("=")[0] for override in self._composed.overrides]
+        for key in sorted({key for key in given if given.count(key) > 1}):
+            self._notes.append(f"{key} is given {given.count(key)} times: the last counts")
         for parent, known in _KEYS.items():
             fields.only(parent, known)
         mode = fields.member("mode", TestMode, _MODES)
@@ -140,9 +165,12 @@ class _Builder:
             self._check_memory(batch, inputs, dataset)
             if mode is TestMode.ACCURACY:
                 self._check_accuracy_mode(model, dataset)
+                for key in _UNREAD_IN_ACCURACY_MODE:
+                    if (unread := fields.get(key)) is not None:
+                        self._notes.append(f"{key}={unread} is not read: mode=accuracy runs each sample once")
         held = None if dataset is None else self._held(dataset)
         if run.run_class is RunClass.OFFICIAL:
-            check_official(fields, rules, run, batch, held)
+            check_official(fields, self._composed.choices.get("model", ""), rules, run, batch, held)
         if fields.problems or held is None or backend is None or dataset is None or dataset_choice is None:
             raise ConfigError(fields.problems)
         spec = TrialSpec(
@@ -181,6 +209,9 @@ class _Builder:
         except ConfigError as error:
             self._fields.problems.extend(error.problems)
             return None, {}
+        threads, cores = options.get("threads"), len(fingerprint()["cpu_affinity"])
+        if isinstance(threads, int) and threads > cores > 0:
+            self._notes.append(f"backend.threads={threads}: more than the {cores} cores that this process may use")
         if precision not in backend.precisions():
             choices = ", ".join(backend.precisions())
             reason = f"backend {backend.name} cannot run it on this machine"
@@ -195,7 +226,7 @@ class _Builder:
                     self._notes.append(f"{key}={given} is not read: backend {backend.name} computes nothing")
             return None
         try:
-            model = _resolved_model(model_config(self._mapping("model")), precision)
+            model = _resolved_model(model_config(self._named_model()), precision)
         except ConfigError as error:
             self._fields.problems.extend(error.problems)
             return None
@@ -203,9 +234,18 @@ class _Builder:
             self._notes.append(f"{model.name}: {model.weights} weights ({model.why})")
         return model
 
+    def _named_model(self) -> dict[str, Any]:
+        """Return the model's configuration; a file of the user's goes by its own name, if it was given no other."""
+        given = self._mapping("model")
+        own_file = given.get("name") == "onnx" and isinstance(given.get("path"), str)
+        return {**given, "name": Path(given["path"]).stem or "onnx"} if own_file else given
+
     def _engine_batch(self, batch: int, model: ResolvedModel | None) -> int:
         fixed = None if model is None else model.fixed_batch
-        engine_batch = min(self._fields.whole("engine_batch", 1, SAMPLES_PER_QUERY_MAX, fixed or batch), batch)
+        wanted = self._fields.whole("engine_batch", 1, SAMPLES_PER_QUERY_MAX, fixed or batch)
+        if wanted > batch and fixed is None:
+            self._notes.append(f"engine_batch={wanted}: a query of batch={batch} is one launch")
+        engine_batch = min(wanted, batch)
         if fixed is not None and (engine_batch != fixed or batch % fixed):
             field, value = ("batch", batch) if batch % fixed else ("engine_batch", engine_batch)
             fix = f"use a multiple of {fixed}" if batch % fixed else f"set engine_batch={fixed}, or leave it out"
@@ -243,7 +283,7 @@ class _Builder:
         return dataset
 
     def _held(self, dataset: Dataset) -> int:
-        usual = self._fields.get("model.performance_sample_count") or 1024
+        usual = self._fields.whole("model.performance_sample_count", 1, 10_000_000, 1024)
         wanted = self._fields.whole("performance_sample_count", 1, 10_000_000, usual)
         if wanted > dataset.count and self._fields.get("performance_sample_count") is not None:
             self._notes.append(f"performance_sample_count={wanted}: dataset {dataset.name} has {dataset.count} samples")
@@ -252,7 +292,7 @@ class _Builder:
     def _check_memory(self, batch: int, inputs: tuple[TensorSpec, ...], dataset: Dataset) -> None:
         sample_bytes = sum(_bytes(spec) for spec in inputs)
         needed = (self._held(dataset) + batch) * sample_bytes
-        available = psutil.virtual_memory().available
+        available = available_memory_bytes()
         if needed > available:
             self._fields.problems.append(
                 Problem(
@@ -301,16 +341,20 @@ def _opened_dataset(config: DatasetConfig, inputs: tuple[TensorSpec, ...]) -> Da
     return open_dataset(config, inputs, cache_dir())
 
 
-def check_outputs(outputs: Path) -> None:
+def check_writable(field: str, folder: Path) -> None:
     """Refuse, before anything is measured, a folder in which nothing could be kept.
+
+    Args:
+        field: The key that names it.
+        folder: Made, if need be.
 
     Raises:
         ConfigError: It cannot be made or written.
     """
-    probe = outputs / f".writable-{os.getpid()}"
+    probe = folder / f".writable-{os.getpid()}"
     try:
-        outputs.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(outputs, error) from error
+        raise unwritable(folder, error, field) from error

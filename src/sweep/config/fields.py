@@ -44,30 +44,26 @@ class Fields:
         value = self.get(key)
         if value is None:
             return default
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # 1e3
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            self.problems.append(
-                Problem(
-                    key,
-                    _typed(value),
-                    f"must be a whole number from {low} to {high}",
-                    f"for example {key}={_example(low)}",
-                )
-            )
-            return default or low
+            reason = f"must be a whole number from {low} to {high}"
+            fix = f"for example {key}={default}" if low <= default <= high else "or leave it out"
+            self.problems.append(Problem(key, _typed(value), reason, fix))
+            return default
         return value
 
     def number(self, key: str, above: float, high: float) -> float | None:
         """Return a number with `above` < number <= `high`; null is None."""
+        span = f"more than {_figure(above)}, at most {_figure(high)}"
         value = self.get(key)
         if value is None:
             return None
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-            self.problems.append(
-                Problem(key, _typed(value), "must be a number", f"more than {above:g}, at most {high:g}")
-            )
+            self.problems.append(Problem(key, _typed(value), "must be a number", span))
             return None
         if not above < value <= high:
-            self.problems.append(Problem(key, value, f"must be more than {above:g} and at most {high:g}"))
+            self.problems.append(Problem(key, value, "is out of range", span))
             return None
         if float(f"{value:g}") != value:
             self.problems.append(Problem(key, value, "has more than six digits", f"for example {value:g}"))
@@ -77,7 +73,8 @@ class Fields:
     def duration_s(self, key: str, high: float) -> float:
         """Return a number of seconds above 0; unlike `number`, it must be set."""
         if self.get(key) is None:
-            self.problems.append(Problem(key, "null", "must be a number of seconds", f"more than 0, at most {high:g}"))
+            span = f"more than 0, at most {_figure(high)}"
+            self.problems.append(Problem(key, "null", "must be a number of seconds", span))
         return self.number(key, 0, high) or 1.0
 
     def truth(self, key: str) -> bool:
@@ -122,5 +119,6 @@ def _typed(value: object) -> object:
     return repr(value) if isinstance(value, str) and value[:1].isdigit() else value
 
 
-def _example(low: int) -> int:
-    return max(low, 8)
+def _figure(value: float) -> str:
+    """Return a number for people: no exponent where a whole number reads well."""
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"

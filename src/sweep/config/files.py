@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,15 @@ def groups(folder: Path | None = None) -> list[str]:
     return sorted(path.name for path in folders if choices(path.name, folder))
 
 
-def load_file(path: Path) -> dict[str, Any]:
-    """Return a configuration as it is in its file, its interpolations untouched."""
+@functools.cache
+def _parsed(path: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return loaded
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """Return a configuration as it is in its file, its interpolations untouched."""
+    return copy.deepcopy(_parsed(path))
 
 
 def load_choice(group: str, name: str) -> dict[str, Any]:

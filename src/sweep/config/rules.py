@@ -16,7 +16,7 @@ from sweep.vocabulary import RunClass
 SAMPLES_PER_QUERY_MAX = 1_000_000
 _QUERIES_MAX = 1_000_000_000
 _MILLISECONDS_MAX = 7 * 24 * 3600 * 1000
-_TARGET_MS_MAX = 1e7
+_TARGET_MS_MIN, _TARGET_MS_MAX = 1e-3, 1e7
 _PERCENTILE_MAX = 99.99
 _BOUND = "performance_constraint"
 _MINIMA = {"min_query_count": (1, _QUERIES_MAX), "min_duration_ms": (0, _MILLISECONDS_MAX)}
@@ -42,9 +42,12 @@ def read_rules(fields: Fields) -> RulesSpec:
         return _NO_RULES
     edition_percentile = fields.number("rules.percentile", 0, _PERCENTILE_MAX) or 99.0
     percentile = fields.number("percentile", 0, _PERCENTILE_MAX) or edition_percentile
-    own = fields.number("target_latency_ms", 0, _TARGET_MS_MAX)
-    usual = fields.number("model.target_latency_ms", 0, _TARGET_MS_MAX)
+    known = len(fields.problems)
+    own = fields.number("target_latency_ms", _TARGET_MS_MIN, _TARGET_MS_MAX)
+    usual = fields.number("model.target_latency_ms", _TARGET_MS_MIN, _TARGET_MS_MAX)
     target = own if own is not None else usual if fields.get("rules.bounded") is True else None
+    if len(fields.problems) > known:
+        return _NO_RULES
     if target is None and _BOUND in checks:
         fields.problems.append(
             Problem(
@@ -54,8 +57,7 @@ def read_rules(fields: Fields) -> RulesSpec:
         return _NO_RULES
     if target is not None and _BOUND not in checks:
         checks = (*checks, _BOUND)  # a bound that is asked for counts, whatever the edition
-    # A bound below a nanosecond is a typing error, not a test.
-    return RulesSpec(edition, checks, None if target is None else max(1, round(target * 1e6)), percentile)
+    return RulesSpec(edition, checks, None if target is None else round(target * 1e6), percentile)
 
 
 def _changed(edition: str, fields: Fields) -> Iterator[Problem]:
@@ -103,19 +105,21 @@ def _run_class_minima(fields: Fields, run_class: RunClass) -> dict[str, int]:
     return {name: fields.whole(f"{key}.{name}", low, high, low) for name, (low, high) in _MINIMA.items()}
 
 
-def check_official(fields: Fields, rules: RulesSpec, run: RunSpec, batch: int, held: int | None) -> None:
+def check_official(fields: Fields, choice: str, rules: RulesSpec, run: RunSpec, batch: int, held: int | None) -> None:
     """Refuse to call official what the rules would not.
 
     Args:
         fields: The configuration; problems go there.
+        choice: The model's configuration, by name.
         rules: As read from it.
         run: As read from it.
         batch: Samples per query.
         held: Samples in memory; None when they are not known.
     """
     usual = _run_class_minima(fields, run.run_class)
-    model = _model_as_shipped(fields)
-    bound_ms, samples = model.get("target_latency_ms"), model.get("performance_sample_count")
+    models = _models_as_shipped(fields, choice)
+    bound_ms = min((bound for model in models if (bound := model.get("target_latency_ms")) is not None), default=None)
+    samples = max((least for model in models if (least := model.get("performance_sample_count"))), default=None)
     bounded = fields.get("rules.bounded") is True
     edition_percentile = fields.number("rules.percentile", 0, _PERCENTILE_MAX) or 0.0
 
@@ -139,12 +143,20 @@ def check_official(fields: Fields, rules: RulesSpec, run: RunSpec, batch: int, h
         require("batch", batch, str(edition_batch(fields)), holds=batch == edition_batch(fields))
 
 
-def _model_as_shipped(fields: Fields) -> dict[str, Any]:
-    """Return the configuration of the model: sweep's own file for its own models, whose bounds are fixed."""
+def _models_as_shipped(fields: Fields, choice: str) -> list[dict[str, Any]]:
+    """Return sweep's own files for the model, whose bounds are fixed, under whatever name it goes; else its own."""
     given = fields.get("model")
     given = given if isinstance(given, dict) else {}
-    name = given.get("name")
-    return load_choice("model", name) if given.get("path") is None and name in choices("model") else given
+    files = {name: load_choice("model", name) for name in choices("model")}
+    own_file = given.get("path") is not None
+    known = [
+        file
+        for name, file in files.items()
+        if given.get("name") == file["name"]
+        or (name == choice and not own_file)
+        or any(file[key] is not None and given.get(key) == file[key] for key in ("architecture", "reference_url"))
+    ]
+    return [file for file in known if not (own_file and file["name"] == files["onnx"]["name"])] or [given]
 
 
 def _shown(value: object) -> str:

@@ -11,6 +11,7 @@ import mlperf_loadgen as lg
 
 from sweep.loadgen.qsl import SampleStore
 from sweep.loadgen.user_conf import LoadGenSettings, render_user_conf
+from sweep.paths import AttemptPaths
 from sweep.vocabulary import TestMode
 
 _MODES = {
@@ -19,13 +20,17 @@ _MODES = {
 }
 _USER_CONF = 1  # LoadGen's own mark of a user.conf, as against a replacement of mlperf.conf
 
-
 _QUERY_BYTES, _SAMPLE_BYTES = 540, 97
 """What LoadGen 6.0 keeps for a query that it prepares, and for each of its samples: measured at N from 1 to 512."""
 
 
-def prepared_bytes(settings: LoadGenSettings) -> int:
-    """Return the memory that LoadGen's list of queries takes: it is made, whole, before the first is sent."""
+def prepared_bytes(settings: LoadGenSettings, mode: TestMode) -> int:
+    """Return the memory that LoadGen's list of queries takes: it is made, whole, before the first is sent.
+
+    Accuracy mode heeds neither counts nor durations: it lists each sample once.
+    """
+    if mode is TestMode.ACCURACY:
+        return 0
     by_duration = settings.min_duration_ms * 1_000_000 // settings.expected_latency_ns
     count = max(settings.min_query_count, by_duration)
     return count * (_QUERY_BYTES + _SAMPLE_BYTES * settings.samples_per_query)
@@ -93,7 +98,7 @@ def run_test(
     Raises:
         LoadGenError: LoadGen did not apply its mlperf.conf.
     """
-    (directory / "user.conf").write_text(render_user_conf(settings))
+    AttemptPaths(directory).user_conf.write_text(render_user_conf(settings))
     test = effective_settings(settings, mode)
 
     output = lg.LogOutputSettings()

@@ -27,6 +27,9 @@ class QueryLog(Protocol):
     def record(self, latency_ns: int) -> None:
         """Take the latency of the query that has just been completed."""
 
+    def flushed(self) -> None:
+        """Learn that LoadGen sends no more queries for now."""
+
 
 class EngineFaultError(Exception):
     """The engine broke its contract in the middle of a test, so that nothing this test measured can be believed."""
@@ -106,7 +109,8 @@ class SystemUnderTest:
             self._on_fault(fault)
 
     def flush(self) -> None:
-        """Do nothing: every query was answered before `issue` returned."""
+        """Note that the queries are over for now; every one of them was answered before `issue` returned."""
+        self._log.flushed()
 
     def _verify(self, slot: int, indices: list[int], outputs: Sequence[Array]) -> None:
         if self._store.indices[slot : slot + len(indices)] != indices:
@@ -123,26 +127,24 @@ def check_answers(outputs: Sequence[Array], count: int, query: int, *, predicts_
     Args:
         outputs: The engine's outputs, each [count, ...].
         count: Samples in the query.
-        query: Number of the query, for the message.
+        query: Number of the query, for the message; -1 in the warm-up.
         predicts_class: Whether the one output is class ids, with -1 for scores that were not finite.
 
     Raises:
         EngineFaultError: An output is missing samples, or holds NaN or infinity.
     """
+    name = f"query {query}" if query >= 0 else "warm-up"
     for number, output in enumerate(outputs):
         answered = output.shape[0] if output.ndim else 0
-        if answered != count and (predicts_class or output.ndim == 0 or answered % count != 0):
-            raise EngineFaultError(
-                f"query {query}: the engine answered {answered} of {count} samples (output {number})"
-            )
+        whole = answered == count or (answered > 0 and answered % count == 0 and not predicts_class)
+        if not whole:
+            raise EngineFaultError(f"{name}: the engine answered {answered} of {count} samples (output {number})")
         if predicts_class:
             if int(output.min()) < 0:
                 bad = int((output < 0).sum())
-                raise EngineFaultError(
-                    f"query {query}: the engine's scores were NaN or infinite for {bad} of {count} samples"
-                )
+                raise EngineFaultError(f"{name}: the engine's scores were NaN or infinite for {bad} of {count} samples")
         elif output.dtype.kind == "f" and not _is_finite(output):
-            raise EngineFaultError(f"query {query}: output {number} of the engine holds NaN or infinite values")
+            raise EngineFaultError(f"{name}: output {number} of the engine holds NaN or infinite values")
 
 
 def _is_finite(output: Array) -> bool:

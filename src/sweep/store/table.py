@@ -102,6 +102,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("notes", "string", "what to know before using the numbers", _of(lambda r: "; ".join(r.notes) or None)),
     Column("spec_digest", "string", "what was measured", _of(lambda r: r.spec_digest)),
     Column("environment_digest", "string", "where it was measured", _of(lambda r: r.environment_digest)),
+    Column("model_digest", "string", "the model's file, by content", _of(lambda r: r.spec.model.digest)),
+    Column("model_path", "string", "where it lay", _of(lambda r: r.model_path)),
     Column("directory", "string", "the record and LoadGen's logs", lambda stored: str(stored.directory)),
 )
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,6 +9,7 @@ from typing import Protocol
 from sweep.environment import fingerprint, fingerprint_digest
 from sweep.store.records import Store, StoredTrial
 from sweep.trial.executor import Executor, Progress
+from sweep.trial.interrupts import InterruptGate
 from sweep.trial.messages import RunRequest, TrialFiles
 from sweep.trial.spec import TrialSpec
 from sweep.trial.trial import run_trial
@@ -71,24 +69,8 @@ def run_grid(
         observer.started(number, spec)
         attempt = store.begin(spec, environment_digest)
         request = RunRequest(spec, files, str(attempt.paths.directory))
-        result = run_trial(executor, request, attempt.number, observer.progressed)
-        with _interrupt_held():
+        with InterruptGate() as gate:
+            result = run_trial(executor, request, attempt.number, observer.progressed, gate)
             outcome = Outcome(store.finish(attempt, result), reused=False)
             observer.finished(number, outcome)
-            yield outcome
-
-
-@contextlib.contextmanager
-def _interrupt_held() -> Iterator[None]:
-    """Let Ctrl-C wait until a record that is on disk has reached the caller, who would not count it otherwise."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python tells the main thread alone
-        return
-    arrived: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if arrived:
-        raise KeyboardInterrupt
+            yield outcome  # inside: the caller would not count what is on disk

@@ -136,13 +136,14 @@ class AbortMonitor:
             if self._final_count_is_known and self.over_latency_count > self._allowed:
                 return self._stop(
                     AbortRule.CERTAIN,
-                    f"aborted: {self.over_latency_count} over-latency of {self.query_count} queries; "
+                    f"aborted after {self.query_count} queries: {self.over_latency_count} over-latency; "
                     f"{self._allowed} allowed of {self._min_query_count}",
                 )
             if self._rule is AbortRule.CONFIDENT and self._reject(latency_ns, over=over):
                 return self._stop(
                     AbortRule.CONFIDENT,
-                    f"aborted: {self._tested_over} over-latency of {self._tested} queries in steady state; "
+                    f"aborted after {self.query_count} queries: {self._tested_over} over-latency of {self._tested} "
+                    f"in steady state; "
                     f"at most {100 - self._percentile:g} % over is rejected at {SIGNIFICANCE:g}",
                 )
         return None

@@ -12,7 +12,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from sweep.paths import AttemptPaths
 from sweep.trial.abort import Abort, AbortMonitor
+from sweep.trial.interrupts import InterruptGate
 from sweep.trial.machine_load import LoadMeter, MachineLoad
 from sweep.trial.messages import RunRequest, Warmup, warmup_from
 from sweep.trial.result import Failure
@@ -38,7 +40,6 @@ class Progress:
         planned_query_count: Queries of the whole test, at least.
         over_latency_count: Finished queries over the bound; None without a bound.
         percentile_ns: Running latency at the percentile of the rules; None before the first query.
-        elapsed_s: Since the test began.
         remaining_s: Estimated; None before there is anything to estimate from.
     """
 
@@ -47,7 +48,6 @@ class Progress:
     planned_query_count: int
     over_latency_count: int | None
     percentile_ns: int | None
-    elapsed_s: float
     remaining_s: float | None
 
 
@@ -57,7 +57,8 @@ class Timeouts:
 
     Attributes:
         load_s: Longest time from the request to the first finished query (engine, samples, the engine's own set-up),
-            and from the warm-up to LoadGen's first query (its samples, its list of queries).
+            and while LoadGen does its own work: before its first query (its samples, its list of queries), between
+            two sets of samples, and after its last query (its logs).
         query_s: Longest time without a finished query after those, in warm-up and test alike.
     """
 
@@ -98,20 +99,31 @@ class Executor:
     def __exit__(self, *_: object) -> None:
         self._drop_worker()
 
-    def measure(self, request: RunRequest, on_progress: Callable[[Progress], None] | None = None) -> Measurement:
+    def measure(
+        self,
+        request: RunRequest,
+        on_progress: Callable[[Progress], None] | None = None,
+        gate: InterruptGate | None = None,
+    ) -> Measurement:
         """Run one trial to its end, its abort or its failure. Never raises for what happens inside the worker.
 
         Args:
             request: What to run; its directory exists.
             on_progress: Called about four times a second from this thread.
+            gate: Opened when the trial begins, closed as soon as it is over.
         """
+        gate = gate or InterruptGate()
         if self._worker is not None and not self._worker.alive:
             self._drop_worker()  # it was killed while it had nothing to do: no fault of this trial
         warm = self._worker is not None
-        worker = self._worker = self._worker or WorkerProcess()
-        watch = _Watch(worker, request, self._timeouts, on_progress)
+        try:
+            worker = self._worker = self._worker or WorkerProcess()
+        except OSError as error:
+            return Measurement(failure=Failure("error", f"no worker process can be started: {error}", ""))
+        watch = _Watch(worker, request, self._timeouts, on_progress, gate)
         watch.seen.worker_was_warm = warm
         try:
+            gate.open()
             worker.send(request)
             watch.until_end()
         finally:
@@ -135,12 +147,14 @@ class _Watch:
         request: RunRequest,
         timeouts: Timeouts,
         on_progress: Callable[[Progress], None] | None,
+        gate: InterruptGate,
     ) -> None:
         self._worker = worker
         self._spec = request.spec
-        self._log = Path(request.directory) / "worker.log"
+        self._log = AttemptPaths(Path(request.directory)).worker_log
         self._timeouts = timeouts
         self._on_progress = on_progress
+        self._gate = gate
         self.seen = Measurement()
         self.worker_is_usable = False
         self._phase = "engine"
@@ -164,7 +178,11 @@ class _Watch:
                 self._fail("crash", self._worker.how_it_ended())
                 return
             if self._phase == "test" and (abort := self._collect()) is not None:
+                self._gate.close()
                 self._end_test(time.perf_counter() - self._test_begin)
+                # Queries that finished after the decision took no part in it.
+                self.seen.latencies_ns = self.seen.latencies_ns[: abort.query_count]
+                self.seen.query_count = abort.query_count
                 self.seen.abort = abort
                 return
             if (overdue := self._overdue(begin)) is not None:
@@ -181,6 +199,9 @@ class _Watch:
             self._last_query_at = now
             late = now - self._test_begin > load_s
             return f"LoadGen sent no query within {load_s:g} s (timeout.load_s)" if late else None
+        if self._phase == "test" and self._worker.query_log.between_queries:
+            late = now - self._last_query_at > load_s
+            return f"LoadGen did not go on within {load_s:g} s of the last query (timeout.load_s)" if late else None
         late = now - self._last_query_at > query_s
         return f"no query finished for {query_s:g} s (timeout.query_s)" if late else None
 
@@ -189,6 +210,8 @@ class _Watch:
         match message["event"]:
             case "phase":
                 self._phase = message["phase"]
+                if self._phase == "warm-up":
+                    self._meter = LoadMeter((os.getpid(), self._worker.pid))
             case "warming":
                 self._last_query_at = time.perf_counter()
             case "warm":
@@ -197,6 +220,7 @@ class _Watch:
                 self.seen.expected_latency_ns = message["expected_latency_ns"]
                 self._begin_test(self.seen.warmup)
             case "done":
+                self._gate.close()
                 self._collect()  # nothing is left to abort: LoadGen's own figures judge a test that ran to its end
                 self._end_test(message["test_ns"] / 1e9)
                 self.seen.query_count = message["query_count"]
@@ -213,7 +237,6 @@ class _Watch:
     def _begin_test(self, warmup: Warmup) -> None:
         spec = self._spec
         self._phase = "test"
-        self._meter = LoadMeter((os.getpid(), self._worker.pid))
         self._test_begin = self._last_query_at = time.perf_counter()
         target = spec.rules.target_latency_ns
         if target is None or spec.mode is TestMode.ACCURACY:
@@ -249,10 +272,10 @@ class _Watch:
             self.seen.machine_load = self._meter.finish()
 
     def _fail(self, kind: str, message: str) -> None:
+        self._gate.close()
         if self._phase == "test":
             self._end_test(time.perf_counter() - self._test_begin)
-        log = self._log.read_text(errors="replace") if self._log.is_file() else ""
-        words = (log.strip() or self._worker.startup_words().strip())[-_LAST_WORDS_CHARACTERS:]
+        words = (_end_of(self._log).strip() or self._worker.startup_words().strip())[-_LAST_WORDS_CHARACTERS:]
         phase = "" if self._phase == "test" else f" (in phase {self._phase})"
         self.seen.failure = Failure(kind, message + phase, words)
 
@@ -280,7 +303,6 @@ class _Watch:
                 planned_query_count=self._planned(),
                 over_latency_count=None if self._monitor is None else self._monitor.over_latency_count,
                 percentile_ns=percentile,
-                elapsed_s=elapsed,
                 remaining_s=None if by_count is None else max(by_count, by_duration),
             )
         )
@@ -289,6 +311,16 @@ class _Watch:
 
     def _planned(self) -> int:
         return planned_query_count(self._spec)
+
+
+def _end_of(log: Path) -> str:
+    """Return the end of a log, which may be of any size; nothing when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4 * _LAST_WORDS_CHARACTERS))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def planned_query_count(spec: TrialSpec) -> int:

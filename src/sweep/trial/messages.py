@@ -37,13 +37,13 @@ class RunRequest:
         spec: What to measure.
         files: Where its parts lie.
         directory: The trial's own folder: LoadGen's logs, user.conf and the worker's log go there.
-        expected_latency_scale: Part of the measured latency that LoadGen is told to expect.
+        expected_latency_max_ns: The most that LoadGen is told to expect, whatever the warm-up shows; None for no limit.
     """
 
     spec: TrialSpec
     files: TrialFiles
     directory: str
-    expected_latency_scale: float = 0.8
+    expected_latency_max_ns: int | None = None
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -63,7 +63,7 @@ class RunRequest:
                 tuple(FileState(**state) for state in files["model_files"]),
             ),
             directory=data["directory"],
-            expected_latency_scale=data["expected_latency_scale"],
+            expected_latency_max_ns=data["expected_latency_max_ns"],
         )
 
 

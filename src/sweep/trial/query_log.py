@@ -14,8 +14,9 @@ CAPACITY = 50_000_000
 """Queries whose latency is kept; later ones are only counted. Untouched pages cost no memory."""
 
 _ITEM = 8
-_COUNT, _STARTED, _FIRST = range(3)
-"""Where in the memory, in items: queries finished, whether the first has begun, and the latencies themselves."""
+_COUNT, _STARTED, _FLUSHED, _FIRST = range(4)
+"""Where in the memory, in items: queries finished, whether the first has begun, 1 + queries finished when LoadGen last
+said that no more would come for now, and the latencies themselves."""
 _SIZE = _ITEM * (_FIRST + CAPACITY)
 
 
@@ -44,6 +45,11 @@ class QueryLogReader:
     def started(self) -> bool:
         """Whether the first query has begun: until then LoadGen loads samples and prepares queries."""
         return bool(self._values[_STARTED])
+
+    @property
+    def between_queries(self) -> bool:
+        """Whether LoadGen has sent all queries for now, and is at its own work: loading samples, writing its logs."""
+        return int(self._values[_FLUSHED]) == self.query_count + 1
 
     def fresh(self) -> npt.NDArray[np.int64]:
         """Return the latencies (ns) recorded since the last call."""
@@ -77,6 +83,10 @@ class QueryLogWriter:
     def start(self) -> None:
         """Say that the first query has begun."""
         self._values[_STARTED] = 1
+
+    def flushed(self) -> None:
+        """Say that LoadGen sends no more queries for now."""
+        self._values[_FLUSHED] = self._count + 1
 
     def record(self, latency_ns: int) -> None:
         """Append one latency; the count moves last, so that the parent never reads a hole."""

@@ -46,7 +46,7 @@ class Failure:
     """Why a trial FAILED.
 
     Attributes:
-        kind: `error`, `crash`, `timeout` or `out of memory`.
+        kind: `error` (its message says all there is to say), `unexpected error`, `crash`, `timeout` or `out of memory`.
         message: One line.
         last_words: The end of the worker's log.
     """
@@ -82,6 +82,7 @@ class TrialResult:
     Attributes:
         spec: What was measured.
         spec_digest: Its digest.
+        model_path: Where the model's file lay, which is no part of what was measured; None for an engine without one.
         environment: The fingerprint of machine and software.
         environment_digest: Its digest.
         attempt: 1 for the first time, 2 when it was measured again, ...
@@ -110,6 +111,7 @@ class TrialResult:
 
     spec: TrialSpec
     spec_digest: str
+    model_path: str | None
     environment: Mapping[str, Any]
     environment_digest: str
     attempt: int

@@ -20,26 +20,26 @@ from sweep.environment import fingerprint, fingerprint_digest
 from sweep.errors import LogError, SweepError
 from sweep.loadgen.accuracy import Accuracy, score_top1
 from sweep.loadgen.logs import Summary, parse_summary
-from sweep.paths import write_bytes
+from sweep.paths import SUMMARY_LOG, AttemptPaths, write_bytes
 from sweep.trial.executor import Executor, Measurement, Progress, planned_query_count
+from sweep.trial.interrupts import InterruptGate
 from sweep.trial.messages import RunRequest
 from sweep.trial.result import Failure, Latencies, Timing, TrialResult
 from sweep.trial.spec import percentile_index
 from sweep.trial.verdict import JUDGE_VERSION, Judgement, judge, judge_aborted
 from sweep.vocabulary import TestMode, TrialState, Weights
 
-SUMMARY_LOG = "mlperf_log_summary.txt"
-ACCURACY_LOG = "mlperf_log_accuracy.json"
-LATENCIES_FILE = "latencies_ns.npy"
-
 _PERCENTILES = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
 _SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
-_LOADGEN_LOGS = (SUMMARY_LOG, "mlperf_log_detail.txt", ACCURACY_LOG, "mlperf_log_trace.json")
 _RERUNS = 2
 
 
 def run_trial(
-    executor: Executor, request: RunRequest, attempt: int, on_progress: Callable[[Progress], None] | None = None
+    executor: Executor,
+    request: RunRequest,
+    attempt: int,
+    on_progress: Callable[[Progress], None] | None = None,
+    gate: InterruptGate | None = None,
 ) -> TrialResult:
     """Measure and judge one trial.
 
@@ -48,33 +48,31 @@ def run_trial(
         request: What to run; its directory exists and is this attempt's own.
         attempt: Number of the attempt, for the record.
         on_progress: Called about four times a second.
+        gate: Open while a test runs, closed once it has ended.
 
     Returns:
         The record; not yet stored. The query latencies lie beside the logs in `latencies_ns.npy`, int64 [queries].
     """
     begin = time.perf_counter_ns()
     started_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    directory = Path(request.directory)
-    measurement = executor.measure(request, on_progress)
+    paths = AttemptPaths(Path(request.directory))
+    measurement = executor.measure(request, on_progress, gate)
     for _ in range(_RERUNS):
         if not _ran_out_of_queries(request, measurement):
             break
         # The test went faster than its warm-up, so LoadGen had prepared too few queries to fill the duration.
-        for name in _LOADGEN_LOGS:
-            (directory / name).unlink(missing_ok=True)
-        fastest = int(measurement.latencies_ns.min())
-        expected = measurement.expected_latency_ns or fastest
-        scale = request.expected_latency_scale * 0.5 * fastest / max(expected, fastest)
-        request = replace(request, expected_latency_scale=scale)
-        measurement = executor.measure(request, on_progress)
+        for log in paths.loadgen_logs:
+            log.unlink(missing_ok=True)
+        request = replace(request, expected_latency_max_ns=int(0.5 * measurement.latencies_ns.mean()))
+        measurement = executor.measure(request, on_progress, gate)
     if _ran_out_of_queries(request, measurement):
         message = f"LoadGen ran out of prepared queries {_RERUNS + 1} times: latency fell far below that of the warm-up"
         measurement.failure = Failure("error", message, "")
     if measurement.latencies_ns.size:
         try:
-            write_bytes(directory / LATENCIES_FILE, _npy(measurement.latencies_ns))
+            write_bytes(paths.latencies, _npy(measurement.latencies_ns))
         except OSError as error:
-            measurement.failure = Failure("error", f"{LATENCIES_FILE} cannot be written: {error.strerror}", "")
+            measurement.failure = Failure("error", f"{paths.latencies.name} cannot be written: {error.strerror}", "")
     return _Record(request, measurement, attempt, started_at, begin).conclude()
 
 
@@ -86,7 +84,7 @@ class _Record:
     ) -> None:
         self._request = request
         self._spec = request.spec
-        self._directory = Path(request.directory)
+        self._paths = AttemptPaths(Path(request.directory))
         self._seen = measurement
         self._attempt = attempt
         self._started_at = started_at
@@ -99,7 +97,7 @@ class _Record:
         if self._seen.abort is not None:
             return self._result(judgement=judge_aborted(self._spec, self._seen.abort))
         try:
-            summary = parse_summary(self._directory / SUMMARY_LOG)
+            summary = parse_summary(self._paths.summary)
             self._cross_check(summary)
             if self._spec.mode is TestMode.ACCURACY:
                 return self._result(summary=summary, accuracy=self._score())
@@ -166,7 +164,7 @@ class _Record:
             raise LogError(f"dataset {self._spec.dataset.name} changed on disk: its labels may be of other samples")
         if dataset.labels is None:
             raise LogError(f"dataset {self._spec.dataset.name} has no labels")
-        return score_top1(self._directory / ACCURACY_LOG, [int(label) for label in dataset.labels])
+        return score_top1(self._paths.accuracy, [int(label) for label in dataset.labels])
 
     def _result(
         self,
@@ -184,6 +182,7 @@ class _Record:
         return TrialResult(
             spec=spec,
             spec_digest=spec.digest,
+            model_path=self._request.files.model_path,
             environment=environment,
             environment_digest=fingerprint_digest(environment),
             attempt=self._attempt,
@@ -231,7 +230,7 @@ class _Record:
         if spec.model.weights is Weights.SYNTHETIC:
             notes.append("synthetic weights: latency is the model's, accuracy means nothing")
         if seen.machine_load is not None and seen.machine_load.busy:
-            notes.append(f"busy machine: {seen.machine_load}")
+            notes.append(f"busy machine: {seen.machine_load}; measure again when it is idle (resume=false)")
         if seen.warmup is not None and not seen.warmup.steady:
             notes.append("latency was not steady when the test began")
         return tuple(notes)
@@ -243,7 +242,7 @@ def _ran_out_of_queries(request: RunRequest, measurement: Measurement) -> bool:
     if not finished or not measurement.latencies_ns.size or request.spec.mode is TestMode.ACCURACY:
         return False
     try:
-        summary = parse_summary(Path(request.directory) / SUMMARY_LOG)
+        summary = parse_summary(AttemptPaths(Path(request.directory)).summary)
     except LogError:
         return False
     most = request.spec.run.max_query_count

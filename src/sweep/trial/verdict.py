@@ -22,7 +22,8 @@ CHECKS = (
 )
 """Every check there is. `rules` choose which of them VALID needs; the others are recorded beside them."""
 
-REDUCE = "Reduce samples per query to improve latency"
+_REDUCE = "Reduce samples per query to improve latency"
+_SPEED_UP = "No query is smaller than one sample: only a faster engine, or another bound, helps"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def judge(spec: TrialSpec, summary: Summary) -> Judgement:
         return Judgement(Verdict.VALID, checks, "", "")
     why = "; ".join(check.evidence for check in failed)
     latency_failed = any(check.name == "performance_constraint" for check in failed)
-    recommendation = REDUCE if latency_failed else "; ".join(summary.recommendations)
+    recommendation = _faster(spec) if latency_failed else "; ".join(summary.recommendations)
     return Judgement(Verdict.INVALID, checks, why, recommendation)
 
 
@@ -112,7 +113,11 @@ def judge_aborted(spec: TrialSpec, abort: Abort) -> Judgement:
         )
         for name in CHECKS
     )
-    return Judgement(Verdict.INVALID, checks, abort.evidence, REDUCE)
+    return Judgement(Verdict.INVALID, checks, abort.evidence, _faster(spec))
+
+
+def _faster(spec: TrialSpec) -> str:
+    return _REDUCE if spec.samples_per_query > 1 else _SPEED_UP
 
 
 def _percentile_ns(summary: Summary) -> int | None:

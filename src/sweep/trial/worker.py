@@ -21,17 +21,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-import psutil
-
 from sweep.backends.base import Array, Backend, EngineRequest
 from sweep.backends.registry import backend_class
 from sweep.datasets import open_dataset
 from sweep.datasets.base import Dataset
+from sweep.environment import available_memory_bytes
 from sweep.errors import EngineOutOfMemoryError, SweepError
 from sweep.loadgen.qsl import SampleStore
 from sweep.loadgen.runner import prepared_bytes, run_test
 from sweep.loadgen.sut import EngineFaultError, SystemUnderTest, check_answers
 from sweep.loadgen.user_conf import LoadGenSettings
+from sweep.paths import AttemptPaths
 from sweep.trial.abort import SteadyState
 from sweep.trial.messages import RunRequest, Warmup, event
 from sweep.trial.query_log import QueryLogWriter
@@ -44,6 +44,9 @@ WARMUP_SLOW_NS = 1_000_000_000
 WARMUP_MAX_NS = 10_000_000_000
 
 _HEARTBEAT_NS = 200_000_000
+
+_EXPECTED_PART = 0.8
+"""Part of the fastest warm-up query's latency that LoadGen is told to expect."""
 
 FAULT_EXIT_CODE = 70
 
@@ -68,7 +71,7 @@ class Worker:
     def serve(self, request: RunRequest) -> None:
         """Measure one trial. An error before the test is an event; the worker stays usable."""
         directory = Path(request.directory)
-        with _output_to(directory / "worker.log"):
+        with _output_to(AttemptPaths(directory).worker_log):
             try:
                 self._measure(request, directory)
             except Exception as error:  # noqa: BLE001  (whatever it is, it fails this trial only)
@@ -99,7 +102,7 @@ class Worker:
         settings = LoadGenSettings(
             model="".join(c if c.isalnum() else "_" for c in spec.model.name),
             samples_per_query=spec.samples_per_query,
-            expected_latency_ns=max(1, int(warmup.min_latency_ns * request.expected_latency_scale)),
+            expected_latency_ns=_expected_latency_ns(warmup, request.expected_latency_max_ns),
             percentile=spec.rules.percentile,
             min_query_count=spec.run.min_query_count,
             max_query_count=spec.run.max_query_count,
@@ -107,7 +110,7 @@ class Worker:
             max_duration_ms=spec.run.max_duration_ms,
             performance_sample_count=spec.dataset.performance_sample_count,
         )
-        needed, available = prepared_bytes(settings), psutil.virtual_memory().available
+        needed, available = prepared_bytes(settings, spec.mode), available_memory_bytes()
         if needed > available:
             raise EngineOutOfMemoryError(
                 f"LoadGen's list of queries would take {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB are "
@@ -229,11 +232,18 @@ class Worker:
         memory = isinstance(error, (MemoryError, EngineOutOfMemoryError))
         known = isinstance(error, (SweepError, EngineFaultError))
         message = str(error) if known else f"{type(error).__name__}: {error}"
-        self._send("fault", kind="out of memory" if memory else "error", message=message, fatal=fatal)
+        kind = "out of memory" if memory else "error" if known else "unexpected error"
+        self._send("fault", kind=kind, message=message, fatal=fatal)
 
     def _send(self, name: str, /, **fields: object) -> None:
         self._events.write(event(name, **fields) + "\n")
         self._events.flush()
+
+
+def _expected_latency_ns(warmup: Warmup, most_ns: int | None) -> int:
+    """Return what LoadGen is told to expect: less than was measured, or it prepares too few queries to go on with."""
+    expected_ns = int(_EXPECTED_PART * warmup.min_latency_ns)
+    return max(1, expected_ns if most_ns is None else min(expected_ns, most_ns))
 
 
 def _nothing() -> None:

@@ -9,12 +9,19 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from typing import Any, Self
 
+from sweep.paths import PACKAGE
 from sweep.trial.messages import RunRequest
 from sweep.trial.query_log import QueryLogReader
 
 _LAST_WORDS_BYTES = 4000
+_EXIT_S = 5.0
+"""How long a worker that has closed its events may take to end."""
+
+_PROGRAM = f"import sys; sys.path.append({str(PACKAGE.parent)!r}); from sweep.trial.worker import main; main()"
+"""What the worker runs, with `-P`: a module of the user's in the working directory must not stand in for another."""
 
 
 class WorkerProcess:
@@ -24,15 +31,34 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
-        self.query_log = QueryLogReader()
-        self._startup_log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
-        requests_read, self._requests = os.pipe()
-        self._events, events_write = os.pipe()
-        descriptors = (requests_read, events_write, self.query_log.descriptor)
-        command = [sys.executable, "-m", "sweep.trial.worker"]
+        with ExitStack() as undo:
+            self.query_log = QueryLogReader()
+            undo.callback(self.query_log.close)
+            self._startup_log = undo.enter_context(tempfile.TemporaryFile())
+            requests_read, self._requests = os.pipe()
+            undo.callback(os.close, self._requests)
+            self._events, events_write = os.pipe()
+            undo.callback(os.close, self._events)
+            try:
+                self._process = self._start(requests_read, events_write)
+            finally:
+                os.close(requests_read)
+                os.close(events_write)
+            undo.pop_all()
+        os.set_blocking(self._events, False)
+        os.set_blocking(self._requests, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._events, selectors.EVENT_READ)
+        self._unsent = b""
+        self._partial = b""
+        self.ended = False
+
+    def _start(self, requests: int, events: int) -> subprocess.Popen[bytes]:
+        descriptors = (requests, events, self.query_log.descriptor)
+        command = [sys.executable, "-P", "-c", _PROGRAM]
         for flag, descriptor in zip(("--requests", "--events", "--query-log"), descriptors, strict=True):
             command += [flag, str(descriptor)]
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=self._startup_log,
@@ -40,13 +66,6 @@ class WorkerProcess:
             pass_fds=descriptors,
             start_new_session=True,
         )
-        os.close(requests_read)
-        os.close(events_write)
-        os.set_blocking(self._events, False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._events, selectors.EVENT_READ)
-        self._partial = b""
-        self.ended = False
 
     def __enter__(self) -> Self:
         return self
@@ -65,17 +84,28 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def send(self, request: RunRequest) -> None:
-        """Hand over one request; the latencies of the last one are forgotten."""
+        """Hand over one request; the latencies of the last one are forgotten.
+
+        Never waits: what the pipe has no room for is sent by `events`, so that a worker that reads nothing is hung, and
+        not its parent.
+        """
         self.query_log.reset()
-        data = (request.to_json() + "\n").encode()
+        self._unsent = (request.to_json() + "\n").encode()
+        self._send_more()
+
+    def _send_more(self) -> None:
         try:
-            while data:
-                data = data[os.write(self._requests, data) :]
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._requests, self._unsent) :]
+        except BlockingIOError:
+            return
         except BrokenPipeError:
+            self._unsent = b""
             self.ended = True
 
     def events(self, timeout_s: float) -> list[dict[str, Any]]:
         """Return the events that arrived, waiting at most `timeout_s` for the first; sets `ended` when it is gone."""
+        self._send_more()
         if not self._selector.select(timeout_s):
             return []
         try:
@@ -89,7 +119,11 @@ class WorkerProcess:
 
     def how_it_ended(self) -> str:
         """Return the exit of an ended worker for people."""
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_EXIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return "worker closed its events and did not exit; it was killed"
         if code >= 0:
             return f"worker exited with code {code}"
         name = signal.Signals(-code).name

@@ -1,0 +1,119 @@
+"""Errors of Hydra and OmegaConf in sweep's own words: the field, the value, what is wrong, and the fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationKeyError
+
+from sweep.config.arguments import quoted
+from sweep.config.files import choices, groups, load_choice
+from sweep.errors import ConfigError, Problem, choose
+from sweep.paths import conf_dir
+
+FORM = "write KEY=VALUE, quoted if need be"
+_SYNONYMS = {
+    **dict.fromkeys(("samples_per_query", "batch_size", "batchsize", "n", "N"), "batch"),
+    **dict.fromkeys(("output", "output_dir", "out"), "outputs"),
+    **dict.fromkeys(("target_latency", "latency"), "target_latency_ms"),
+}
+"""Names that other tools have for a key."""
+
+
+def translated(error: Exception, arguments: Sequence[str]) -> ConfigError:
+    """Return the error to raise instead of one of Hydra's or OmegaConf's.
+
+    Args:
+        error: What was raised.
+        arguments: The command line.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and "/" in error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return ConfigError(Problem(group, name, f"unknown {group}", choose(name, error.options or choices(group))))
+    if isinstance(error, OverrideParseException):
+        return ConfigError(_unreadable(error.override))
+    if isinstance(error, InterpolationKeyError):
+        fix = "see all keys with --cfg job"
+        return ConfigError(Problem(error.full_key or "configuration", None, str(error.msg).splitlines()[0], fix))
+    for pattern, problem in _PATTERNS:
+        if found := re.search(pattern, text):
+            return ConfigError(problem(found, arguments))
+    return ConfigError(Problem("configuration", None, text.partition(" See https://hydra.cc")[0]))
+
+
+def _ambiguous(found: re.Match[str], _: Sequence[str]) -> Problem:
+    key, value = found[1], found[2]
+    return Problem(key, value, "several values are a grid", f"add -m for one test of each: -m {key}={value}")
+
+
+def _not_found(found: re.Match[str], _: Sequence[str]) -> Problem:
+    return Problem(found[1], None, "no such configuration", "see the choices with --help")
+
+
+def _not_removable(found: re.Match[str], _: Sequence[str]) -> Problem:
+    return Problem(f"~{found[1]}", None, "cannot be removed", f"write {found[1]}=null for its default")
+
+
+def _interval(_: re.Match[str], arguments: Sequence[str]) -> Problem:
+    key, _equals, value = next((one for one in arguments if "interval(" in one), "interval(...)").partition("=")
+    return Problem(key, value or None, "an interval has no list of values", "write range(FIRST,END,STEP)")
+
+
+def _unreadable(override: str) -> Problem:
+    key, equals, value = override.partition("=")
+    if not equals:
+        return Problem(override, None, "is not KEY=VALUE", "quote values with blanks in them")
+    if not value:
+        return Problem(key, None, "has no value", f"write {key}=VALUE, or {key}=null for its default")
+    fix = f"quote it, for Hydra and for the shell: '{key}={quoted(value)}'"
+    return Problem(key, value, "cannot be read", fix)
+
+
+def _unknown_key(found: re.Match[str], arguments: Sequence[str]) -> Problem:
+    key = found[1]
+    keys = _known_keys(arguments)
+    parent, _, name = key.rpartition(".")
+    siblings = [known for known in keys if known.rpartition(".")[0] == parent] or [k for k in keys if "." not in k]
+    elsewhere = [known for known in keys if known.rpartition(".")[2] == name]
+    if meant := _SYNONYMS.get(name):
+        fix = f"write {meant}=VALUE"
+    elif owners := [one for one in choices(parent) if name in load_choice(parent, one)] if parent in groups() else []:
+        fix = f"it belongs to {parent}={', '.join(owners)}; {choose(key, siblings)}"
+    elif elsewhere:
+        fix = f"did you mean {' or '.join(elsewhere)}? {choose(key, siblings).rpartition('? ')[2]}"
+    else:
+        fix = choose(key, siblings)
+    return Problem(key, None, "unknown key", fix)
+
+
+_PATTERNS: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], Problem]], ...] = (
+    (r"Could not override '([^']+)'", _unknown_key),
+    (r"Ambiguous value for argument '([^=]+)=(.*?)'(?: |$)", _ambiguous),
+    (r"Could not find '([^']+)'", _not_found),
+    (r"Could not delete from config\. '([^']+)'", _not_removable),
+    (r"INTERVAL_SWEEP", _interval),
+)
+
+
+def _known_keys(arguments: Sequence[str]) -> list[str]:
+    """Return all keys under the choices that the command line makes: `backend=simulated` has keys of its own."""
+    made = {group: name for group in groups() for name in choices(group) if f"{group}={name}" in arguments}
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = hydra.compose("config", [f"{group}={name}" for group, name in made.items()])
+    plain = OmegaConf.to_container(config, resolve=False)
+    return list(_paths(plain, "")) if isinstance(plain, dict) else []
+
+
+def _paths(node: dict[Any, Any], prefix: str) -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")

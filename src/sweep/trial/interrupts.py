@@ -1,0 +1,59 @@
+"""Ctrl-C stops a running test at once, and waits while a finished one is on its way to the disk."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class InterruptGate:
+    """A context in which Ctrl-C raises KeyboardInterrupt while the gate is open, and otherwise at its end.
+
+    The gate is closed when the context begins. Outside the main thread, which Python never tells of Ctrl-C, and where
+    Ctrl-C is ignored (`nohup`), it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._arrived = False
+        self._installed = False
+        self._before: object = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+            # None: a handler that was not installed from Python, and cannot be put back.
+            if self._before not in (signal.SIG_IGN, None):
+                signal.signal(signal.SIGINT, self._handle)
+                self._installed = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, self._before)  # type: ignore[arg-type]
+        if self._arrived and error is None:
+            raise KeyboardInterrupt
+
+    def open(self) -> None:
+        """Let Ctrl-C through from here on.
+
+        Raises:
+            KeyboardInterrupt: One arrived while the gate was closed.
+        """
+        self._is_open = True
+        if self._arrived:
+            raise KeyboardInterrupt
+
+    def close(self) -> None:
+        """Let Ctrl-C wait from here on."""
+        self._is_open = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._arrived = True
+        if self._is_open:
+            raise KeyboardInterrupt
