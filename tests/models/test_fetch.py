@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import hashlib
 import http.server
+import json
 import multiprocessing
 import re
 import socket
@@ -146,6 +147,13 @@ def test_a_download_is_installed_and_verified(config, server, data, tmp_path):
     assert told[0] == (0, len(data))
     assert told[-1] == (len(data), len(data))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_what_was_installed_is_not_read_again(config, tmp_path, monkeypatch):
+    """Its digest was taken under another name, and renaming a file changes its times."""
+    get(config, tmp_path)
+    monkeypatch.setattr("sweep.models.reference.take_stamp", None)
+    verified_reference(config, tmp_path)
 
 
 def test_what_is_there_is_not_downloaded_again(config, server, data, tmp_path):
@@ -362,6 +370,20 @@ def test_the_first_download_is_trusted_and_its_digest_kept(unpublished, server, 
     refused(unpublished, tmp_path, complaint)
     path.with_name("tiny.onnx.json").unlink()
     assert get(unpublished, tmp_path).read_bytes() == server.data
+
+
+def test_a_digest_from_before_more_was_kept_of_a_file_still_counts(unpublished, data, tmp_path):
+    path = get(unpublished, tmp_path)
+    stamp = path.with_name("tiny.onnx.json")
+    kept = json.loads(stamp.read_text())
+    for key in ("ctime_ns", "inode", "device"):
+        del kept[key]
+    stamp.write_text(json.dumps(kept))
+    assert verified_reference(unpublished, tmp_path)[0] == path
+    stamp.write_text(json.dumps(kept))
+    path.write_bytes(data + b"\x32\x00")
+    with pytest.raises(ConfigError, match="when it was first met it was"):
+        verified_reference(unpublished, tmp_path)
 
 
 def test_a_login_page_is_not_trusted(unpublished, server, tmp_path):

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import sweep
 from sweep import paths
 from sweep.errors import ConfigError, Problem
-from sweep.models.base import ModelConfig
+from sweep.models.base import ModelConfig, file_marks
 from sweep.models.cache import Stamp, read_stamp, stamp_path, take_stamp, write_stamp
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
 from sweep.models.reference import reference_path, verified_reference, wrong_digest
@@ -115,7 +115,8 @@ def _download_and_install(config: ModelConfig, path: Path, source: str, progress
             Problem(_field(config.name), None, f"the file from {source} is not the right one: {complaint}", fix)
         )
     download.part.replace(path)
-    write_stamp(path, found)
+    # A new name is a change too; without the new time the next sweep would read the file once more.
+    write_stamp(path, replace(found, **file_marks(path.stat())))
     download.discard()
 
 

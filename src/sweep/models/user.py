@@ -220,7 +220,7 @@ _PROTO_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
 def _digest(path: Path, data_files: list[Path], cache: Path) -> tuple[str, tuple[FileState, ...]]:
     """Return `sha256:<hex>` over the file, or over the digests of it and its external data, and what was hashed.
 
-    What was hashed before is kept in the cache with size and modification time, as these files can be huge.
+    What was hashed before is kept in the cache with what tells that they changed, as these files can be huge.
     """
     memo = cache / "models" / "digests" / f"{describe(str(path))}.json"
     known = _read_memo(memo)
@@ -235,7 +235,7 @@ def _digest(path: Path, data_files: list[Path], cache: Path) -> tuple[str, tuple
             except OSError as error:
                 raise _problem(path, f"{file} cannot be read: {error.strerror or error}") from error
         digests[name], stamps[name] = stamp.sha256, stamp
-        states.append(FileState(str(file), stamp.size, stamp.mtime_ns))
+        states.append(FileState(str(file), **stamp.marks))
     if stamps != known:
         try:
             paths.write_json(memo, {name: vars(stamp) for name, stamp in stamps.items()})
