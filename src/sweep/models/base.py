@@ -136,7 +136,8 @@ class ResolvedModel:
         outputs: The engine's outputs; a non-classifying model's are whatever its file declares.
         fixed_batch: The batch size that the file is frozen at, or None when its batch axis is dynamic.
         predicts_class: Whether accuracy mode can score it.
-        why: How `auto` was resolved, for people; empty when nothing had to be chosen.
+        why: How `auto` was resolved, or what the file computes in where that is not what was asked for; for people,
+            and empty when there is nothing to say.
         files: The files that `digest` covers, where somebody may change them: the user's own.
     """
 
