@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sweep.datasets.base import Array, Dataset, DatasetConfig, describe
+from sweep.datasets.base import Array, Dataset, DatasetConfig, describe, unread_seed
 from sweep.errors import ConfigError, Problem, SweepError, choose
 from sweep.models.base import TensorSpec
 
@@ -226,7 +226,7 @@ def open_imagenet(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: 
     interpolation = config.interpolation
     if interpolation is None:
         interpolation = next((name for name in INTERPOLATIONS if name in manifest.digests), "")
-    problems = []
+    problems = unread_seed(config, "prepared images")
     if not fits_imagenet(inputs, manifest.side):
         shape = [manifest.side, manifest.side, CHANNELS]
         takes = describe(inputs)
