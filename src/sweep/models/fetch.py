@@ -58,7 +58,7 @@ def fetch_reference(config: ModelConfig, cache: Path, *, url: str | None, progre
         ConfigError: The model has no reference file, the download failed for good, or is not the file it should be.
     """
     path = reference_path(config, cache)
-    source = url or config.reference_url or ""
+    source = (config.reference_url or "") if url is None else url
     if not _is_url(source):
         fix = "begin with https://, http:// or file://"
         raise ConfigError(Problem("--url", source, "is not a URL to download from", fix))
