@@ -56,6 +56,10 @@ def test_auto_takes_prepared_images_of_the_right_interpolation(tmp_path, image_l
     assert "linear" in linear.why
 
 
+def test_a_cache_folder_that_cannot_be_looked_into_holds_no_images(tmp_path):
+    assert open_dataset(DatasetConfig(), PICTURE, tmp_path / ("x" * 300)).name == "synthetic"
+
+
 def test_auto_does_not_pass_over_a_folder_that_the_user_named(tmp_path):
     """A mistyped path must not quietly become generated samples."""
     with pytest.raises(ConfigError, match="nowhere"):

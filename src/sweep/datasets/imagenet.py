@@ -115,7 +115,10 @@ def fits_imagenet(inputs: tuple[TensorSpec, ...], side: int = DEFAULT_SIDE) -> b
 def has_store(folder: Path, interpolation: str | None) -> bool:
     """Whether there is a complete store with that interpolation (any, if None); a damaged store counts."""
     files = StoreFiles(folder)
-    if not files.manifest.is_file():
+    try:
+        if not files.manifest.is_file():
+            return False
+    except OSError:  # a folder that this user may not look into
         return False
     try:
         return interpolation is None or interpolation in read_manifest(files).digests

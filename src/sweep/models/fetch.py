@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import sweep
 from sweep import paths
@@ -38,6 +38,8 @@ BACKOFF_S = 1.0
 
 _CHUNK_BYTES = 1 << 18
 _SCHEMES = ("https", "http", "file")
+_URL_CHARACTERS = "%/:?#[]@!$&'()*+,;=~"
+"""What stays as it is in a URL; the percent sign too, or what is encoded already would be so twice."""
 _WORTH_A_RETRY = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -62,9 +64,9 @@ def fetch_reference(config: ModelConfig, cache: Path, *, url: str | None, progre
     if not _is_url(source):
         fix = "begin with https://, http:// or file://"
         raise ConfigError(Problem("--url", source, "is not a URL to download from", fix))
-    if path.exists() and _is_good(config, cache):  # also in a cache that cannot be written
-        return _already_there(path, progress)
     try:
+        if path.exists() and _is_good(config, cache):  # also in a cache that cannot be written
+            return _already_there(path, progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path, progress):
             if path.exists() and _is_good(config, cache):  # another process was faster
@@ -214,14 +216,15 @@ class _Download:
         """Ask once for what is missing and write what comes."""
         origin = self._origin()
         size = self._size()
-        request = urllib.request.Request(self._url, headers=self._headers(origin, size))  # noqa: S310 - scheme checked
+        encoded = quote(self._url, safe=_URL_CHARACTERS)
+        request = urllib.request.Request(encoded, headers=self._headers(origin, size))  # noqa: S310 - scheme checked
         try:
             response = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - the same
         except urllib.error.HTTPError as error:
             with error:
                 self._refused(error, origin, size)
             return
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # a ValueError is a null byte in a path
             raise self._unreachable(error, size) from error
         with response:
             self._receive(response, origin, size)
@@ -243,9 +246,10 @@ class _Download:
                 return  # there was nothing left to send
             self.discard()
             raise _CutOffError("the file changed on the server")
+        said = " ".join(str(error.reason).split())  # of redirects in a circle it is three lines
         if error.code in _WORTH_A_RETRY:
-            raise _CutOffError(f"the server answers {error.code} {error.reason}")
-        reason = f"{self._url}: the server answers {error.code} {error.reason}"
+            raise _CutOffError(f"the server answers {error.code} {said}")
+        reason = f"{self._url}: the server answers {error.code} {said}"
         raise ConfigError(Problem(self._field, None, reason, self._way_out()))
 
     def _unreachable(self, error: Exception, size: int) -> Exception:
