@@ -101,6 +101,24 @@ class BackendConformance:
             for left, right in zip(shifted, engine.run(0, 4, lambda: None), strict=True):
                 np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
 
+    def test_what_ran_before_changes_nothing(self, backend, request_of, samples):
+        """A warm worker runs one trial after another: a record must not depend on which came first."""
+        request = request_of(samples_per_query=4)
+        with backend(request) as engine:
+            engine.load(samples)
+            first = [output.copy() for output in engine.run(0, 4, lambda: None)]
+            for slot in range(1, 6):
+                engine.run(slot, 4, lambda: None)
+            if backend.reusable:
+                engine.load(samples)
+                again = [output.copy() for output in engine.run(0, 4, lambda: None)]
+        if not backend.reusable:
+            with backend(request) as engine:
+                engine.load(samples)
+                again = [output.copy() for output in engine.run(0, 4, lambda: None)]
+        for left, right in zip(first, again, strict=True):
+            np.testing.assert_array_equal(left, right)
+
     def test_can_be_entered_again_after_leaving(self, backend, request_of, samples):
         for _ in range(2):
             with backend(request_of(samples_per_query=2)) as engine:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -36,6 +40,21 @@ class TestConformance(BackendConformance):
     @pytest.fixture
     def request_of(self, make_request):
         return make_request
+
+
+def test_nothing_is_left_in_the_users_home(digits, tmp_path):
+    """ONNX Runtime writes an identifier and a database there, and sends, unless it is told not to before it begins."""
+    code = f"""if True:
+        from pathlib import Path
+        from sweep.backends.base import EngineRequest
+        from sweep.backends.onnxruntime import OnnxRuntimeBackend as Backend
+        options = Backend.validate_options({{}})
+        with Backend(EngineRequest(Path({str(digits.path)!r}), (), True, 1, 1, options)):
+            pass
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_samples_that_would_be_copied_are_refused(make_request):

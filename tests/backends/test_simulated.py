@@ -56,6 +56,20 @@ def test_noise_is_seeded():
     assert np.std(factors(1)) > 0.01
 
 
+def test_every_trial_begins_with_the_same_noise_and_at_query_0():
+    """`fault_at`, drift and noise count from the first query of a trial, whatever a warm worker ran before it."""
+    assert not SimulatedBackend.reusable, "an engine that serves another trial goes on where it was"
+    engine = SimulatedBackend(request(noise=0.1, fault="throw", fault_at=2))
+    seen = []
+    for _ in range(2):
+        with engine:
+            seen.append(engine._factor())
+            run(engine, 4, 2)
+            with pytest.raises(BackendError):
+                run(engine, 4)
+    assert seen[0] == seen[1]
+
+
 def test_too_large_a_batch_is_out_of_memory():
     with pytest.raises(EngineOutOfMemoryError, match="engine batch 4, room for 3"):
         SimulatedBackend(request(max_batch=3)).__enter__()

@@ -1,7 +1,7 @@
 import pytest
 
 from sweep import paths
-from sweep.datasets import DatasetConfig, dataset_config
+from sweep.datasets import DatasetConfig, dataset_config, unread_settings
 from sweep.errors import ConfigError
 
 
@@ -38,7 +38,7 @@ def test_all_problems_are_reported_at_once():
     assert "area, linear" in found["dataset.interpolation"]
 
 
-@pytest.mark.parametrize("count", [-1, 1.5, "ten", True, float("nan"), float("inf"), [1]])
+@pytest.mark.parametrize("count", [-1, 1.5, 1e12, 10**400, "ten", True, float("nan"), float("inf"), [1]])
 def test_a_count_is_a_positive_whole_number(count):
     assert set(problems(count=count)) == {"dataset.count"}
 
@@ -52,6 +52,25 @@ def test_a_seed_is_a_whole_number(seed):
 def test_a_name_that_is_no_text_is_a_problem_too(name):
     """YAML makes numbers and lists of what people type."""
     assert set(problems(name=name)) == {"dataset.name"}
+
+
+@pytest.mark.parametrize(("given", "shown"), [(None, "null"), ("digits", "digits"), ([1], "[1]")])
+def test_what_is_no_configuration_is_named(given, shown):
+    """`dataset=null` composes to nothing at all."""
+    with pytest.raises(ConfigError) as caught:
+        dataset_config(given)
+    line = str(caught.value)
+    assert line.startswith(f"dataset={shown}: is not a configuration; choose one of: auto, digits")
+
+
+def test_an_interpolation_of_generated_samples_is_refused_where_the_user_set_it():
+    (problem,) = unread_settings({"name": "synthetic", "interpolation": "area"})
+    assert str(problem) == (
+        "dataset.interpolation=area: nothing reads it: generated samples are not resized; "
+        "remove it, or set dataset=imagenet"
+    )
+    for mapping in ({}, {"name": "synthetic", "interpolation": None}, {"name": "auto", "interpolation": "area"}):
+        assert unread_settings(mapping) == []
 
 
 @pytest.mark.parametrize("name", ["auto", "digits", "imagenet", "synthetic"])

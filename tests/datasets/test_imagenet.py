@@ -245,13 +245,61 @@ def test_changed_options_make_the_store_anew(tmp_path, image_list):
     prepare(*arguments, interpolations=["linear"])
     both = prepare(*arguments, interpolations=["area"])
     assert set(both.digests) == {"area", "linear"}, "what was there must not be lost"
-    fewer = prepare(*arguments, count=2)
+    fewer = prepare(*arguments, count=2, force=True)
     assert (fewer.count, fewer.reused) == (2, 2)
     assert len(read(tmp_path / "s")[0]) == 2
     bigger = prepare(*arguments, side=48)
     assert bigger.reused == 0
     assert open_dataset(DatasetConfig("imagenet", str(tmp_path / "s")), inputs(48), tmp_path).count == 4
     assert prepare(*arguments).digests == prepare(*arguments[:2], tmp_path / "fresh").digests
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_larger_store_is_kept(tmp_path, image_list):
+    """Trying ten images after a night of preparing fifty thousand must not throw the others away."""
+    images, labels = image_list(5)
+    whole = prepare(images, labels, tmp_path / "s")
+    before = contents(tmp_path / "s")
+    part = prepare(images, labels, tmp_path / "s", count=2)
+    assert (part.count, part.asked, part.digests) == (5, 2, whole.digests)
+    assert prepare(images, labels, tmp_path / "s", count=2, interpolations=["linear"]).count == 5
+    labels.write_text("".join(labels.read_text().splitlines(keepends=True)[:3]))  # a list of fewer is no other wish
+    assert prepare(images, labels, tmp_path / "s").count == 5
+    assert contents(tmp_path / "s") == before
+    forced = prepare(images, labels, tmp_path / "s", count=2, force=True)
+    assert (forced.count, forced.asked, forced.reused) == (2, 2, 2)
+    assert len(read(tmp_path / "s")[0]) == 2
+
+
+@pytest.mark.parametrize("other", ["images", "labels", "interpolation"])
+def test_a_larger_store_of_something_else_is_not_replaced(tmp_path, image_list, other):
+    images, labels = image_list(4)
+    prepare(images, labels, tmp_path / "s", interpolations=["area"])
+    before = contents(tmp_path / "s")
+    if other == "images":
+        jpeg(images / "val_00001.JPEG", gradient(60, 90))
+    elif other == "labels":
+        labels.write_text(labels.read_text().replace(" 7\n", " 8\n"))
+    options = {"count": 2, "interpolations": ["linear" if other == "interpolation" else "area"]}
+    said = "not with interpolation linear; prepare as many" if other == "interpolation" else "first 2 of them are not"
+    with pytest.raises(ConfigError, match=f"^count=2: 4 images are prepared in .*{said}.*--out DIR, .*--force$"):
+        prepare(images, labels, tmp_path / "s", **options)
+    assert contents(tmp_path / "s") == before
+    assert prepare(images, labels, tmp_path / "s", **options, force=True).count == 2
+
+
+def test_a_larger_preparation_that_was_stopped_is_not_thrown_away(tmp_path, image_list):
+    images, labels = image_list(5)
+    prepare(images, labels, tmp_path / "s")
+    (tmp_path / "s" / "manifest.json").unlink()
+    with pytest.raises(ConfigError, match="^count=2: preparing 5 images or more in .* was not finished; continue it"):
+        prepare(images, labels, tmp_path / "s", count=2)
+    assert prepare(images, labels, tmp_path / "s").reused == 5
+    (tmp_path / "s" / "manifest.json").unlink()
+    assert prepare(images, labels, tmp_path / "s", count=2, force=True).reused == 2
 
 
 def test_a_damaged_sample_is_found_and_repaired(tmp_path, image_list):

@@ -56,10 +56,44 @@ def test_auto_takes_prepared_images_of_the_right_interpolation(tmp_path, image_l
     assert "linear" in linear.why
 
 
+def test_a_cache_folder_that_cannot_be_looked_into_holds_no_images(tmp_path):
+    assert open_dataset(DatasetConfig(), PICTURE, tmp_path / ("x" * 300)).name == "synthetic"
+
+
 def test_auto_does_not_pass_over_a_folder_that_the_user_named(tmp_path):
     """A mistyped path must not quietly become generated samples."""
     with pytest.raises(ConfigError, match="nowhere"):
         open_dataset(DatasetConfig(path=str(tmp_path / "nowhere")), PICTURE, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["auto", "digits"])
+def test_settings_that_digits_do_not_read_are_refused(tmp_path, name):
+    """A sweep over seeds that change nothing would look like a result."""
+    config = DatasetConfig(name, path="/somewhere", seed=3, interpolation="area")
+    with pytest.raises(ConfigError) as caught:
+        open_dataset(config, DIGIT, tmp_path)
+    lines = [str(problem) for problem in caught.value.problems]
+    assert [line.partition(":")[0] for line in lines] == [
+        "dataset.path=/somewhere",
+        "dataset.seed=3",
+        "dataset.interpolation=area",
+    ]
+    assert "nothing reads it: digits are not generated; remove it, or set dataset=synthetic" in lines[1]
+
+
+def test_a_models_own_interpolation_is_no_problem_of_the_user(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        open_dataset(DatasetConfig("digits", interpolation="area"), PICTURE, tmp_path)
+    assert [problem.field for problem in caught.value.problems] == ["dataset"]
+
+
+@pytest.mark.parametrize("name", ["auto", "imagenet"])
+def test_a_seed_of_prepared_images_is_refused(tmp_path, image_list, name):
+    prepare_imagenet(*image_list(2), tmp_path / "datasets" / "imagenet", interpolations=["area"], workers=1)
+    with pytest.raises(
+        ConfigError, match=r"^dataset\.seed=3: nothing reads it: prepared images are not generated; .*$"
+    ):
+        open_dataset(DatasetConfig(name, seed=3), PICTURE, tmp_path)
 
 
 def test_a_third_party_registers_as_the_built_ins_do(tmp_path, monkeypatch):

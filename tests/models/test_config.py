@@ -67,6 +67,19 @@ def test_numbers_are_those_of_the_reference():
         ("sample_shape", [224, 224], "is not the shape of an image"),
         ("sample_shape", [224, 0, 3], "whole numbers from 1"),
         ("scores_name", None, "model.scores_name: is not set"),
+        ("mean", [1, 10**400, 3], "list of numbers"),
+        ("performance_sample_count", "abc", "model.performance_sample_count=abc: must be a whole number from 1 to"),
+        ("performance_sample_count", 0, "model.performance_sample_count=0: must be a whole number from 1 to"),
+        ("performance_sample_count", 1.5, "must be a whole number"),
+        ("performance_sample_count", True, "must be a whole number"),
+        ("target_latency_ms", "abc", "model.target_latency_ms=abc: must be a number; more than 0, at most 1e[+]07"),
+        ("target_latency_ms", "50", "model.target_latency_ms='50': must be a number"),
+        ("target_latency_ms", float("nan"), "must be a number"),
+        ("target_latency_ms", 10**400, "must be a number"),
+        ("target_latency_ms", 0, "model.target_latency_ms=0: must be more than 0"),
+        ("reference_top1", 101, "must be a percentage"),
+        ("dataset", 3, "model.dataset=3: must be a name"),
+        ("interpolation", ["area"], "must be a name"),
         ("sed", 3, r"model.sed=3: unknown key; did you mean seed\?"),
     ],
 )
@@ -79,6 +92,20 @@ def test_every_problem_is_collected():
     with pytest.raises(ConfigError) as caught:
         model_config({**raw("resnet"), "seed": "x", "mean": "y", "extra": 1})
     assert {problem.field for problem in caught.value.problems} == {"model.seed", "model.mean", "model.extra"}
+
+
+@pytest.mark.parametrize("key", sorted(OTHER_KEYS))
+def test_what_other_layers_read_may_be_null_or_absent(key):
+    assert model_config({**raw("resnet"), key: None}) == model_config(raw("resnet"))
+    assert model_config({k: value for k, value in raw("resnet").items() if k != key}) == model_config(raw("resnet"))
+
+
+@pytest.mark.parametrize(("given", "shown"), [(None, "null"), ("resnet", "resnet"), ([1], "[1]")])
+def test_what_is_no_configuration_is_named(given, shown):
+    """`model=null` composes to nothing at all."""
+    with pytest.raises(ConfigError) as caught:
+        model_config(given)
+    assert str(caught.value) == f"model={shown}: is not a configuration; choose one with model=NAME"
 
 
 def test_a_name_is_needed():

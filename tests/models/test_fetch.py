@@ -4,7 +4,9 @@ import dataclasses
 import errno
 import hashlib
 import http.server
+import json
 import multiprocessing
+import os
 import re
 import socket
 import threading
@@ -28,6 +30,7 @@ class Server(http.server.ThreadingHTTPServer):
         cuts: Per coming response, after how many bytes the connection drops.
         errors: Per coming response, a status to answer with instead.
         seen: The Range header of each request so far.
+        location: Where to send the client instead.
     """
 
     daemon_threads = True
@@ -37,6 +40,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.data, self.tag, self.ranges = b"", '"one"', True
         self.cuts, self.errors, self.seen = [], [], []
         self.length = True
+        self.location = None
         self.pause_s = 0.0
 
     @property
@@ -58,6 +62,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.seen.append(self.headers.get("Range"))
         if server.errors and (status := server.errors.pop(0)):
             self.send_error(status)
+            return
+        if server.location:
+            self.send_response(302)
+            self.send_header("Location", server.location)
+            self.end_headers()
             return
         data, start = server.data, 0
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
@@ -146,6 +155,13 @@ def test_a_download_is_installed_and_verified(config, server, data, tmp_path):
     assert told[0] == (0, len(data))
     assert told[-1] == (len(data), len(data))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_what_was_installed_is_not_read_again(config, tmp_path, monkeypatch):
+    """Its digest was taken under another name, and renaming a file changes its times."""
+    get(config, tmp_path)
+    monkeypatch.setattr("sweep.models.reference.take_stamp", None)
+    verified_reference(config, tmp_path)
 
 
 def test_what_is_there_is_not_downloaded_again(config, server, data, tmp_path):
@@ -277,10 +293,45 @@ def test_not_found_names_the_url_and_the_ways_out(config, server, tmp_path):
     assert len(server.seen) == 1
 
 
-def test_a_server_that_stays_busy_is_given_up(config, server, tmp_path):
-    server.errors = [503] * 10
-    refused(config, tmp_path, "the server answers 503 .*5 times in a row; use a mirror")
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_that_stays_busy_is_given_up(config, server, tmp_path, status):
+    server.errors = [status] * 10
+    refused(config, tmp_path, f"the server answers {status} .*5 times in a row; use a mirror")
     assert len(server.seen) == 5
+
+
+def test_a_server_that_refuses_every_range_is_asked_for_the_whole(config, server, data, tmp_path):
+    server.cuts, server.errors = [100_000], [0, 416]
+    assert get(config, tmp_path).read_bytes() == data
+    assert server.seen == [None, "bytes=100000-", None]
+
+
+def test_a_server_that_refuses_ranges_nobody_asked_for_is_given_up(config, server, tmp_path):
+    server.errors = [416] * 10
+    refused(config, tmp_path, "the server answers 416 .*; use a mirror")
+    assert len(server.seen) == 1
+
+
+def test_redirects_in_a_circle_are_one_line(config, server, tmp_path):
+    server.location = server.url
+    refused(config, tmp_path, f"^fetch tiny: {server.url}: the server answers 302 .*infinite loop.*; use a mirror")
+
+
+def test_a_redirect_into_this_machine_is_refused(config, server, tmp_path):
+    server.location = "file:///etc/passwd"
+    refused(config, tmp_path, "the server answers 302 .*not allowed; use a mirror")
+
+
+def test_letters_that_a_url_has_to_encode_are_encoded(config, server, data, tmp_path):
+    (tmp_path / "é").mkdir()
+    (tmp_path / "é" / "ü.onnx").write_bytes(data)
+    assert get(config, tmp_path, url=f"file://{tmp_path}/é/ü.onnx").read_bytes() == data
+    assert get(config, tmp_path / "other", url=f"{server.url}/ü?é=%20").read_bytes() == data
+
+
+@pytest.mark.parametrize("url", ["file:///tmp/%00", "http://127.0.0.1:1/\x7f"])
+def test_a_url_with_control_characters_is_one_line(config, tmp_path, url):
+    refused(config, tmp_path, "^fetch tiny: ", url)
 
 
 def test_nobody_listening_is_said_at_once(config, tmp_path):
@@ -346,6 +397,18 @@ def test_a_cache_that_cannot_be_written_is_said(config, tmp_path):
         get(config, tmp_path)
 
 
+def test_a_cache_folder_that_cannot_be_looked_into_is_said(config, tmp_path):
+    with pytest.raises(ConfigError, match=r"^fetch tiny: .*cannot be written: File name too long; set SWEEP_CACHE"):
+        get(config, tmp_path / ("x" * 300))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_cache_folder_without_the_right_to_write_is_said(config, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(ConfigError, match=r"^fetch tiny: .*cannot be written: Permission denied; set SWEEP_CACHE"):
+        get(config, tmp_path / "locked" / "cache")
+
+
 # Files whose digest is not published
 
 
@@ -362,6 +425,20 @@ def test_the_first_download_is_trusted_and_its_digest_kept(unpublished, server, 
     refused(unpublished, tmp_path, complaint)
     path.with_name("tiny.onnx.json").unlink()
     assert get(unpublished, tmp_path).read_bytes() == server.data
+
+
+def test_a_digest_from_before_more_was_kept_of_a_file_still_counts(unpublished, data, tmp_path):
+    path = get(unpublished, tmp_path)
+    stamp = path.with_name("tiny.onnx.json")
+    kept = json.loads(stamp.read_text())
+    for key in ("ctime_ns", "inode", "device"):
+        del kept[key]
+    stamp.write_text(json.dumps(kept))
+    assert verified_reference(unpublished, tmp_path)[0] == path
+    stamp.write_text(json.dumps(kept))
+    path.write_bytes(data + b"\x32\x00")
+    with pytest.raises(ConfigError, match="when it was first met it was"):
+        verified_reference(unpublished, tmp_path)
 
 
 def test_a_login_page_is_not_trusted(unpublished, server, tmp_path):

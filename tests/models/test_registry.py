@@ -157,6 +157,11 @@ def odd_stamp(path):
     path.with_name(f"{path.name}.json").write_text('["size"]')
 
 
+def test_a_cache_folder_that_cannot_be_looked_into_is_named(conf, tmp_path):
+    with pytest.raises(ConfigError, match="^SWEEP_CACHE=.*cannot use the cache folder: File name too long; set"):
+        resolve_model(conf("resnet"), Precision.FP32, tmp_path / ("x" * 300))
+
+
 @pytest.mark.parametrize("harm", [damage, cut, os.unlink, drop_stamp, spoil_stamp, odd_stamp])
 def test_a_damaged_cache_is_mended(conf, tmp_path, harm):
     first = resolve(conf("digits"), tmp_path)

@@ -101,6 +101,21 @@ def test_a_change_of_any_of_its_files_is_seen(resolve, external):
     assert [file.changed for file in model.files] == [True, True]
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_another_file_of_the_same_size_and_time_is_seen(resolve, external, in_place):
+    """`cp -p`, `rsync` and version control set the time; the record would name weights that were not measured."""
+    data = external.with_name("torch_external.onnx.data")
+    before = data.stat()
+    model = resolve(external)
+    other = data if in_place else external.with_name("other")
+    other.write_bytes(data.read_bytes()[:-1] + b"?")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(data)
+    assert (data.stat().st_size, data.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert [file.changed for file in model.files] == [False, True]
+    assert resolve(external).digest != model.digest
+
+
 def test_missing_or_cut_off_external_data_is_named(resolve, external):
     data = external.with_name("torch_external.onnx.data")
     data.write_bytes(data.read_bytes()[:1000])

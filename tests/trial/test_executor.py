@@ -39,9 +39,8 @@ def test_a_whole_test_leaves_loadgens_logs_and_every_latency(executor, simulated
 def test_a_model_file_that_changes_under_a_sweep_fails_the_trial(executor, simulated, request_for, tmp_path):
     file = tmp_path / "model.onnx"
     file.write_bytes(b"one")
-    status = file.stat()
     request = request_for(simulated(base_ms=0.12))
-    seen_before = FileState(str(file), status.st_size, status.st_mtime_ns)
+    seen_before = FileState.of(file, file.stat())
     request = replace(request, files=replace(request.files, model_files=(seen_before,)))
     file.write_bytes(b"another")
     seen = executor.measure(request)

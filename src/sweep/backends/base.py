@@ -60,6 +60,9 @@ class Backend(ABC):
     """False for a stand-in that computes nothing; records say so."""
     engine_depends_on_query: ClassVar[bool] = False
     """Whether an engine is built for one N (optimization profiles), so that another N needs another engine."""
+    reusable: ClassVar[bool] = True
+    """False where an engine remembers its earlier queries, so that each trial needs a new one: what a trial shows
+    must not depend on the trials before it."""
 
     def __init__(self, request: EngineRequest) -> None:
         self.request = request

@@ -67,8 +67,7 @@ class OnnxRuntimeBackend(Backend):
 
     def __enter__(self) -> Self:
         """Create the session."""
-        import onnxruntime as ort
-
+        ort = _onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.request.options["threads"]
         options.inter_op_num_threads = 1
@@ -120,6 +119,20 @@ class OnnxRuntimeBackend(Backend):
         except Exception as error:
             raise _translated(error, f"ONNX Runtime failed on {stop - start} samples") from error
         return outputs
+
+
+def _onnxruntime() -> Any:
+    """Return the module `onnxruntime`, its telemetry off unless the user's environment says otherwise.
+
+    It would send to the internet while a test is timed, and leave an identifier in the user's home.
+    """
+    # Read once, while it is imported: what can be called afterwards comes too late for both.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        onnxruntime.disable_telemetry_events()  # of versions that do not know the variable
+    return onnxruntime
 
 
 def _translated(error: Exception, what: str) -> BackendError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,7 @@ def validate(options: Mapping[str, Any], known: Mapping[str, Option]) -> dict[st
         ConfigError: With one problem per wrong option.
     """
     problems = [
-        Problem(f"backend.{key}", value, "unknown option of this backend", choose(key, known))
+        Problem(f"backend.{key}", value, "unknown option of this backend", choose(str(key), known))
         for key, value in options.items()
         if key not in known
     ]
@@ -64,10 +65,11 @@ def _convert(value: Any, option: Option) -> Any:
             return value
         raise ValueError("must be true or false")
     if option.kind in (int, float):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        number = type(value) is int or (type(value) is float and math.isfinite(value))
         if not number or (option.kind is int and value != int(value)):
             raise ValueError("must be a whole number" if option.kind is int else "must be a number")
-        if not option.minimum <= value <= option.maximum:
+        # Integers have no end, and everything that reads an option takes numbers that floats can hold.
+        if not option.minimum <= value <= min(option.maximum, sys.float_info.max):
             raise ValueError("is out of range")
         return option.kind(value)
     if isinstance(value, float) and math.isnan(value):
@@ -82,7 +84,11 @@ def _range(option: Option) -> str:
         return f"choose one of: {', '.join(option.choices)}"
     if option.kind is bool:
         return ""
-    low = "" if option.minimum == -math.inf else f" from {option.minimum:g}"
-    high = "" if option.maximum == math.inf else f" to {option.maximum:g}"
+    low = "" if option.minimum == -math.inf else f" from {_figure(option.minimum)}"
+    high = "" if option.maximum == math.inf else f" to {_figure(option.maximum)}"
     null = " or null" if option.optional else ""
     return f"give a number{low}{high}{null}"
+
+
+def _figure(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else f"{limit:g}"

@@ -29,11 +29,18 @@ def backend_class(name: str) -> type[Backend]:
 
     Raises:
         ConfigError: No backend has that name.
+        MissingDependencyError: What is registered cannot be imported, or is no backend.
     """
     point = _entry_points().get(name)
     if point is None:
         raise ConfigError(Problem("backend", name, "unknown backend", choose(name, ("auto", *backend_names()))))
-    loaded: type[Backend] = point.load()
+    try:
+        loaded = point.load()
+    except (Exception, SystemExit) as error:  # it may be anybody's module, and raise anything
+        reason = " ".join(f"cannot be imported ({type(error).__name__}: {error})".split())
+        raise MissingDependencyError(Problem("backend", name, reason, f"mend or remove {point.value}")) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Backend)):
+        raise MissingDependencyError(Problem("backend", name, "is not a backend", f"mend or remove {point.value}"))
     return loaded
 
 

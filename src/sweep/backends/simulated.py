@@ -43,6 +43,8 @@ class SimulatedBackend(Backend):
     runs_models: ClassVar[bool] = False
     engine_depends_on_query: ClassVar[bool] = True  # its noise is seeded by N
 
+    reusable: ClassVar[bool] = False  # it counts its queries, and draws each one's noise after the last one's
+
     OPTIONS: ClassVar[Mapping[str, Option]] = {
         "base_ms": Option(1.0, float, 0, 1e6),
         "per_sample_ms": Option(1.5, float, 0, 1e6),
@@ -60,7 +62,7 @@ class SimulatedBackend(Backend):
 
     def __init__(self, request: EngineRequest) -> None:
         super().__init__(request)
-        self._rng = np.random.default_rng([int(request.options["seed"]), request.samples_per_query])
+        self._rng: np.random.Generator
         self._queries = 0
         self._noise: list[float] = []
         self._top1 = np.zeros(0, np.int32)
@@ -81,12 +83,14 @@ class SimulatedBackend(Backend):
         return validate(options, cls.OPTIONS)
 
     def __enter__(self) -> Self:
-        """Allocate the answers; refuse a query larger than `max_batch`, as a device out of memory would."""
+        """Begin at query 0; refuse a query larger than `max_batch`, as a device out of memory would."""
         limit = self.request.options["max_batch"]
         if limit is not None and self.request.engine_batch > limit:
             raise EngineOutOfMemoryError(
                 f"simulated device out of memory: engine batch {self.request.engine_batch}, room for {limit}"
             )
+        self._rng = np.random.default_rng([int(self.request.options["seed"]), self.request.samples_per_query])
+        self._queries, self._noise = 0, []
         self._top1 = np.zeros(self.request.samples_per_query, np.int32)
         return self
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sweep.backends.registry import AUTO_ORDER, backend_class, backend_names
+from sweep.commands.arguments import Parser
 from sweep.config.files import choices, load_choice
-from sweep.datasets import default_store
-from sweep.datasets.imagenet import INTERPOLATIONS, has_store
+from sweep.datasets import DatasetConfig, dataset_names, default_store
+from sweep.datasets.imagenet import INTERPOLATIONS, StoreFiles, prepare_command, read_manifest
+from sweep.datasets.registry import dataset_opener
 from sweep.environment import fingerprint
 from sweep.errors import ConfigError
 from sweep.models import model_config
 from sweep.models.reference import reference_path
 from sweep.paths import cache_dir
+
+_OWN_DATASETS = ("digits", "imagenet", "synthetic")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Finding:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the report; return 0 when tests can be run at all, else 1."""
-    argparse.ArgumentParser(prog="sweep doctor", description=__doc__).parse_args(arguments)
+    Parser(prog="sweep doctor", description=__doc__).parse_args(arguments)
     findings = list(examine())
 
     from rich.text import Text
@@ -63,36 +67,66 @@ def examine() -> Iterator[Finding]:
     gpus = ", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in machine["gpus"])
     yield Finding("machine", "gpu", bool(gpus), gpus or "no NVIDIA GPU found", "" if gpus else "the CPU is used")
     yield _package("loadgen", "mlperf_loadgen", "mlcommons-loadgen", "")
-    for name in backend_names():
-        try:
-            backend = backend_class(name)
-            availability = backend.availability()
-        except ImportError as error:
-            yield Finding("backend", name, fine=False, detail=f"cannot be imported: {error}")
-            continue
+    yield from (_backend(name) for name in backend_names())
+    yield from (_model(name) for name in choices("model"))
+    yield from (_imagenet(interpolation) for interpolation in INTERPOLATIONS)
+    yield from (_other_dataset(name) for name in dataset_names() if name not in _OWN_DATASETS)
+    yield _package("package", "cv2", "opencv-python-headless", "prepares ImageNet")
+
+
+def _backend(name: str) -> Finding:
+    try:
+        backend = backend_class(name)
+        availability = backend.availability()
         able = f"; {', '.join(backend.precisions())}" if availability.available else ""
-        yield Finding("backend", name, availability.available, availability.detail + able, availability.fix)
-    for name in choices("model"):
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (it may be anybody's module, and raise anything)
+        return _unusable("backend", name, error)
+    return Finding("backend", name, availability.available, availability.detail + able, availability.fix)
+
+
+def _model(name: str) -> Finding:
+    try:
         config = model_config(load_choice("model", name))
         if config.reference_url is None:
-            detail = "shipped" if config.architecture is None and name == "digits" else "your own file: model.path=FILE"
-            yield Finding("model", name, fine=True, detail=detail)
-            continue
-        try:
-            there = reference_path(config, cache_dir()).is_file()
-        except ConfigError as error:
-            yield Finding("model", name, fine=False, detail=str(error))
-            continue
-        fix = "" if there else f"for the reference: python -m sweep fetch {name}"
-        yield Finding("model", name, fine=True, detail="reference weights" if there else "synthetic weights", fix=fix)
-    store = default_store(cache_dir())
-    for interpolation in INTERPOLATIONS:
-        there = has_store(store, interpolation)
-        fix = "" if there else "python -m sweep dataset imagenet --images DIR --labels val_map.txt"
-        yield Finding(
-            "dataset", f"imagenet ({interpolation})", there, f"prepared in {store}" if there else "not prepared", fix
-        )
-    yield _package("package", "cv2", "opencv-python-headless", "prepares ImageNet")
+            shipped = config.architecture is None and name == "digits"
+            return Finding("model", name, fine=True, detail="shipped" if shipped else "your own file: model.path=FILE")
+        there = reference_path(config, cache_dir()).is_file()
+    except (ConfigError, OSError) as error:
+        return _unusable("model", name, error)
+    fix = "" if there else f"for the reference: python -m sweep fetch {name}"
+    return Finding("model", name, fine=True, detail="reference weights" if there else "synthetic weights", fix=fix)
+
+
+def _imagenet(interpolation: str) -> Finding:
+    name, folder = f"imagenet ({interpolation})", default_store(cache_dir())
+    state, fix = "not prepared", prepare_command(DatasetConfig())
+    try:
+        manifest = read_manifest(StoreFiles(folder))
+        if interpolation in manifest.digests:
+            return Finding("dataset", name, fine=True, detail=f"{manifest.count} images prepared in {folder}")
+    except FileNotFoundError:
+        if StoreFiles(folder).samples(interpolation).exists():
+            state = f"preparing in {folder} was not finished"
+    except ConfigError as error:
+        return _unusable("dataset", name, error)
+    return Finding("dataset", name, fine=False, detail=state, fix=fix)
+
+
+def _other_dataset(name: str) -> Finding:
+    try:
+        dataset_opener(name)
+    except ConfigError as error:
+        return _unusable("dataset", name, error)
+    return Finding("dataset", name, fine=True, detail="registered by another package")
+
+
+def _unusable(topic: str, name: str, error: BaseException) -> Finding:
+    """Return the finding that an error stands for."""
+    if isinstance(error, ConfigError):
+        problem = error.problems[0]
+        value = f"{problem.value}: " if isinstance(problem.value, Path) else ""
+        return Finding(topic, name, fine=False, detail=f"{value}{problem.reason}", fix=problem.fix)
+    return Finding(topic, name, fine=False, detail=" ".join(f"{type(error).__name__}: {error}".split()))
 
 
 def _package(topic: str, module: str, install: str, purpose: str) -> Finding:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+from sweep.commands.arguments import Parser
 from sweep.config.files import choices, load_choice
-from sweep.errors import ConfigError, Problem
+from sweep.errors import ConfigError, Problem, choose
 from sweep.models import model_config
 from sweep.models.fetch import fetch_reference
 from sweep.paths import cache_dir
@@ -14,17 +14,18 @@ from sweep.paths import cache_dir
 
 def main(arguments: Sequence[str]) -> int:
     """Download, check and install the reference file of a model; return 0 when it is there."""
-    parser = argparse.ArgumentParser(
+    known = _with_reference()
+    parser = Parser(
         prog="sweep fetch",
+        usage="%(prog)s [-h] [--url URL] model",
         description="Get a model's MLPerf reference file. A download that was cut off goes on where it stopped.",
     )
-    parser.add_argument("model", help=f"one of: {', '.join(_with_reference())}")
+    parser.add_argument("model", nargs="?", help=f"one of: {', '.join(known)}")
     parser.add_argument("--url", help="a mirror that has the same file (https, http or file)")
     options = parser.parse_args(arguments)
+    if options.model not in known:
+        raise ConfigError(_no_reference(options.model, known))
     config = model_config(load_choice("model", options.model))
-    if config.reference_url is None:
-        fix = f"choose one of: {', '.join(_with_reference())}"
-        raise ConfigError(Problem("model", options.model, "has no reference file to download", fix))
 
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -41,6 +42,14 @@ def main(arguments: Sequence[str]) -> int:
         )
     print(f"{config.name}: {path}")
     return 0
+
+
+def _no_reference(model: str | None, known: Sequence[str]) -> Problem:
+    if model is None:
+        return Problem("model", None, "must be given", choose("", known))
+    if model in choices("model"):
+        return Problem("model", model, "has no reference file to download", choose("", known))
+    return Problem("model", model, "unknown model", choose(model, known))
 
 
 def _with_reference() -> list[str]:

@@ -1,7 +1,7 @@
 """Sources of samples for LoadGen's query sample library."""
 
 from sweep.datasets.base import Dataset, DatasetConfig
-from sweep.datasets.config import dataset_config
+from sweep.datasets.config import dataset_config, unread_settings
 from sweep.datasets.imagenet import default_store
 from sweep.datasets.registry import Opener, dataset_names, open_dataset, register_dataset
 
@@ -14,4 +14,5 @@ __all__ = [
     "default_store",
     "open_dataset",
     "register_dataset",
+    "unread_settings",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sweep.errors import Problem
 from sweep.models.base import TensorSpec
 
 Array = npt.NDArray[Any]
@@ -34,6 +35,14 @@ class DatasetConfig:
     count: int | None = None
     seed: int = 0
     interpolation: str | None = None
+
+
+def unread_seed(config: DatasetConfig, samples: str) -> list[Problem]:
+    """Return the problem with a seed that was set for `samples` (`digits`), which are not generated."""
+    if config.seed == DatasetConfig.seed:
+        return []
+    fix = "remove it, or set dataset=synthetic"
+    return [Problem("dataset.seed", config.seed, f"nothing reads it: {samples} are not generated", fix)]
 
 
 class Dataset(ABC):

@@ -13,6 +13,8 @@ from sweep.datasets.registry import dataset_names
 from sweep.errors import ConfigError, Problem, choose
 
 SEED_MAX = 2**32 - 1
+COUNT_MAX = 1_000_000_000
+"""LoadGen lists every sample of a dataset, in eight bytes each."""
 
 
 def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
@@ -23,6 +25,9 @@ def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
     Raises:
         ConfigError: With one problem per wrong value.
     """
+    if not isinstance(mapping, Mapping):
+        shown = "null" if mapping is None else mapping
+        raise ConfigError(Problem("dataset", shown, "is not a configuration", choose("", ("auto", *dataset_names()))))
     known = [field.name for field in fields(DatasetConfig)]
     problems = [
         Problem(f"dataset.{key}", value, "unknown setting", choose(str(key), known))
@@ -43,8 +48,9 @@ def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
             problems.append(Problem("dataset.path", path, "is not a folder name", "give a folder, or null"))
     if (count := values.get("count")) is not None:
         values["count"] = _whole(count)
-        if values["count"] is None or values["count"] < 1:
-            problems.append(Problem("dataset.count", count, "is not a number of samples", "give 1 or more, or null"))
+        if values["count"] is None or not 1 <= values["count"] <= COUNT_MAX:
+            fix = f"give 1 to {COUNT_MAX}, or null"
+            problems.append(Problem("dataset.count", count, "is not a number of samples", fix))
     seed = values.get("seed", 0)
     values["seed"] = _whole(seed)
     if values["seed"] is None or not 0 <= values["seed"] <= SEED_MAX:
@@ -56,6 +62,19 @@ def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
     if problems:
         raise ConfigError(problems)
     return DatasetConfig(**values)
+
+
+def unread_settings(mapping: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with settings that the dataset named in `mapping` never reads.
+
+    Openers refuse such settings themselves. What they cannot tell is whether an interpolation is the user's or the
+    model's own, which is filled in later; so this takes what the user typed.
+    """
+    interpolation = mapping.get("interpolation")
+    if mapping.get("name") != "synthetic" or interpolation is None:
+        return []
+    reason, fix = "nothing reads it: generated samples are not resized", "remove it, or set dataset=imagenet"
+    return [Problem("dataset.interpolation", interpolation, reason, fix)]
 
 
 def _whole(value: Any) -> int | None:

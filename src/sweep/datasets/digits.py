@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sweep.datasets.base import Array, Dataset, DatasetConfig, describe
+from sweep.datasets.base import Array, Dataset, DatasetConfig, describe, unread_seed
 from sweep.errors import ConfigError, Problem, SweepError
 from sweep.models.base import TensorSpec
 from sweep.paths import PACKAGE
@@ -56,7 +56,8 @@ def open_digits(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Pa
     """Return the held-out digits, which the shipped network has never seen: its accuracy on them is honest.
 
     Raises:
-        ConfigError: The model takes something else, or more samples were asked for than there are.
+        ConfigError: The model takes something else, more samples were asked for than there are, or a setting is not
+            for digits.
     """
     del cache
     problems = []
@@ -76,6 +77,11 @@ def open_digits(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Pa
                 "dataset.path", config.path, "digits travel inside the package", "remove it, or set dataset=imagenet"
             )
         )
+    problems += unread_seed(config, "digits")
+    # For a model that takes images it may be the model's own, and what is wrong is the model.
+    if config.interpolation is not None and fits_digits(inputs):
+        reason, fix = "nothing reads it: digits are used at their own size", "remove it"
+        problems.append(Problem("dataset.interpolation", config.interpolation, reason, fix))
     images, labels = _load(held_out=True)
     if config.count is not None and config.count > len(images):
         problems.append(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sweep.datasets.base import Array, Dataset, DatasetConfig, describe
+from sweep.datasets.base import Array, Dataset, DatasetConfig, describe, unread_seed
 from sweep.errors import ConfigError, Problem, SweepError, choose
 from sweep.models.base import TensorSpec
 
@@ -115,7 +115,10 @@ def fits_imagenet(inputs: tuple[TensorSpec, ...], side: int = DEFAULT_SIDE) -> b
 def has_store(folder: Path, interpolation: str | None) -> bool:
     """Whether there is a complete store with that interpolation (any, if None); a damaged store counts."""
     files = StoreFiles(folder)
-    if not files.manifest.is_file():
+    try:
+        if not files.manifest.is_file():
+            return False
+    except OSError:  # a folder that this user may not look into
         return False
     try:
         return interpolation is None or interpolation in read_manifest(files).digests
@@ -226,7 +229,7 @@ def open_imagenet(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: 
     interpolation = config.interpolation
     if interpolation is None:
         interpolation = next((name for name in INTERPOLATIONS if name in manifest.digests), "")
-    problems = []
+    problems = unread_seed(config, "prepared images")
     if not fits_imagenet(inputs, manifest.side):
         shape = [manifest.side, manifest.side, CHANNELS]
         takes = describe(inputs)

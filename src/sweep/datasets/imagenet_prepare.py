@@ -2,7 +2,8 @@
 
 Each sample is marked when its bytes are written: with a key of what it was made from, and with their digest. A run
 trusts a mark only if the key still fits and the bytes have that digest, so what a crash or a changed image leaves
-behind is made again, and nothing else is. Running it on a complete store verifies, and repairs, that store.
+behind is made again, and nothing else is. Running it on a complete store verifies, and repairs, that store. Samples
+beyond those asked for are never thrown away unasked.
 """
 
 from __future__ import annotations
@@ -56,12 +57,14 @@ class PreparedStore:
         count: Samples per interpolation.
         digests: Per interpolation, the digest of its samples and the labels.
         reused: How many images were there already, in every interpolation.
+        asked: How many images were asked for; fewer than `count` where a larger store was there, and left as it is.
     """
 
     folder: Path
     count: int
     digests: Mapping[str, str]
     reused: int
+    asked: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def prepare_imagenet(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     side: int = DEFAULT_SIDE,
+    force: bool = False,
 ) -> PreparedStore:
     """Preprocess the images of a list into a store.
 
@@ -110,9 +114,11 @@ def prepare_imagenet(
         workers: Processes; None for one per usable CPU.
         progress: Called with (images done, images in all), from this thread.
         side: Height and width of a sample in pixels.
+        force: Make the store what was asked for even where samples beyond that are lost.
 
     Raises:
-        ConfigError: The list, the images or the options are wrong; names every image that cannot be decoded.
+        ConfigError: The list, the images or the options are wrong; names every image that cannot be decoded. Or the
+            folder holds more samples than were asked for, of which these are not the first.
         MissingDependencyError: OpenCV is not installed.
         SweepError: The store cannot be written (what is done stays done), or another run is at work on it.
     """
@@ -125,6 +131,10 @@ def prepare_imagenet(
         names = [name for name in INTERPOLATIONS if name in interpolations or (old and name in old.digests)]
         job = _Job(images, out, side, {name: f"{PREPROCESSING} {version} {side} {name}" for name in names})
         classes = np.array([source.label for source in sources], dtype=np.int64)
+        if not force and (held := _held(files, old)) > len(sources):
+            if old is None or not _begins_with(files, old, job, sources, classes):
+                raise _would_lose(files, old, held, len(sources), names)
+            return PreparedStore(out, old.count, old.digests, len(sources), len(sources))
         if old is None or not _is_current(files, old, job, sources, classes):
             # First of all the manifest: from here to the end the store is not complete.
             files.manifest.unlink(missing_ok=True)
@@ -139,7 +149,7 @@ def prepare_imagenet(
                 for index, reason in sorted(outcome.corrupt)
             )
         manifest = _complete(files, job, classes, version)
-    return PreparedStore(out, manifest.count, manifest.digests, outcome.reused)
+    return PreparedStore(out, manifest.count, manifest.digests, outcome.reused, len(sources))
 
 
 def _check_options(count: int | None, interpolations: Sequence[str], workers: int | None, side: int) -> None:
@@ -202,18 +212,48 @@ def _old_manifest(files: StoreFiles) -> Manifest | None:
         return None
 
 
+def _held(files: StoreFiles, old: Manifest | None) -> int:
+    """Return how many samples a store holds; where it is not complete, the place of the last one that was made."""
+    if old is not None:
+        return old.count
+    held = 0
+    for name in INTERPOLATIONS:
+        with contextlib.suppress(FileNotFoundError):
+            marks = files.read_marks(name, files.marks(name).stat().st_size // (2 * DIGEST_BYTES))
+            held = max([held, *(np.flatnonzero(marks.any(axis=(1, 2))) + 1)[-1:].tolist()])
+    return held
+
+
+def _would_lose(files: StoreFiles, old: Manifest | None, held: int, asked: int, names: Sequence[str]) -> ConfigError:
+    fix = "take another folder with --out DIR, or lose them with --force"
+    if old is None:
+        reason = f"preparing {held} images or more in {files.folder} was not finished"
+        fix = f"continue it with as many, {fix}"
+    elif missing := [name for name in names if name not in old.digests]:
+        reason = f"{held} images are prepared in {files.folder}, but not with interpolation {' and '.join(missing)}"
+        fix = f"prepare as many with it, {fix}"
+    else:
+        reason = f"{held} images are prepared in {files.folder}, and the first {asked} of them are not these"
+    return ConfigError(Problem("count", asked, reason, fix))
+
+
 def _is_current(files: StoreFiles, old: Manifest, job: _Job, sources: Sequence[Source], labels: Labels) -> bool:
     """Whether the store is what this run would make, as far as can be told without reading the samples."""
-    if old.count != len(sources) or old.side != job.side or set(old.digests) != set(job.recipes):
+    return old.count == len(sources) and _begins_with(files, old, job, sources, labels)
+
+
+def _begins_with(files: StoreFiles, old: Manifest, job: _Job, sources: Sequence[Source], labels: Labels) -> bool:
+    """Whether the first samples of the store are what this run would make, likewise."""
+    if old.side != job.side or set(old.digests) != set(job.recipes):
         return False
     try:
-        if not np.array_equal(read_labels(files), labels):
+        if not np.array_equal(read_labels(files)[: len(labels)], labels):
             return False
         for name, recipe in job.recipes.items():
             marks = files.read_marks(name, old.count)
             if files.samples(name).stat().st_size != old.count * job.sample_bytes:
                 return False
-            if any(mark.tobytes() != source.key(recipe) for mark, source in zip(marks[:, 0], sources, strict=True)):
+            if any(mark.tobytes() != source.key(recipe) for mark, source in zip(marks[:, 0], sources, strict=False)):
                 return False
     except (OSError, ValueError, EOFError):
         return False

@@ -15,7 +15,7 @@ from sweep.datasets.base import Dataset, DatasetConfig
 from sweep.datasets.digits import fits_digits, open_digits
 from sweep.datasets.imagenet import fits_imagenet, has_store, open_imagenet, prepare_command, store_path
 from sweep.datasets.synthetic import open_synthetic
-from sweep.errors import ConfigError, Problem, choose
+from sweep.errors import ConfigError, MissingDependencyError, Problem, choose
 from sweep.models.base import TensorSpec
 
 GROUP = "sweep.datasets"
@@ -55,9 +55,9 @@ def open_dataset(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: P
         ConfigError: There is no such dataset, its data is missing or damaged, or its samples do not fit the model.
     """
     if config.name != "auto":
-        return _opener(config.name)(config, inputs, cache)
+        return dataset_opener(config.name)(config, inputs, cache)
     name, why = _resolve(config, inputs, cache)
-    dataset = _opener(name)(config, inputs, cache)
+    dataset = dataset_opener(name)(config, inputs, cache)
     dataset.why = why
     return dataset
 
@@ -75,14 +75,29 @@ def _resolve(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Path)
     return "synthetic", "no other dataset fits the model's inputs"
 
 
-def _opener(name: str) -> Opener:
+def dataset_opener(name: str) -> Opener:
+    """Return what opens the dataset of that name.
+
+    Raises:
+        ConfigError: There is no such dataset.
+        MissingDependencyError: What is registered cannot be imported, or opens nothing.
+    """
     if name not in _openers:
         point = _entry_points().get(name)
         if point is None:
             raise ConfigError(
                 Problem("dataset.name", name, "unknown dataset", choose(name, ("auto", *dataset_names())))
             )
-        _openers[name] = point.load()
+        try:
+            opener = point.load()
+        except (Exception, SystemExit) as error:  # it may be anybody's module, and raise anything
+            reason = " ".join(f"cannot be imported ({type(error).__name__}: {error})".split())
+            fix = f"mend or remove {point.value}"
+            raise MissingDependencyError(Problem("dataset.name", name, reason, fix)) from error
+        if not callable(opener):
+            fix = f"mend or remove {point.value}"
+            raise MissingDependencyError(Problem("dataset.name", name, "is not a function that opens one", fix))
+        _openers[name] = opener
     return _openers[name]
 
 

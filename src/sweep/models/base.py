@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self, TypedDict
 
 from sweep.vocabulary import Weights
 
@@ -58,6 +60,31 @@ class ModelConfig:
     seed: int = 0
 
 
+class FileMarks(TypedDict):
+    """What tells a file from every other; see `file_marks`."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+
+def file_marks(status: os.stat_result) -> FileMarks:
+    """Return what tells a file from every other, and from itself before it was written again.
+
+    Size and modification time do not: a program that copies can set the time. Nobody can set the time of the last
+    change (`ctime`), and a file that took another's name has another inode.
+    """
+    return {
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "ctime_ns": status.st_ctime_ns,
+        "inode": status.st_ino,
+        "device": status.st_dev,
+    }
+
+
 @dataclass(frozen=True)
 class FileState:
     """A file as it was when its digest was taken.
@@ -66,11 +93,22 @@ class FileState:
         path: The file.
         size: In bytes.
         mtime_ns: Modification time.
+        ctime_ns: Time of the last change, of the contents or of what the file system knows about it.
+        inode: Its number in its file system.
+        device: The number of that.
     """
 
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, path: Path, status: os.stat_result) -> Self:
+        """Return the state that `status` describes."""
+        return cls(str(path), **file_marks(status))
 
     @property
     def changed(self) -> bool:
@@ -79,7 +117,7 @@ class FileState:
             status = Path(self.path).stat()
         except OSError:
             return True
-        return (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns)
+        return self != FileState.of(Path(self.path), status)
 
 
 @dataclass(frozen=True)
@@ -98,7 +136,8 @@ class ResolvedModel:
         outputs: The engine's outputs; a non-classifying model's are whatever its file declares.
         fixed_batch: The batch size that the file is frozen at, or None when its batch axis is dynamic.
         predicts_class: Whether accuracy mode can score it.
-        why: How `auto` was resolved, for people; empty when nothing had to be chosen.
+        why: How `auto` was resolved, or what the file computes in where that is not what was asked for; for people,
+            and empty when there is nothing to say.
         files: The files that `digest` covers, where somebody may change them: the user's own.
     """
 

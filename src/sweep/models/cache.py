@@ -1,7 +1,7 @@
 """Files in the cache folder whose digest is known without reading them again.
 
-Beside `FILE` lies `FILE.json` with the SHA-256 of FILE and the size and modification time it had then. While those
-two still hold, so does the digest; else the file is read again. Any number of processes may work in one cache:
+Beside `FILE` lies `FILE.json` with the SHA-256 of FILE and the size, times and inode it had then. While all those
+still hold, so does the digest; else the file is read again. Any number of processes may work in one cache:
 files appear under their name whole or not at all, and a stamp that describes another process's copy only costs a read.
 """
 
@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sweep import paths
 from sweep.errors import ConfigError, Problem
+from sweep.models.base import FileMarks, file_marks
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Stamp:
         sha256: Hex digest of the contents.
         md5: Hex digest, where published digests are MD5; else empty.
         source: Where the file was downloaded from; empty when it was not.
+        ctime_ns: Time of the last change; 0 in a stamp from before this was kept, which fits no file.
+        inode: Number of the file in its file system.
+        device: Number of that file system.
     """
 
     size: int
@@ -37,14 +41,28 @@ class Stamp:
     sha256: str
     md5: str = ""
     source: str = ""
+    ctime_ns: int = 0
+    inode: int = 0
+    device: int = 0
+
+    @property
+    def marks(self) -> FileMarks:
+        """What `file_marks` said of the file."""
+        return {
+            "size": self.size,
+            "mtime_ns": self.mtime_ns,
+            "ctime_ns": self.ctime_ns,
+            "inode": self.inode,
+            "device": self.device,
+        }
 
     def fits(self, path: Path) -> bool:
-        """Say whether the file still has the size and time that it had."""
+        """Say whether the file is still the one that it was."""
         try:
             status = path.stat()
         except OSError:
             return False
-        return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+        return file_marks(status) == self.marks
 
 
 def stamp_path(path: Path) -> Path:
@@ -59,7 +77,7 @@ def read_stamp(path: Path) -> Stamp | None:
         stamp = Stamp(**data)
     except (OSError, ValueError, TypeError):
         return None
-    kinds_fit = all(type(value) is int for value in (stamp.size, stamp.mtime_ns)) and isinstance(stamp.sha256, str)
+    kinds_fit = all(type(value) is int for value in stamp.marks.values()) and isinstance(stamp.sha256, str)
     return stamp if kinds_fit else None
 
 
@@ -82,11 +100,10 @@ def take_stamp(path: Path, *, md5: bool = False, source: str = "") -> Stamp:
             if md5:
                 legacy.update(block)
     return Stamp(
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
         sha256=sha256.hexdigest(),
         md5=legacy.hexdigest() if md5 else "",
         source=source,
+        **file_marks(status),
     )
 
 
@@ -111,9 +128,8 @@ def prepared(path: Path, build: Callable[[], bytes]) -> str:
                 return now.sha256
         data = build()
         paths.write_bytes(path, data)
-        status = path.stat()
         sha256 = hashlib.sha256(data).hexdigest()
-        write_stamp(path, Stamp(size=len(data), mtime_ns=status.st_mtime_ns, sha256=sha256))
+        write_stamp(path, replace(Stamp(sha256=sha256, **file_marks(path.stat())), size=len(data)))
     except OSError as error:
         raise unwritable(path.parent, error) from error
     return sha256

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +16,9 @@ from sweep.vocabulary import Weights
 OTHER_KEYS = frozenset({"target_latency_ms", "performance_sample_count", "dataset", "reference_top1", "interpolation"})
 """Keys of `conf/model/NAME.yaml` that other layers read."""
 
+SAMPLES_HELD_MAX = 10_000_000
+TARGET_MS_MAX = 1e7
+
 
 def model_config(mapping: Mapping[str, Any]) -> ModelConfig:
     """Return the model that a composed configuration asks for.
@@ -26,6 +29,9 @@ def model_config(mapping: Mapping[str, Any]) -> ModelConfig:
     Raises:
         ConfigError: With one problem per wrong or unknown key.
     """
+    if not isinstance(mapping, Mapping):
+        shown = "null" if mapping is None else mapping
+        raise ConfigError(Problem("model", shown, "is not a configuration", "choose one with model=NAME"))
     known = {field.name: field for field in dataclasses.fields(ModelConfig)}
     problems = [
         Problem(f"model.{key}", value, "unknown key", choose(str(key), {*known, *OTHER_KEYS}))
@@ -41,6 +47,7 @@ def model_config(mapping: Mapping[str, Any]) -> ModelConfig:
                 problems.append(Problem(f"model.{key}", mapping[key], str(error)))
         elif known[key].default is dataclasses.MISSING:
             problems.append(Problem(f"model.{key}", None, "is not set"))
+    problems += _wrong_others(mapping)
     if problems:
         raise ConfigError(problems)
     config = ModelConfig(**values)
@@ -48,6 +55,34 @@ def model_config(mapping: Mapping[str, Any]) -> ModelConfig:
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _wrong_others(mapping: Mapping[str, Any]) -> list[Problem]:
+    """Check the keys that other layers read, in their words; null is a value of all of them."""
+    given = {key: mapping[key] for key in OTHER_KEYS if mapping.get(key) is not None}
+    problems = []
+    bound = given.get("target_latency_ms", 1)
+    if not _is_number(bound):
+        # Quoted, a number would look like what is wanted.
+        shown = repr(bound) if isinstance(bound, str) and bound[:1].isdigit() else bound
+        fix = f"more than 0, at most {TARGET_MS_MAX:g}"
+        problems.append(Problem("model.target_latency_ms", shown, "must be a number", fix))
+    elif not 0 < bound <= TARGET_MS_MAX:
+        reason = f"must be more than 0 and at most {TARGET_MS_MAX:g}"
+        problems.append(Problem("model.target_latency_ms", bound, reason))
+    held = given.get("performance_sample_count", 1)
+    if type(held) is not int or not 1 <= held <= SAMPLES_HELD_MAX:
+        reason = f"must be a whole number from 1 to {SAMPLES_HELD_MAX}"
+        problems.append(Problem("model.performance_sample_count", held, reason))
+    top1 = given.get("reference_top1", 0)
+    if not _is_number(top1) or not 0 <= top1 <= 100:
+        problems.append(Problem("model.reference_top1", top1, "must be a percentage", "give 0 to 100, or null"))
+    problems += [
+        Problem(f"model.{key}", given[key], "must be a name")
+        for key in ("dataset", "interpolation")
+        if not isinstance(given.get(key, ""), str)
+    ]
+    return problems
 
 
 def _wrong_weights(config: ModelConfig) -> list[Problem]:
@@ -125,7 +160,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # not so for NaN
 
 
 _CONVERT: Mapping[str, Callable[[Any], Any]] = {

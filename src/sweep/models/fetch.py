@@ -13,15 +13,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import sweep
 from sweep import paths
 from sweep.errors import ConfigError, Problem
-from sweep.models.base import ModelConfig
+from sweep.models.base import ModelConfig, file_marks
 from sweep.models.cache import Stamp, read_stamp, stamp_path, take_stamp, write_stamp
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
 from sweep.models.reference import reference_path, verified_reference, wrong_digest
@@ -38,6 +38,8 @@ BACKOFF_S = 1.0
 
 _CHUNK_BYTES = 1 << 18
 _SCHEMES = ("https", "http", "file")
+_URL_CHARACTERS = "%/:?#[]@!$&'()*+,;=~"
+"""What stays as it is in a URL; the percent sign too, or what is encoded already would be so twice."""
 _WORTH_A_RETRY = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -58,13 +60,13 @@ def fetch_reference(config: ModelConfig, cache: Path, *, url: str | None, progre
         ConfigError: The model has no reference file, the download failed for good, or is not the file it should be.
     """
     path = reference_path(config, cache)
-    source = url or config.reference_url or ""
+    source = (config.reference_url or "") if url is None else url
     if not _is_url(source):
         fix = "begin with https://, http:// or file://"
         raise ConfigError(Problem("--url", source, "is not a URL to download from", fix))
-    if path.exists() and _is_good(config, cache):  # also in a cache that cannot be written
-        return _already_there(path, progress)
     try:
+        if path.exists() and _is_good(config, cache):  # also in a cache that cannot be written
+            return _already_there(path, progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path, progress):
             if path.exists() and _is_good(config, cache):  # another process was faster
@@ -115,7 +117,8 @@ def _download_and_install(config: ModelConfig, path: Path, source: str, progress
             Problem(_field(config.name), None, f"the file from {source} is not the right one: {complaint}", fix)
         )
     download.part.replace(path)
-    write_stamp(path, found)
+    # A new name is a change too; without the new time the next sweep would read the file once more.
+    write_stamp(path, replace(found, **file_marks(path.stat())))
     download.discard()
 
 
@@ -213,14 +216,15 @@ class _Download:
         """Ask once for what is missing and write what comes."""
         origin = self._origin()
         size = self._size()
-        request = urllib.request.Request(self._url, headers=self._headers(origin, size))  # noqa: S310 - scheme checked
+        encoded = quote(self._url, safe=_URL_CHARACTERS)
+        request = urllib.request.Request(encoded, headers=self._headers(origin, size))  # noqa: S310 - scheme checked
         try:
             response = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - the same
         except urllib.error.HTTPError as error:
             with error:
                 self._refused(error, origin, size)
             return
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # a ValueError is a null byte in a path
             raise self._unreachable(error, size) from error
         with response:
             self._receive(response, origin, size)
@@ -242,9 +246,10 @@ class _Download:
                 return  # there was nothing left to send
             self.discard()
             raise _CutOffError("the file changed on the server")
+        said = " ".join(str(error.reason).split())  # of redirects in a circle it is three lines
         if error.code in _WORTH_A_RETRY:
-            raise _CutOffError(f"the server answers {error.code} {error.reason}")
-        reason = f"{self._url}: the server answers {error.code} {error.reason}"
+            raise _CutOffError(f"the server answers {error.code} {said}")
+        reason = f"{self._url}: the server answers {error.code} {said}"
         raise ConfigError(Problem(self._field, None, reason, self._way_out()))
 
     def _unreachable(self, error: Exception, size: int) -> Exception:

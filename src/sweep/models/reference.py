@@ -35,7 +35,7 @@ def fetch_command(config: ModelConfig) -> str:
 def verified_reference(config: ModelConfig, cache: Path) -> tuple[Path, str]:
     """Return the reference file and its SHA-256 (hex), after its digest was checked.
 
-    It is read in full the first time, and again when its size or modification time has changed. A file whose digest
+    It is read in full the first time, and again when it may have changed. A file whose digest
     is not published is trusted when it is first met, and must not change after.
 
     Raises:

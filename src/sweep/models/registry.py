@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sweep.errors import ConfigError, Problem, choose
 from sweep.models.base import ModelConfig, ResolvedModel
-from sweep.models.cache import describe, prepared, stamp_path, take_stamp
+from sweep.models.cache import describe, prepared, stamp_path, take_stamp, unwritable
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
 from sweep.models.reference import fetch_command, reference_path, verified_reference
 from sweep.models.serving import RECIPE, serving_graph, serving_specs
@@ -58,7 +58,7 @@ def resolve_model(config: ModelConfig, precision: Precision, cache: Path) -> Res
     if weights is Weights.USER:
         from sweep.models.user import user_model
 
-        return user_model(config, cache)
+        return user_model(config, precision, cache)
     path, digest = _serving_file(config, weights, cache)
     inputs, outputs = serving_specs(config)
     return ResolvedModel(
@@ -89,7 +89,11 @@ def _choose_weights(config: ModelConfig, cache: Path) -> tuple[Weights, str]:
         return Weights(config.weights), ""
     if len(offered) == 1:
         return offered[0], ""
-    if reference_path(config, cache).exists():
+    try:
+        there = reference_path(config, cache).exists()
+    except OSError as error:
+        raise unwritable(cache, error) from error
+    if there:
         return Weights.REFERENCE, "the reference file is in the cache"
     return Weights.SYNTHETIC, f"no reference file in the cache; run `{fetch_command(config)}` for the real weights"
 

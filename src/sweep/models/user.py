@@ -16,8 +16,9 @@ from sweep import paths
 from sweep.errors import ConfigError, Problem
 from sweep.models.base import FileState, ModelConfig, ResolvedModel, TensorSpec
 from sweep.models.cache import Stamp, describe, take_stamp, unwritable
+from sweep.models.number_format import number_format
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
-from sweep.vocabulary import Weights
+from sweep.vocabulary import Precision, Weights
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +34,7 @@ _DTYPES = (
 _EXPORT = "export the model again"
 
 
-def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
+def user_model(config: ModelConfig, precision: Precision, cache: Path) -> ResolvedModel:
     """Return what the file at `config.path` is.
 
     Axis 0 of every input is the batch axis. Where it is symbolic, or not given, any batch can be run; where it is a
@@ -41,6 +42,7 @@ def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
 
     Args:
         config: Has the path.
+        precision: What was asked for. The file is run as it is; where it computes in something else, `why` says so.
         cache: Where digests are kept, so that a large file is read once.
 
     Raises:
@@ -66,8 +68,15 @@ def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
         outputs=outputs,
         fixed_batch=batch,
         predicts_class=False,
+        why=_why(number_format(model), precision, path),
         files=files,
     )
+
+
+def _why(computes_in: str, precision: Precision, path: Path) -> str:
+    if computes_in == precision:
+        return ""
+    return f"{path.name} computes in {computes_in}: recorded as precision={precision}, which is what was asked"
 
 
 def _problem(path: Path, reason: str, fix: str = "") -> ConfigError:
@@ -220,7 +229,7 @@ _PROTO_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
 def _digest(path: Path, data_files: list[Path], cache: Path) -> tuple[str, tuple[FileState, ...]]:
     """Return `sha256:<hex>` over the file, or over the digests of it and its external data, and what was hashed.
 
-    What was hashed before is kept in the cache with size and modification time, as these files can be huge.
+    What was hashed before is kept in the cache with what tells that they changed, as these files can be huge.
     """
     memo = cache / "models" / "digests" / f"{describe(str(path))}.json"
     known = _read_memo(memo)
@@ -235,7 +244,7 @@ def _digest(path: Path, data_files: list[Path], cache: Path) -> tuple[str, tuple
             except OSError as error:
                 raise _problem(path, f"{file} cannot be read: {error.strerror or error}") from error
         digests[name], stamps[name] = stamp.sha256, stamp
-        states.append(FileState(str(file), stamp.size, stamp.mtime_ns))
+        states.append(FileState(str(file), **stamp.marks))
     if stamps != known:
         try:
             paths.write_json(memo, {name: vars(stamp) for name, stamp in stamps.items()})

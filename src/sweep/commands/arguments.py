@@ -1,0 +1,65 @@
+"""Command lines of subcommands: argparse, whose complaints become one line like every other error."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
+
+from sweep.errors import ConfigError, Problem, choose
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises a `ConfigError` where argparse would print its usage and exit; `--help` still does that."""
+
+    def parse_args(  # type: ignore[override]  # the namespace is always a new one here
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """Return the parsed arguments; refuse those that are unknown by name."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            raise ConfigError(self._unknown(unknown[0]))
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse has to say, in the words of sweep's own errors."""
+        if missing := re.fullmatch(r"the following arguments are required: (.+)", message):
+            raise ConfigError(Problem(self.prog, None, f"{missing[1]} must be given", self._see_help()))
+        if wrong := re.fullmatch(r"argument ([^:]+): (.+)", message, re.DOTALL):
+            raise ConfigError(Problem(wrong[1], None, wrong[2], self._see_help()))
+        raise ConfigError(Problem(self.prog, None, message, self._see_help()))
+
+    def _unknown(self, argument: str) -> Problem:
+        if not argument.startswith("-"):
+            return Problem(argument, None, f"{self.prog} takes no such argument", self._see_help())
+        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        flag = argument.partition("=")[0]
+        return Problem(flag, None, "unknown flag", choose(flag, flags))
+
+    def _see_help(self) -> str:
+        return f"see python -m {self.prog} --help"
+
+
+def one_of(field: str, choices: Iterable[str]) -> Callable[[str], str]:
+    """Return the type of an argument that is one of `choices`: argparse's own would not say which is near."""
+    names = tuple(choices)
+
+    def check(text: str) -> str:
+        if text not in names:
+            raise ConfigError(Problem(field, text, "unknown", choose(text, names)))
+        return text
+
+    return check
+
+
+def whole(field: str, low: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number from `low`."""
+
+    def convert(text: str) -> int:
+        # The length first: converting a number of thousands of digits is an error of its own.
+        if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) >= low):
+            raise ConfigError(Problem(field, text, f"must be a whole number from {low}"))
+        return int(text)
+
+    return convert
