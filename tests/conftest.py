@@ -18,6 +18,7 @@ INPUTS = (TensorSpec("samples", "uint8", (1,)),)
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """Keep tests out of the user's cache, and one test run's files warm for all its tests."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the tests import ONNX Runtime themselves, too
     if "SWEEP_CACHE" not in os.environ:
         os.environ["SWEEP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 

@@ -21,8 +21,8 @@ from sweep.backends.options import Option, validate
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.vocabulary import Precision
 
-FAULTS = ("none", "throw", "hang", "crash", "nan", "late", "short")
-"""What can be made to go wrong at query `fault_at`; `late` delays that query and all after it."""
+FAULTS = ("none", "throw", "hang", "crash", "nan", "late", "short", "cold")
+"""What can be made to go wrong at query `fault_at`: `late` delays that query and all after it, `cold` those before."""
 
 _SPIN_NS = 200_000  # time.sleep overshoots by about 0.1 ms; the rest of a latency is spun
 
@@ -110,7 +110,8 @@ class SimulatedBackend(Backend):
         options = self.request.options
         end = begin + int(latency_ms(count, options) * self._factor() * 1e6)
         top1 = self._top1[:count]
-        if options["fault"] != "none" and self._queries >= options["fault_at"] and self._fault_applies(count):
+        before = self._queries < options["fault_at"]
+        if options["fault"] != "none" and before == (options["fault"] == "cold") and self._fault_applies(count):
             end, top1 = self._inject(options["fault"], end, top1)
         self._queries += 1
         meanwhile()
@@ -146,4 +147,6 @@ class SimulatedBackend(Backend):
                 return end, top1[:-1]
             case "late":
                 return end + 10**9, top1
+            case "cold":
+                return end + 9 * (end - time.perf_counter_ns()), top1
         os._exit(1)  # unreachable: FAULTS is closed

@@ -15,7 +15,7 @@ from sweep.backends.registry import available_backend
 from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.rules import SAMPLES_PER_QUERY_MAX, check_official, edition_batch, read_rules, read_run
-from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset
+from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset, unread_settings
 from sweep.environment import available_memory_bytes, fingerprint
 from sweep.errors import ConfigError, Problem, unwritable
 from sweep.models import model_config, resolve_model
@@ -220,13 +220,18 @@ class _Builder:
         return backend, options
 
     def _model(self, backend: type[Backend], precision: Precision) -> ResolvedModel | None:
+        try:
+            config = model_config(self._named_model())
+        except ConfigError as error:
+            self._fields.problems.extend(error.problems)
+            return None
         if not backend.runs_models:
-            for key in ("model.path", "dataset.path"):
+            for key in ("model.path", "dataset.path", "dataset.interpolation"):
                 if (given := self._fields.get(key)) is not None:
                     self._notes.append(f"{key}={given} is not read: backend {backend.name} computes nothing")
             return None
         try:
-            model = _resolved_model(model_config(self._named_model()), precision)
+            model = _resolved_model(config, precision)
         except ConfigError as error:
             self._fields.problems.extend(error.problems)
             return None
@@ -237,8 +242,8 @@ class _Builder:
     def _named_model(self) -> dict[str, Any]:
         """Return the model's configuration; a file of the user's goes by its own name, if it was given no other."""
         given = self._mapping("model")
-        own_file = given.get("name") == "onnx" and isinstance(given.get("path"), str)
-        return {**given, "name": Path(given["path"]).stem or "onnx"} if own_file else given
+        path = given.get("path")
+        return {**given, "name": Path(path).stem} if given.get("name") == "onnx" and isinstance(path, str) else given
 
     def _engine_batch(self, batch: int, model: ResolvedModel | None) -> int:
         fixed = None if model is None else model.fixed_batch
@@ -261,7 +266,8 @@ class _Builder:
     def _dataset_choice(self, *, stand_in: bool) -> DatasetConfig | None:
         given = dict(self._mapping("dataset"))
         if stand_in:
-            given.update(name="synthetic", path=None)
+            given.update(name="synthetic", path=None, interpolation=None)
+        self._fields.problems.extend(unread_settings(given))
         if given.get("name", "auto") == "auto":
             given["name"] = self._fields.get("model.dataset") or "auto"
         if given.get("interpolation") is None:

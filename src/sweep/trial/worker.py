@@ -132,7 +132,7 @@ class Worker:
         largest = spec.samples_per_query
         key = (spec.model.digest, spec.precision, spec.backend.name, tuple(sorted(spec.backend.options.items())))
         # A backend without shapes in its engine is made anew only for a larger N, or another split.
-        if self._engine is not None and key == self._engine_key:
+        if self._engine is not None and key == self._engine_key and backend.reusable:
             held = self._engine.request
             same_split = spec.engine_batch == held.engine_batch or (
                 spec.engine_batch >= largest and held.engine_batch >= held.samples_per_query
