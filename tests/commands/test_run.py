@@ -1,14 +1,18 @@
 """The run command in this process, with something breaking behind it."""
 
 import csv
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sweep.cli import main
+from sweep.commands import run as run_module
 from sweep.store.records import Store
 from sweep.trial import trial as trial_module
 
+TORCH_MODEL = min((Path(__file__).parents[1] / "data" / "onnx").glob("*inline.onnx"))
 SIMULATED = ["backend=simulated", "run=quick", "backend.base_ms=0.1", "backend.per_sample_ms=0.02"]
 
 
@@ -57,6 +61,136 @@ def test_settings_that_a_stand_in_engine_does_not_read_are_said(capfd):
     captured = capfd.readouterr()
     assert "note: model.path=no.onnx is not read: backend simulated computes nothing" in captured.err
     assert "note: dataset.path=nowhere is not read" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        (["batch=1", "batch=2"], "batch is given 2 times: the last counts"),
+        (["batch=2", "engine_batch=4"], "engine_batch=4: a query of batch=2 is one launch"),
+        (["batch=2", "backend=onnxruntime", "backend.threads=512"], "backend.threads=512: more than the"),
+        (
+            ["model=digits", "mode=accuracy", "backend=auto", "percentile=90"],
+            "percentile=90 is not read",
+        ),
+    ],
+)
+def test_what_does_less_than_it_seems_is_said(capfd, arguments, note):
+    keys = {argument.partition("=")[0] for argument in arguments}
+    base = [] if "backend" in keys else SIMULATED
+    assert main([*base, "run=quick", *arguments]) == 0
+    assert f"note: {note}" in capfd.readouterr().err
+
+
+def test_names_with_brackets_are_shown_as_they_are(tmp_path, capfd):
+    """They are markup to the library that draws the tables."""
+    (tmp_path / "a[").mkdir()
+    for path in ("a[/b].onnx", "[bold].onnx"):
+        (tmp_path / path).write_bytes(TORCH_MODEL.read_bytes())
+    paths = "model.path='a[/b].onnx','[bold].onnx'"
+    assert main(["model=onnx", "run=quick", "batch=1", "-m", paths]) == 0
+    captured = capfd.readouterr()
+    assert "a[/b].onnx" in captured.err
+    assert "[bold].onnx" in captured.out
+
+
+def test_tables_are_written_before_they_are_shown(tmp_path, monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sweep.terminal.show_grid", broken)
+    with pytest.raises(BrokenPipeError):
+        run_module.main([*SIMULATED, "-m", "batch=1,2"])
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    assert len(list(csv.DictReader(table.open()))) == 2
+
+
+def test_a_sweep_that_breaks_in_the_middle_keeps_its_tables(tmp_path, monkeypatch):
+    real = Store.begin
+
+    def begin(store, spec, digest):
+        if spec.samples_per_query == 2:
+            raise RuntimeError("a bug")
+        return real(store, spec, digest)
+
+    monkeypatch.setattr(Store, "begin", begin)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main([*SIMULATED, "-m", "batch=1,2"])
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    assert len(list(csv.DictReader(table.open()))) == 1
+    (manifest,) = tmp_path.glob("outputs/sweeps/*/sweep.json")
+    assert json.loads(manifest.read_text())["planned"] == 2
+
+
+def test_a_sweep_is_known_from_its_beginning(tmp_path, monkeypatch):
+    """Killed before its end, it leaves what was asked for."""
+    seen = []
+    real = Store.begin
+
+    def begin(store, spec, digest):
+        seen.extend(json.loads(path.read_text()) for path in tmp_path.glob("outputs/sweeps/*/sweep.json"))
+        return real(store, spec, digest)
+
+    monkeypatch.setattr(Store, "begin", begin)
+    assert main([*SIMULATED, "-m", "batch=1"]) == 0
+    assert seen[0]["arguments"] == [*SIMULATED, "-m", "batch=1"]
+    assert (seen[0]["finished_at"], seen[0]["trials"]) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("done", "resume", "words"),
+    [
+        (0, True, "none of 4 points was finished"),
+        (2, True, "2 of 4 points are measured and kept; the same command measures the rest"),
+        (2, False, "2 of 4 points are measured and kept; the same command without resume=false measures the rest"),
+        (4, True, "4 of 4 points are measured and kept"),
+    ],
+)
+def test_what_is_left_after_ctrl_c(done, resume, words):
+    assert run_module._what_is_left(done, 4, resume=resume) == words
+
+
+def test_notes_name_their_points(monkeypatch, capfd):
+    real = trial_module.run_trial
+
+    def busy_at_2(executor, request, *rest):
+        result = real(executor, request, *rest)
+        return replace(result, notes=("of this one",) if request.spec.samples_per_query == 2 else ())
+
+    monkeypatch.setattr("sweep.study.grid.run_trial", busy_at_2)
+    assert main([*SIMULATED, "-m", "batch=1,2", "backend.seed=0,1"]) == 0
+    assert "note: of this one (backend.seed=0 batch=2, backend.seed=1 batch=2)" in capfd.readouterr().out
+
+
+def test_a_bound_less_largest_says_so(capfd):
+    assert main([*SIMULATED, "rules=current", "-m", "batch=1"]) == 0
+    assert "rules current have no latency bound, so a larger one may be VALID too" in capfd.readouterr().out
+
+
+def test_accuracy_is_measured_once_whatever_the_rules(capfd):
+    accuracy = ["model=digits", "mode=accuracy"]
+    assert main(accuracy) == 0
+    assert main([*accuracy, "run=official", "rules=current"]) == 0
+    assert "measured before" in capfd.readouterr().out
+
+
+def test_a_path_under_home_is_found(tmp_path, monkeypatch):
+    """No shell expands ~ behind an equals sign."""
+    monkeypatch.setenv("HOME", str(tmp_path / "a home"))
+    assert main([*SIMULATED, "outputs=~/kept", "batch=1"]) == 0
+    assert list((tmp_path / "a home" / "kept" / "sweeps").glob("*/results.csv"))
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_users_file_goes_by_its_own_name(tmp_path, capfd):
+    (tmp_path / "mine.onnx").write_bytes(TORCH_MODEL.read_bytes())
+    assert main(["model=onnx", "model.path=mine.onnx", "run=quick", "batch=1"]) == 0
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    (row,) = csv.DictReader(table.open())
+    assert row["model"] == "mine"
+    assert row["model_path"].endswith("mine.onnx")
+    assert row["model_digest"].startswith("sha256:")
+    assert list(tmp_path.glob("outputs/trials/mine-fp32-onnxruntime-n1-*"))
 
 
 def test_fewer_samples_than_asked_for_are_said(capfd):

@@ -1,6 +1,6 @@
 import pytest
 
-from sweep.config.arguments import flags_first
+from sweep.config.arguments import check_arguments, flags_first
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,40 @@ from sweep.config.arguments import flags_first
 )
 def test_hydra_gets_flags_first_whatever_the_user_types(typed, ordered):
     assert flags_first(typed.split()) == ordered.split()
+
+
+@pytest.mark.parametrize(
+    ("home", "typed", "given"),
+    [
+        ("/home/u", "outputs=~/o", "outputs=/home/u/o"),
+        ("/home/u", "outputs=~", "outputs=/home/u"),
+        ("/home/a b", "model.path=~/x.onnx", 'model.path="/home/a b/x.onnx"'),
+        ("/home/u", "batch=~/o", "batch=~/o"),
+        ("/home/u", "outputs=~other/o", "outputs=~other/o"),
+    ],
+)
+def test_home_is_expanded_where_a_path_is_meant(monkeypatch, home, typed, given):
+    monkeypatch.setenv("HOME", home)
+    assert flags_first([typed]) == [given]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "-m",
+        "--multi batch=1,2",
+        "--cfg job --resolve",
+        "--cfg=job",
+        "-c job -p model",
+        "--info",
+        "--info all model=resnet",
+        "-cd conf -cn config",
+        "+x=1 ++y=2 ~z -m batch=range(1,9)",
+        "a='x, y' b=[1, 2]",
+        "rules.checks=[]",
+        "--hydra-help",
+    ],
+)
+def test_command_lines_that_are_fine(line):
+    check_arguments(line.split(" ") if line else [])

@@ -76,6 +76,22 @@ def test_every_sample_is_answered_once_under_its_own_id(completed, faults):
     assert sut._log.starts == 1
 
 
+@pytest.mark.parametrize("predicts_class", [True, False])
+def test_no_answer_at_all_is_refused(predicts_class):
+    """Nothing is finite, and nothing divides everything."""
+    empty = np.zeros(0, np.int32 if predicts_class else np.float32)
+    with pytest.raises(EngineFaultError, match="answered 0 of 3"):
+        check_answers([empty], 3, 1, predicts_class=predicts_class)
+    with pytest.raises(EngineFaultError, match="warm-up: "):
+        check_answers([empty], 3, -1, predicts_class=predicts_class)
+
+
+def test_loadgens_own_work_is_told(faults):
+    sut = make(engine, faults)
+    sut.flush()
+    assert sut._log.flushes == 1
+
+
 def test_a_backend_that_leaves_the_old_ids_is_refused(completed, faults):
     make(lambda slot, count, meanwhile: [np.zeros(count, np.int32)], faults).issue([1, 2, 3], [6, 7, 8])
     assert "meanwhile" in str(faults[0])

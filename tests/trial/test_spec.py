@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from sweep.trial.spec import RulesSpec, TrialSpec, percentile_index
-from sweep.vocabulary import AbortRule, Precision
+from sweep.vocabulary import AbortRule, TestMode, Precision
 
 
 def test_spec_survives_json(simulated):
@@ -41,6 +41,14 @@ def test_digest_changes_with_nested_parts(simulated):
         simulated(seed=1),
     ]
     assert len({spec.digest, *(other.digest for other in others)}) == 6
+
+
+def test_accuracy_mode_has_no_bound_and_no_length(simulated):
+    """It runs each sample once: another bound is no reason to run 50,000 images again."""
+    spec = replace(simulated(), mode=TestMode.ACCURACY)
+    assert replace(spec, run=replace(spec.run, min_query_count=7), abort=AbortRule.NEVER).digest == spec.digest
+    assert replace(spec, samples_per_query=9).digest != spec.digest
+    assert replace(spec, mode=TestMode.PERFORMANCE).digest != spec.digest
 
 
 def test_percentile_rule_allows_14_of_1440(simulated):

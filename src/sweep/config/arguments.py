@@ -75,6 +75,11 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     second run to nobody). The order among flags, and among overrides, is kept; everything after `--` is an override.
     A path that begins with `~` is expanded: no shell does that behind `=`, and Hydra cannot read it.
     """
+    flags, overrides = _split(arguments)
+    return [*flags, *overrides]
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     flags: list[str] = []
     overrides: list[str] = []
     rest = list(arguments)
@@ -93,7 +98,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
             flags.append(rest.pop(0) if rest and rest[0] in _INFO_TOPICS else "all")
         elif flag is not None and flag.value and rest and argument in flag.names:
             flags.append(rest.pop(0))
-    return [*flags, *overrides]
+    return flags, overrides
 
 
 def _known_flag(argument: str) -> _Flag | None:
@@ -154,8 +159,7 @@ def _unknown_flag(name: str, value: str) -> Problem:
 
 
 def _word_problems(arguments: Sequence[str]) -> Iterator[Problem]:
-    ordered = flags_first(arguments)
-    words = [word for word in ordered if _OVERRIDE.fullmatch(word) or not word.startswith(("-", "~"))]
+    _, words = _split(arguments)
     for word, following in zip(words, (*words[1:], ""), strict=False):
         match = _OVERRIDE.fullmatch(word)
         if match is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -243,7 +244,7 @@ class _Builder:
         """Return the model's configuration; a file of the user's goes by its own name, if it was given no other."""
         given = self._mapping("model")
         path = given.get("path")
-        return {**given, "name": Path(path).stem} if given.get("name") == "onnx" and isinstance(path, str) else given
+        return {**given, "name": re.sub(r"[^\w.-]", "-", Path(path).stem)} if given.get("name") == "onnx" and isinstance(path, str) else given
 
     def _engine_batch(self, batch: int, model: ResolvedModel | None) -> int:
         fixed = None if model is None else model.fixed_batch
