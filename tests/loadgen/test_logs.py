@@ -190,6 +190,7 @@ def test_what_is_no_summary_is_refused_by_name(content, reason, tmp_path):
 def test_a_file_that_cannot_be_read_is_refused_by_name(parse, tmp_path):
     assert "no such file" in refused(tmp_path / "absent.txt", parse)
     assert "cannot be read" in refused(tmp_path, parse)
+    assert "cannot be read" in refused(f"{tmp_path}/a\0b", parse)
 
 
 @pytest.mark.parametrize(
@@ -270,8 +271,9 @@ def test_the_figure_is_read_however_it_is_printed(line, metric, edited):
     assert parse_summary(edited(V07, ("Samples per query : 1760", line))).metric == metric
 
 
-def test_a_rate_over_no_time_is_not_a_damaged_log(edited):
-    metric = parse_summary(edited(V07, ("Samples per query : 1760", "Samples per second: -nan"))).metric
+@pytest.mark.parametrize("text", ["-nan", "nan", "-nan(ind)", "nan(snan)", "-1.#IND", "1.#QNAN", "1.#QNAN00"])
+def test_a_rate_over_no_time_is_not_a_damaged_log(text, edited):
+    metric = parse_summary(edited(V07, ("Samples per query : 1760", f"Samples per second: {text}"))).metric
     assert math.isnan(metric.value)
 
 
