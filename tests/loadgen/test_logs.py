@@ -51,6 +51,10 @@ def refused(path, parse=parse_summary):
     return message
 
 
+def entry(key, value, **metadata):
+    return f':::MLLOG {{"key": "{key}", "value": {value}, "metadata": {json.dumps(metadata)}}}\n'
+
+
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_every_value_of_a_golden_summary_is_read(name):
     expected = json.loads((DATA / "expected" / name).with_suffix(".json").read_text())
@@ -375,9 +379,8 @@ def test_accuracy_mode_leaves_no_result():
 
 
 def test_a_detail_log_of_a_submission_run_gives_its_last_phase(tmp_path):
-    entry = ':::MLLOG {{"key": "{}", "value": {}, "metadata": {{"is_error": false, "is_warning": false}}}}\n'
     path = tmp_path / "mlperf_log_detail.txt"
-    path.write_text(entry.format("generated_query_count", 8) + entry.format("generated_query_count", 6001))
+    path.write_text(entry("generated_query_count", 8) + entry("generated_query_count", 6001, is_error=False))
     assert parse_detail(path).generated_query_count == 6001
 
 
@@ -405,6 +408,109 @@ def test_a_detail_log_is_read_past_what_is_not_its_own(tmp_path):
     )
 
 
+def test_a_value_may_go_on_for_some_lines(tmp_path):
+    """LoadGen writes the newlines of a name or a message as they are."""
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(
+        entry("sut_name", '"one\ntwo\n\nfour\nfive"')
+        + entry("error_runtime", '"what\nwent wrong"', is_error=True)
+        + entry("qsl_name", f'"{chr(10).join("123456")}"')
+        + ':::MLLOG {"key": "cut", "value": "\n'
+        + entry("generated_query_count", 27)
+    )
+    detail = parse_detail(path)
+    assert detail.sut_name == "one\ntwo\n\nfour\nfive"
+    assert detail.errors == ("what\nwent wrong",)
+    assert detail.qsl_name is None
+    assert detail.generated_query_count == 27
+    assert detail.unknown_lines[0] == ':::MLLOG {"key": "qsl_name", "value": "1'
+    assert detail.unknown_lines[-1] == ':::MLLOG {"key": "cut", "value": "'
+
+
+@pytest.mark.parametrize("name", [r"C:\models\new", r"\\server\temp", r"end\\"])
+def test_a_backslash_is_a_backslash(name, tmp_path):
+    """LoadGen escapes nothing: the path of a Windows machine is not JSON, or worse, other JSON."""
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(entry("sut_name", f'"{name}"'))
+    assert parse_detail(path).sut_name == name
+
+
+def test_a_detail_log_written_anew_may_have_escapes(tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(entry("sut_name", r'"the \"best\""'))
+    assert parse_detail(path).sut_name == 'the "best"'
+
+
+def test_infinity_as_microsoft_prints_it_loses_no_record(tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(
+        entry("result_a", "-inf") + entry("result_b", "-nan(ind)") + entry("result_c", "1.#INF") + entry("x", "1.#Q")
+    )
+    results = parse_detail(path).results
+    assert (results["result_a"], results["result_c"]) == (-math.inf, math.inf)
+    assert math.isnan(results["result_b"])
+
+
+def test_the_first_detail_logs_called_the_library_by_another_name(tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text('"pid": 1, "tid": 1, "ts": 5ns : QSL performance size: 1024\n')
+    assert parse_detail(path).qsl_performance_count == 1024
+
+
+@pytest.mark.parametrize("name", DETAILS)
+def test_a_detail_log_cut_between_two_lines_is_not_complete(name, tmp_path):
+    """A killed LoadGen leaves whole lines: without the last, none may say that the log is whole."""
+    lines = (DATA / name).read_text().splitlines(keepends=True)
+    path = tmp_path / "mlperf_log_detail.txt"
+    for count in range(1, len(lines)):
+        path.write_text("".join(lines[:count]))
+        assert not parse_detail(path).complete, lines[count - 1]
+    path.write_text("".join([*lines, "a server's last word\n"]))
+    assert parse_detail(path).complete
+    path.write_text("".join([*lines, ":::MLLOG {"]))
+    assert not parse_detail(path).complete
+
+
+LAST_PERCENTILE = entry("result_99.90_percentile_latency_ns", 5)
+
+
+@pytest.mark.parametrize(
+    ("version", "records", "complete"),
+    [
+        ("1.0 @ 1d0f", LAST_PERCENTILE, True),
+        (".5a1 @ 8180", LAST_PERCENTILE, True),
+        ("4.1 @ 70d6", LAST_PERCENTILE, False),
+        ("6.0.17 @ d614", LAST_PERCENTILE, False),
+        ("6.0.17 @ d614", LAST_PERCENTILE + entry("num_errors", 0), True),
+        ("odd", LAST_PERCENTILE, False),
+        ("6.0.17 @ d614", entry("loaded_qsl_set", [3, 1, 3]) + entry("power_end", '"t"'), False),
+        (
+            "6.0.17 @ d614",
+            entry("loaded_qsl_set", [3, 1, 3])
+            + entry("power_end", '"t"')
+            + entry("loaded_qsl_set", [2, 0, 2])
+            + entry("power_end", '"t"'),
+            True,
+        ),
+    ],
+)
+def test_where_a_detail_log_ends_depends_on_its_generation(version, records, complete, tmp_path):
+    """In accuracy mode the interval ends once per part of the library that was loaded."""
+    path = tmp_path / "mlperf_log_detail.txt"
+    head = entry("loadgen_version", f'"{version}"') + entry("qsl_reported_total_count", 4)
+    path.write_text(head + entry("effective_test_mode", '"AccuracyOnly"') + records)
+    assert parse_detail(path).complete is complete
+
+
+@pytest.mark.parametrize("value", ["[" * 400 + "]" * 400, '{"a": 1}', "true", "null"])
+def test_a_value_of_the_wrong_kind_is_no_text_and_no_count(value, tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(entry("power_begin", value) + entry("generated_query_count", value))
+    detail = parse_detail(path)
+    assert detail.power_begin in (None, "True")
+    assert detail.generated_query_count is None
+
+
 def test_errors_of_a_plain_text_detail_log_are_found(tmp_path):
     prefix = '"pid": 1, "tid": 1, "ts": 5ns : '
     path = tmp_path / "mlperf_log_detail.txt"
@@ -416,7 +522,15 @@ def test_errors_of_a_plain_text_detail_log_are_found(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b" \n", "empty file"), ((DATA / V41).read_bytes(), "looks like a LoadGen summary"), (b"{}\n", "looks like JSON")],
+    [
+        (b" \n", "empty file"),
+        ((DATA / V41).read_bytes(), "looks like a LoadGen summary"),
+        (b"{}\n", "looks like JSON"),
+        (b':::ENDPTS {"key": "endpoint_key", "value": 1}\n', "a log of MLPerf Endpoints"),
+        (b'  :::MLLOG {"key": "a", "value": 1}\n', "is indented"),
+        (b":::MLLOG {}\n", "begins like a LoadGen detail log, but cannot be read"),
+        (b'"pid": 1, "tid": 1, "ts": 5ns : a\r"pid": 1, "tid": 1, "ts": 5ns : b\r', "carriage return alone"),
+    ],
 )
 def test_what_is_no_detail_log_is_refused_by_name(content, reason, tmp_path):
     path = tmp_path / "mlperf_log_detail.txt"
