@@ -266,6 +266,13 @@ def test_a_mode_is_the_same_under_all_its_names(text, mode, edited):
         ("Samples per second : 1.23457e+06", Metric("Samples per second", 1234570.0, "samples/s")),
         ("Scheduled samples per second : 41546.64", Metric("Scheduled samples per second", 41546.64, "samples/s")),
         ("Samples per second: inf", Metric("Samples per second", math.inf, "samples/s")),
+        ("Completed tokens per second : 7.5", Metric("Completed tokens per second", 7.5, "tokens/s")),
+        ("Inferences per second : 7.5", Metric("Inferences per second", 7.5, "samples/s")),
+        ("Completed queries per second : 7.5", Metric("Completed queries per second", 7.5, "queries/s")),
+        ("Scheduled groups per second: 12.5", Metric("Scheduled groups per second", 12.5, "groups/s")),
+        ("Frames per second : 7.5", Metric("Frames per second", 7.5, "")),
+        ("Scheduled QPS : 41546.6", Metric("Scheduled QPS", 41546.6, "queries/s")),
+        ("QPS: 505.381", Metric("QPS", 505.381, "queries/s")),
         ("99.9th percentile latency (ns) : 12", Metric("99.9th percentile latency", 12, "ns")),
         ("99.0th percentile latency (ns) : 12", Metric("99th percentile latency", 12, "ns")),
         ("90th percentile latency (ns) : -9223372036854775808", Metric("90th percentile latency", -(2**63), "ns")),
@@ -279,6 +286,33 @@ def test_the_figure_is_read_however_it_is_printed(line, metric, edited):
 def test_a_rate_over_no_time_is_not_a_damaged_log(text, edited):
     metric = parse_summary(edited(V07, ("Samples per query : 1760", f"Samples per second: {text}"))).metric
     assert math.isnan(metric.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1.#INF", math.inf), ("-1.#INF00", -math.inf), ("inf", math.inf), ("-inf", -math.inf)]
+)
+def test_infinity_is_a_number_in_every_c_library(text, value, edited):
+    assert parse_summary(edited(V07, ("Samples per query : 1760", f"Samples per second: {text}"))).metric.value == value
+
+
+def test_a_figure_that_cannot_be_read_does_not_make_the_next_one_the_tests_own(edited):
+    """Tokens per second in place of samples per second would be another result."""
+    summary = parse_summary(edited("v4.1_offline_tokens_valid_summary.txt", ("second: 84.4792", "second: 84.4x")))
+    assert summary.metric is None
+    assert summary.other_metrics == (Metric("Tokens per second", 24524.9, "tokens/s"),)
+    assert summary.unknown_lines == ("Samples per second : 84.4x",)
+
+
+def test_latencies_of_groups_are_figures_in_ns_beside_the_distributions(edited):
+    """As LoadGen's branch for automotive prints them."""
+    lines = "Max group latency (ns)          : 70\n50.00 group percentile latency (ns)   : 60\n"
+    title = "\n================================================\nTest Parameters Used"
+    summary = parse_summary(edited(V41, (title, f"{lines}{title}")))
+    assert summary.other_metrics == (
+        Metric("Max group latency", 70, "ns"),
+        Metric("50.00 group percentile latency", 60, "ns"),
+    )
+    assert summary.query_latency == parse_summary(DATA / V41).query_latency
 
 
 def test_inferred_tokens_are_kept_beside_the_figure(edited):
@@ -335,7 +369,7 @@ def test_query_and_sample_latencies_are_not_mixed_up():
 
 def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):
     """LoadGen adds lines with almost every release."""
-    warning = "WARNING: sample_concatenate_permutation was set to true. \nsamples_per_query value\n"
+    warning = "WARNING: sample_order was set to 5. \nsamples_per_query values\n"
     summary = parse_summary(
         edited(
             V41,
@@ -349,8 +383,8 @@ def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):
         "Energy per query : none yet",
         "Tail latency",
         " : 5",
-        "WARNING: sample_concatenate_permutation was set to true.",
-        "samples_per_query value",
+        "WARNING: sample_order was set to 5.",
+        "samples_per_query values",
     )
     assert summary.other_metrics == (Metric("9.9.9 percentile", 1, ""),)
     assert (summary.warning_count, summary.error_count) == (12, 12)

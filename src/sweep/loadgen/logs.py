@@ -24,6 +24,13 @@ _TITLES = ("MLPerf Results Summary", "Additional Stats", "Test Parameters Used")
 _RULE = re.compile(r"=+")
 _WARNINGS = re.compile(r"(?:No warnings encountered during test|(\d{1,19}) warnings? encountered\. See detailed log)\.")
 _ERRORS = re.compile(r"(?:No errors encountered during test|(\d{1,19}) ERRORS? encountered\. See detailed log)\.")
+# What stands below the settings since 5.0 where queries are concatenated permutations of the samples.
+_CONCATENATED = re.compile(
+    r"WARNING: sample_concatenate_permutation was set to true\."
+    r"|Generated samples per query might (?:be different as the one in the setting|differ from the configured value)\."
+    r"|Check the generated_samples_per_query line in the detailed log for the real"
+    r"|samples_per_query value"
+)
 
 _CHECKS = {
     "Performance constraints satisfied": "performance_constraints",
@@ -54,6 +61,14 @@ _STAT = re.compile(
     r"(min|max|mean|\d+(?:\.\d+)? percentile) (latency|first token latency|time (?:to|per) output token) \(ns\)",
     re.IGNORECASE,
 )
+_RATE = re.compile(r"\b([a-z]+) per second\b", re.IGNORECASE)
+_RATES = {
+    "samples": "samples/s",
+    "inferences": "samples/s",
+    "queries": "queries/s",
+    "tokens": "tokens/s",
+    "groups": "groups/s",
+}
 _INTERVALS = re.compile(r"(\d+(?:\.\d+)?) percentile")
 _GROUPS = {"latency": "", "first token latency": "first_token_latency"}
 
@@ -125,6 +140,7 @@ class _Reading:
     fields: dict[str, str] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    concatenated: bool = False
 
     def header(self, lines: list[str]) -> None:
         """Take what stands above `Additional Stats`: the test, its figure, its result and why."""
@@ -144,9 +160,12 @@ class _Reading:
                 pairs[pair[0]] = pair[1]
         self._test(pairs)
         self._result(pairs)
+        # A figure that cannot be read must not make the next one the test's own.
+        own = next((key for key, value in pairs.items() if number(value) is not None or _metric(key, 0).unit), "")
         for key, value in pairs.items():
             self._figure(key, value)
-        self.values["metric"] = self.metrics.pop(0) if self.metrics else None
+        readable = number(pairs.get(own, "")) is not None
+        self.values["metric"] = self.metrics.pop(0) if readable else None
         self.values["recommendations"] = tuple(_bullets(blocks.pop("Recommendations:", [])))
         self.values["early_stopping_results"] = {
             _paragraph_name(title): _early_stopping(paragraph) for title, paragraph in blocks.items()
@@ -242,6 +261,7 @@ class _Reading:
         # Every line LoadGen writes ends in a newline: without it the number may be cut in the middle.
         terminated = lines[-1:] == [""]
         self.values["settings"] = settings
+        self.concatenated = any(_CONCATENATED.fullmatch(line) for line in rest)
         self.ending(rest)
         if self.values["error_count"] is not None:
             return
@@ -258,14 +278,15 @@ class _Reading:
             if len(matches) > 1:
                 raise LogError(f"{self.path}: counts its {name.removesuffix('_count')}s twice")
             self.values[name] = int(matches[0][1] or 0) if matches else None
-        self.unknown += [
-            line for line in lines if line and not _WARNINGS.fullmatch(line) and not _ERRORS.fullmatch(line)
-        ]
+        known = (_WARNINGS, _ERRORS, _CONCATENATED)
+        self.unknown += [line for line in lines if line and not any(pattern.fullmatch(line) for pattern in known)]
 
     def summary(self) -> Summary:
         """Return what was read."""
         settings: Mapping[str, Scalar] = self.values["settings"]
-        samples = settings.get("samples_per_query")
+        # One concatenated query is filled up to whole permutations: only the detail log has its true size.
+        uncertain = self.concatenated and self.values["scenario"] is Scenario.OFFLINE
+        samples = None if uncertain else settings.get("samples_per_query")
         target = settings.get("target_latency (ns)")
         return Summary(
             **self.values,
@@ -284,11 +305,14 @@ def _plain(text: str) -> str:
 def _metric(key: str, value: float) -> Metric:
     if match := _PERCENTILE_METRIC.fullmatch(key):
         return Metric(f"{float(match[1]):g}th {match[2]}", value, "ns")
+    if key.endswith(" (ns)"):
+        return Metric(key.removesuffix(" (ns)"), value, "ns")
+    if match := _RATE.search(key):
+        return Metric(key, value, _RATES.get(match[1].lower(), ""))
     words = key.lower().split()
-    if "per second" in key.lower():
-        return Metric(key, value, f"{'tokens' if 'tokens' in words else 'samples'}/s")
     units = {"qps": "queries/s", "tps": "tokens/s", "samples": "samples"}
-    return Metric(key, value, units.get(words[0], ""))
+    # `QPS w/ loadgen overhead`; `Scheduled QPS`, the figure of Server before v0.5.
+    return Metric(key, value, units.get(words[0]) or units.get(words[-1], ""))
 
 
 def _bullets(lines: list[str]) -> Iterator[str]:
