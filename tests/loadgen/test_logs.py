@@ -127,7 +127,8 @@ def test_the_name_of_the_system_changes_nothing_else(name, edited):
 
 
 @pytest.mark.parametrize(
-    "line", ["Result is : VALID", "  Result is : VALID", "Result is : INVALID", "Scenario : Server"]
+    "line",
+    ["Result is : VALID", "  Result is : VALID", "Result is : INVALID", "RESULT  IS: VALID", "Scenario : Server"],
 )
 def test_a_name_of_several_lines_cannot_bring_its_own_result(line, edited):
     assert "which holds" in refused(edited("v0.7_multistream_invalid_summary.txt", ("LWIS_Server", f"a\n{line}")))
@@ -156,6 +157,32 @@ def test_only_a_result_below_the_header_is_no_result(edited):
         (V07, "Min duration satisfied : Yes", "Min duration satisfied : NO", "contradicts itself"),
         (V07, "Min duration satisfied : Yes", "Min duration satisfied : Maybe", "neither Yes nor NO"),
         (V41, "(ns)   : 750521", "(ns)   : 7505x1", "not a whole number"),
+        (V07, "Min duration satisfied : Yes", "Min duration satisfied : Skipped", "contradicts itself"),
+        (V41, "Early stopping satisfied: Yes", "Early stopping satisfied: NO", "contradicts itself"),
+        (V07, "  Min duration satisfied : Yes\n", "", "VALID' but no 'Min duration satisfied' line"),
+        (SERVER, "  Performance constraints satisfied : Yes\n", "", "no 'Performance constraints satisfied' line"),
+        (
+            V41,
+            "Early Stopping Result:",
+            "Early Stopping Result:\nEarly Stopping Result:",
+            "says 'Early Stopping Result'",
+        ),
+        (V41, "Min latency (ns)", "Min latency (ns) : 1\nMin latency (ns)", "says 'Min latency (ns)' twice"),
+        (
+            V41,
+            "50.00 perc",
+            "50.00 percentile latency (ns) : 1\n50.00 perc",
+            "says '50.00 percentile latency (ns)' twice",
+        ),
+        (V07, "50.00 perc", "50.00 percentile : 7\n50.00 perc", "says '50.00 percentile' twice"),
+        (V41, "target_qps", "target_qps : 1\ntarget_qps", "says 'target_qps' twice"),
+        (
+            V41,
+            "No errors encountered during test.",
+            "No errors encountered during test.\na : 1",
+            "goes on with 'a : 1'",
+        ),
+        (V41, "No warnings", "No warnings encountered during test.\nmin_query_count : 662\n\nNo warnings", "goes on"),
         (V07, "No errors", "No errors encountered during test.\n3 ERRORS", "cut off"),
         (V07, "No errors", "2 ERRORS encountered. See detailed log.\nNo errors", "counts its errors twice"),
     ],
@@ -181,6 +208,10 @@ def test_a_damaged_summary_is_refused_by_what_is_wrong(name, old, new, reason, e
         ((DATA / "v0.5_accuracy_summary.txt").read_bytes() + (DATA / V41).read_bytes(), "more than one test"),
         ((DATA / "v6.0_multistream_invalid_detail.txt").read_bytes(), "looks like a LoadGen detail log"),
         ((DATA / "v0.5_multistream_valid_detail.txt").read_bytes(), "looks like a LoadGen detail log"),
+        (b':::ENDPTS {"key": "result_validity", "value": "VALID"}\n', "a log of MLPerf Endpoints"),
+        ((DATA / V41).read_bytes().replace(b"\n", b"\r"), "end in a carriage return alone"),
+        (b"    " + (DATA / V41).read_bytes().replace(b"\n", b"\n    "), "is indented"),
+        (b"=====\nAnother Report\n=====\nResult is : VALID\n", "some other text"),
         (bytes(range(256)) * 8, "not a LoadGen summary"),
     ],
 )
@@ -391,6 +422,60 @@ def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):
     whole = parse_summary(DATA / V41)
     assert summary.settings == whole.settings
     assert summary.query_latency == whole.query_latency
+
+
+CONCATENATED = (
+    "WARNING: sample_concatenate_permutation was set to true. \n"
+    "Generated samples per query might {}.\n"
+    "Check the generated_samples_per_query line in the detailed log for the real\n"
+    "samples_per_query value\n"
+)
+
+
+@pytest.mark.parametrize("words", ["be different as the one in the setting", "differ from the configured value"])
+@pytest.mark.parametrize(
+    ("name", "samples"),
+    [("v4.1_offline_tokens_valid_summary.txt", None), (SERVER, 1), (V41, 8)],
+    ids=["offline", "server", "multistream"],
+)
+def test_a_setting_that_loadgen_says_did_not_hold_is_not_taken_for_the_truth(name, samples, words, edited):
+    """A setting of 290400 samples stood above a test of 294912."""
+    summary = parse_summary(edited(name, ("\nNo warnings", f"{CONCATENATED.format(words)}\nNo warnings")))
+    whole = parse_summary(DATA / name)
+    assert summary == dataclasses.replace(whole, samples_per_query=samples)
+
+
+def test_the_same_thing_said_twice_is_said_once(edited):
+    """A copy that doubled a line loses no result."""
+    lines = ("min_query_count : 662\n", "99.90 percentile latency (ns)   : 757672\n")
+    assert parse_summary(edited(V41, *((line, line * 2) for line in lines))) == parse_summary(DATA / V41)
+
+
+def test_a_value_in_a_message_is_cut_to_a_line(edited):
+    """A damaged file must not flood the terminal, nor speak to it."""
+    message = refused(edited(V07, ("Result is : VALID", f"Result is : \x1b[2J{'V' * 5_000_000}")))
+    assert len(message) < 300
+    assert "\x1b" not in message
+    assert "..." in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        " * Not enough queries processed for 9th\n" * 50_000,
+        f"   {'Not enough queries processed for 99.0th ' * 50_000}",
+    ],
+    ids=["lines", "one line"],
+)
+def test_a_paragraph_of_megabytes_is_read_in_a_moment(line, edited):
+    """Each of these once took time that grew with the square of its size: minutes here."""
+    summary = parse_summary(edited(V41, ("Early Stopping Result:\n", f"Early Stopping Result:\n{line.rstrip()}\n")))
+    assert summary.early_stopping_estimate_ns == 750563
+
+
+def test_a_number_of_megabytes_is_refused_in_a_moment(edited):
+    """It too took time that grew with the square of its size."""
+    assert "not a whole number" in refused(edited(V41, ("(ns)   : 750521", f"(ns)   : {'7' * 2_000_000}x")))
 
 
 def test_settings_have_types_whatever_the_generation(edited):
