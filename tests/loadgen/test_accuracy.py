@@ -127,6 +127,21 @@ def test_what_is_no_whole_accuracy_log_is_refused_by_name(text, reason, log):
     assert reason in refused(log(text))
 
 
+@pytest.mark.parametrize("blanks", ["\n", " \n"])
+def test_megabytes_of_blanks_are_refused_in_a_moment(blanks, log):
+    """The look for the mark of a shortened log once took time that grew with the square of its size."""
+    assert "cut off" in refused(log(f"[\n{blanks * (1_000_000 // len(blanks))}"))
+
+
+@pytest.mark.parametrize("mark", ["...", "  ... \r", "\t...\t"])
+def test_a_shortened_log_is_known_however_its_mark_is_indented(mark, log):
+    assert "shortened for a submission" in refused(log(f'[\n{{ "seq_id" : 0\n{mark}\n ]\n'))
+
+
+def test_an_index_of_thousands_of_digits_is_not_quoted_whole(log):
+    assert len(refused(log([(10**4000, 1.0)]))) < 300
+
+
 def test_a_missing_log_is_refused_by_name(tmp_path):
     assert "no such file" in refused(tmp_path / "mlperf_log_accuracy.json")
 

@@ -51,6 +51,10 @@ def refused(path, parse=parse_summary):
     return message
 
 
+def entry(key, value, **metadata):
+    return f':::MLLOG {{"key": "{key}", "value": {value}, "metadata": {json.dumps(metadata)}}}\n'
+
+
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_every_value_of_a_golden_summary_is_read(name):
     expected = json.loads((DATA / "expected" / name).with_suffix(".json").read_text())
@@ -123,7 +127,8 @@ def test_the_name_of_the_system_changes_nothing_else(name, edited):
 
 
 @pytest.mark.parametrize(
-    "line", ["Result is : VALID", "  Result is : VALID", "Result is : INVALID", "Scenario : Server"]
+    "line",
+    ["Result is : VALID", "  Result is : VALID", "Result is : INVALID", "RESULT  IS: VALID", "Scenario : Server"],
 )
 def test_a_name_of_several_lines_cannot_bring_its_own_result(line, edited):
     assert "which holds" in refused(edited("v0.7_multistream_invalid_summary.txt", ("LWIS_Server", f"a\n{line}")))
@@ -152,6 +157,32 @@ def test_only_a_result_below_the_header_is_no_result(edited):
         (V07, "Min duration satisfied : Yes", "Min duration satisfied : NO", "contradicts itself"),
         (V07, "Min duration satisfied : Yes", "Min duration satisfied : Maybe", "neither Yes nor NO"),
         (V41, "(ns)   : 750521", "(ns)   : 7505x1", "not a whole number"),
+        (V07, "Min duration satisfied : Yes", "Min duration satisfied : Skipped", "contradicts itself"),
+        (V41, "Early stopping satisfied: Yes", "Early stopping satisfied: NO", "contradicts itself"),
+        (V07, "  Min duration satisfied : Yes\n", "", "VALID' but no 'Min duration satisfied' line"),
+        (SERVER, "  Performance constraints satisfied : Yes\n", "", "no 'Performance constraints satisfied' line"),
+        (
+            V41,
+            "Early Stopping Result:",
+            "Early Stopping Result:\nEarly Stopping Result:",
+            "says 'Early Stopping Result'",
+        ),
+        (V41, "Min latency (ns)", "Min latency (ns) : 1\nMin latency (ns)", "says 'Min latency (ns)' twice"),
+        (
+            V41,
+            "50.00 perc",
+            "50.00 percentile latency (ns) : 1\n50.00 perc",
+            "says '50.00 percentile latency (ns)' twice",
+        ),
+        (V07, "50.00 perc", "50.00 percentile : 7\n50.00 perc", "says '50.00 percentile' twice"),
+        (V41, "target_qps", "target_qps : 1\ntarget_qps", "says 'target_qps' twice"),
+        (
+            V41,
+            "No errors encountered during test.",
+            "No errors encountered during test.\na : 1",
+            "goes on with 'a : 1'",
+        ),
+        (V41, "No warnings", "No warnings encountered during test.\nmin_query_count : 662\n\nNo warnings", "goes on"),
         (V07, "No errors", "No errors encountered during test.\n3 ERRORS", "cut off"),
         (V07, "No errors", "2 ERRORS encountered. See detailed log.\nNo errors", "counts its errors twice"),
     ],
@@ -177,6 +208,10 @@ def test_a_damaged_summary_is_refused_by_what_is_wrong(name, old, new, reason, e
         ((DATA / "v0.5_accuracy_summary.txt").read_bytes() + (DATA / V41).read_bytes(), "more than one test"),
         ((DATA / "v6.0_multistream_invalid_detail.txt").read_bytes(), "looks like a LoadGen detail log"),
         ((DATA / "v0.5_multistream_valid_detail.txt").read_bytes(), "looks like a LoadGen detail log"),
+        (b':::ENDPTS {"key": "result_validity", "value": "VALID"}\n', "a log of MLPerf Endpoints"),
+        ((DATA / V41).read_bytes().replace(b"\n", b"\r"), "end in a carriage return alone"),
+        (b"    " + (DATA / V41).read_bytes().replace(b"\n", b"\n    "), "is indented"),
+        (b"=====\nAnother Report\n=====\nResult is : VALID\n", "some other text"),
         (bytes(range(256)) * 8, "not a LoadGen summary"),
     ],
 )
@@ -190,6 +225,7 @@ def test_what_is_no_summary_is_refused_by_name(content, reason, tmp_path):
 def test_a_file_that_cannot_be_read_is_refused_by_name(parse, tmp_path):
     assert "no such file" in refused(tmp_path / "absent.txt", parse)
     assert "cannot be read" in refused(tmp_path, parse)
+    assert "cannot be read" in refused(f"{tmp_path}/a\0b", parse)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +297,13 @@ def test_a_mode_is_the_same_under_all_its_names(text, mode, edited):
         ("Samples per second : 1.23457e+06", Metric("Samples per second", 1234570.0, "samples/s")),
         ("Scheduled samples per second : 41546.64", Metric("Scheduled samples per second", 41546.64, "samples/s")),
         ("Samples per second: inf", Metric("Samples per second", math.inf, "samples/s")),
+        ("Completed tokens per second : 7.5", Metric("Completed tokens per second", 7.5, "tokens/s")),
+        ("Inferences per second : 7.5", Metric("Inferences per second", 7.5, "samples/s")),
+        ("Completed queries per second : 7.5", Metric("Completed queries per second", 7.5, "queries/s")),
+        ("Scheduled groups per second: 12.5", Metric("Scheduled groups per second", 12.5, "groups/s")),
+        ("Frames per second : 7.5", Metric("Frames per second", 7.5, "")),
+        ("Scheduled QPS : 41546.6", Metric("Scheduled QPS", 41546.6, "queries/s")),
+        ("QPS: 505.381", Metric("QPS", 505.381, "queries/s")),
         ("99.9th percentile latency (ns) : 12", Metric("99.9th percentile latency", 12, "ns")),
         ("99.0th percentile latency (ns) : 12", Metric("99th percentile latency", 12, "ns")),
         ("90th percentile latency (ns) : -9223372036854775808", Metric("90th percentile latency", -(2**63), "ns")),
@@ -270,9 +313,37 @@ def test_the_figure_is_read_however_it_is_printed(line, metric, edited):
     assert parse_summary(edited(V07, ("Samples per query : 1760", line))).metric == metric
 
 
-def test_a_rate_over_no_time_is_not_a_damaged_log(edited):
-    metric = parse_summary(edited(V07, ("Samples per query : 1760", "Samples per second: -nan"))).metric
+@pytest.mark.parametrize("text", ["-nan", "nan", "-nan(ind)", "nan(snan)", "-1.#IND", "1.#QNAN", "1.#QNAN00"])
+def test_a_rate_over_no_time_is_not_a_damaged_log(text, edited):
+    metric = parse_summary(edited(V07, ("Samples per query : 1760", f"Samples per second: {text}"))).metric
     assert math.isnan(metric.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1.#INF", math.inf), ("-1.#INF00", -math.inf), ("inf", math.inf), ("-inf", -math.inf)]
+)
+def test_infinity_is_a_number_in_every_c_library(text, value, edited):
+    assert parse_summary(edited(V07, ("Samples per query : 1760", f"Samples per second: {text}"))).metric.value == value
+
+
+def test_a_figure_that_cannot_be_read_does_not_make_the_next_one_the_tests_own(edited):
+    """Tokens per second in place of samples per second would be another result."""
+    summary = parse_summary(edited("v4.1_offline_tokens_valid_summary.txt", ("second: 84.4792", "second: 84.4x")))
+    assert summary.metric is None
+    assert summary.other_metrics == (Metric("Tokens per second", 24524.9, "tokens/s"),)
+    assert summary.unknown_lines == ("Samples per second : 84.4x",)
+
+
+def test_latencies_of_groups_are_figures_in_ns_beside_the_distributions(edited):
+    """As LoadGen's branch for automotive prints them."""
+    lines = "Max group latency (ns)          : 70\n50.00 group percentile latency (ns)   : 60\n"
+    title = "\n================================================\nTest Parameters Used"
+    summary = parse_summary(edited(V41, (title, f"{lines}{title}")))
+    assert summary.other_metrics == (
+        Metric("Max group latency", 70, "ns"),
+        Metric("50.00 group percentile latency", 60, "ns"),
+    )
+    assert summary.query_latency == parse_summary(DATA / V41).query_latency
 
 
 def test_inferred_tokens_are_kept_beside_the_figure(edited):
@@ -329,7 +400,7 @@ def test_query_and_sample_latencies_are_not_mixed_up():
 
 def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):
     """LoadGen adds lines with almost every release."""
-    warning = "WARNING: sample_concatenate_permutation was set to true. \nsamples_per_query value\n"
+    warning = "WARNING: sample_order was set to 5. \nsamples_per_query values\n"
     summary = parse_summary(
         edited(
             V41,
@@ -343,14 +414,68 @@ def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):
         "Energy per query : none yet",
         "Tail latency",
         " : 5",
-        "WARNING: sample_concatenate_permutation was set to true.",
-        "samples_per_query value",
+        "WARNING: sample_order was set to 5.",
+        "samples_per_query values",
     )
     assert summary.other_metrics == (Metric("9.9.9 percentile", 1, ""),)
     assert (summary.warning_count, summary.error_count) == (12, 12)
     whole = parse_summary(DATA / V41)
     assert summary.settings == whole.settings
     assert summary.query_latency == whole.query_latency
+
+
+CONCATENATED = (
+    "WARNING: sample_concatenate_permutation was set to true. \n"
+    "Generated samples per query might {}.\n"
+    "Check the generated_samples_per_query line in the detailed log for the real\n"
+    "samples_per_query value\n"
+)
+
+
+@pytest.mark.parametrize("words", ["be different as the one in the setting", "differ from the configured value"])
+@pytest.mark.parametrize(
+    ("name", "samples"),
+    [("v4.1_offline_tokens_valid_summary.txt", None), (SERVER, 1), (V41, 8)],
+    ids=["offline", "server", "multistream"],
+)
+def test_a_setting_that_loadgen_says_did_not_hold_is_not_taken_for_the_truth(name, samples, words, edited):
+    """A setting of 290400 samples stood above a test of 294912."""
+    summary = parse_summary(edited(name, ("\nNo warnings", f"{CONCATENATED.format(words)}\nNo warnings")))
+    whole = parse_summary(DATA / name)
+    assert summary == dataclasses.replace(whole, samples_per_query=samples)
+
+
+def test_the_same_thing_said_twice_is_said_once(edited):
+    """A copy that doubled a line loses no result."""
+    lines = ("min_query_count : 662\n", "99.90 percentile latency (ns)   : 757672\n")
+    assert parse_summary(edited(V41, *((line, line * 2) for line in lines))) == parse_summary(DATA / V41)
+
+
+def test_a_value_in_a_message_is_cut_to_a_line(edited):
+    """A damaged file must not flood the terminal, nor speak to it."""
+    message = refused(edited(V07, ("Result is : VALID", f"Result is : \x1b[2J{'V' * 5_000_000}")))
+    assert len(message) < 300
+    assert "\x1b" not in message
+    assert "..." in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        " * Not enough queries processed for 9th\n" * 50_000,
+        f"   {'Not enough queries processed for 99.0th ' * 50_000}",
+    ],
+    ids=["lines", "one line"],
+)
+def test_a_paragraph_of_megabytes_is_read_in_a_moment(line, edited):
+    """Each of these once took time that grew with the square of its size: minutes here."""
+    summary = parse_summary(edited(V41, ("Early Stopping Result:\n", f"Early Stopping Result:\n{line.rstrip()}\n")))
+    assert summary.early_stopping_estimate_ns == 750563
+
+
+def test_a_number_of_megabytes_is_refused_in_a_moment(edited):
+    """It too took time that grew with the square of its size."""
+    assert "not a whole number" in refused(edited(V41, ("(ns)   : 750521", f"(ns)   : {'7' * 2_000_000}x")))
 
 
 def test_settings_have_types_whatever_the_generation(edited):
@@ -373,9 +498,8 @@ def test_accuracy_mode_leaves_no_result():
 
 
 def test_a_detail_log_of_a_submission_run_gives_its_last_phase(tmp_path):
-    entry = ':::MLLOG {{"key": "{}", "value": {}, "metadata": {{"is_error": false, "is_warning": false}}}}\n'
     path = tmp_path / "mlperf_log_detail.txt"
-    path.write_text(entry.format("generated_query_count", 8) + entry.format("generated_query_count", 6001))
+    path.write_text(entry("generated_query_count", 8) + entry("generated_query_count", 6001, is_error=False))
     assert parse_detail(path).generated_query_count == 6001
 
 
@@ -403,6 +527,109 @@ def test_a_detail_log_is_read_past_what_is_not_its_own(tmp_path):
     )
 
 
+def test_a_value_may_go_on_for_some_lines(tmp_path):
+    """LoadGen writes the newlines of a name or a message as they are."""
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(
+        entry("sut_name", '"one\ntwo\n\nfour\nfive"')
+        + entry("error_runtime", '"what\nwent wrong"', is_error=True)
+        + entry("qsl_name", f'"{chr(10).join("123456")}"')
+        + ':::MLLOG {"key": "cut", "value": "\n'
+        + entry("generated_query_count", 27)
+    )
+    detail = parse_detail(path)
+    assert detail.sut_name == "one\ntwo\n\nfour\nfive"
+    assert detail.errors == ("what\nwent wrong",)
+    assert detail.qsl_name is None
+    assert detail.generated_query_count == 27
+    assert detail.unknown_lines[0] == ':::MLLOG {"key": "qsl_name", "value": "1'
+    assert detail.unknown_lines[-1] == ':::MLLOG {"key": "cut", "value": "'
+
+
+@pytest.mark.parametrize("name", [r"C:\models\new", r"\\server\temp", r"end\\"])
+def test_a_backslash_is_a_backslash(name, tmp_path):
+    """LoadGen escapes nothing: the path of a Windows machine is not JSON, or worse, other JSON."""
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(entry("sut_name", f'"{name}"'))
+    assert parse_detail(path).sut_name == name
+
+
+def test_a_detail_log_written_anew_may_have_escapes(tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(entry("sut_name", r'"the \"best\""'))
+    assert parse_detail(path).sut_name == 'the "best"'
+
+
+def test_infinity_as_microsoft_prints_it_loses_no_record(tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(
+        entry("result_a", "-inf") + entry("result_b", "-nan(ind)") + entry("result_c", "1.#INF") + entry("x", "1.#Q")
+    )
+    results = parse_detail(path).results
+    assert (results["result_a"], results["result_c"]) == (-math.inf, math.inf)
+    assert math.isnan(results["result_b"])
+
+
+def test_the_first_detail_logs_called_the_library_by_another_name(tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text('"pid": 1, "tid": 1, "ts": 5ns : QSL performance size: 1024\n')
+    assert parse_detail(path).qsl_performance_count == 1024
+
+
+@pytest.mark.parametrize("name", DETAILS)
+def test_a_detail_log_cut_between_two_lines_is_not_complete(name, tmp_path):
+    """A killed LoadGen leaves whole lines: without the last, none may say that the log is whole."""
+    lines = (DATA / name).read_text().splitlines(keepends=True)
+    path = tmp_path / "mlperf_log_detail.txt"
+    for count in range(1, len(lines)):
+        path.write_text("".join(lines[:count]))
+        assert not parse_detail(path).complete, lines[count - 1]
+    path.write_text("".join([*lines, "a server's last word\n"]))
+    assert parse_detail(path).complete
+    path.write_text("".join([*lines, ":::MLLOG {"]))
+    assert not parse_detail(path).complete
+
+
+LAST_PERCENTILE = entry("result_99.90_percentile_latency_ns", 5)
+
+
+@pytest.mark.parametrize(
+    ("version", "records", "complete"),
+    [
+        ("1.0 @ 1d0f", LAST_PERCENTILE, True),
+        (".5a1 @ 8180", LAST_PERCENTILE, True),
+        ("4.1 @ 70d6", LAST_PERCENTILE, False),
+        ("6.0.17 @ d614", LAST_PERCENTILE, False),
+        ("6.0.17 @ d614", LAST_PERCENTILE + entry("num_errors", 0), True),
+        ("odd", LAST_PERCENTILE, False),
+        ("6.0.17 @ d614", entry("loaded_qsl_set", [3, 1, 3]) + entry("power_end", '"t"'), False),
+        (
+            "6.0.17 @ d614",
+            entry("loaded_qsl_set", [3, 1, 3])
+            + entry("power_end", '"t"')
+            + entry("loaded_qsl_set", [2, 0, 2])
+            + entry("power_end", '"t"'),
+            True,
+        ),
+    ],
+)
+def test_where_a_detail_log_ends_depends_on_its_generation(version, records, complete, tmp_path):
+    """In accuracy mode the interval ends once per part of the library that was loaded."""
+    path = tmp_path / "mlperf_log_detail.txt"
+    head = entry("loadgen_version", f'"{version}"') + entry("qsl_reported_total_count", 4)
+    path.write_text(head + entry("effective_test_mode", '"AccuracyOnly"') + records)
+    assert parse_detail(path).complete is complete
+
+
+@pytest.mark.parametrize("value", ["[" * 400 + "]" * 400, '{"a": 1}', "true", "null"])
+def test_a_value_of_the_wrong_kind_is_no_text_and_no_count(value, tmp_path):
+    path = tmp_path / "mlperf_log_detail.txt"
+    path.write_text(entry("power_begin", value) + entry("generated_query_count", value))
+    detail = parse_detail(path)
+    assert detail.power_begin in (None, "True")
+    assert detail.generated_query_count is None
+
+
 def test_errors_of_a_plain_text_detail_log_are_found(tmp_path):
     prefix = '"pid": 1, "tid": 1, "ts": 5ns : '
     path = tmp_path / "mlperf_log_detail.txt"
@@ -414,7 +641,15 @@ def test_errors_of_a_plain_text_detail_log_are_found(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b" \n", "empty file"), ((DATA / V41).read_bytes(), "looks like a LoadGen summary"), (b"{}\n", "looks like JSON")],
+    [
+        (b" \n", "empty file"),
+        ((DATA / V41).read_bytes(), "looks like a LoadGen summary"),
+        (b"{}\n", "looks like JSON"),
+        (b':::ENDPTS {"key": "endpoint_key", "value": 1}\n', "a log of MLPerf Endpoints"),
+        (b'  :::MLLOG {"key": "a", "value": 1}\n', "is indented"),
+        (b":::MLLOG {}\n", "begins like a LoadGen detail log, but cannot be read"),
+        (b'"pid": 1, "tid": 1, "ts": 5ns : a\r"pid": 1, "tid": 1, "ts": 5ns : b\r', "carriage return alone"),
+    ],
 )
 def test_what_is_no_detail_log_is_refused_by_name(content, reason, tmp_path):
     path = tmp_path / "mlperf_log_detail.txt"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweep.errors import LogError
-from sweep.loadgen.logtext import describe, read_text
+from sweep.loadgen.logtext import foreign, read_text, shown
 
 _CLASS_ID = struct.Struct("<f")
 # Submissions keep the first and last 4,096 bytes of the log, with this between them.
-_SHORTENED = re.compile(r"\n\s*\.\.\.\s*\n")
+_SHORTENED = re.compile(r"(?m)^[ \t]*\.\.\.[ \t\r]*$")
 
 
 class Response(NamedTuple):
@@ -62,7 +62,7 @@ def read_accuracy_log(path: Path | str) -> list[Response]:
     """
     text = read_text(path)
     if not text.lstrip().startswith("["):
-        raise LogError(f"{path}: not a LoadGen accuracy log; it looks like {describe(text)}")
+        raise foreign(path, "a LoadGen accuracy log", text)
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -90,7 +90,8 @@ def score_top1(path: Path | str, labels: Sequence[int]) -> Accuracy:
     classes: dict[int, int] = {}
     for response in read_accuracy_log(path):
         if not 0 <= response.qsl_idx < total:
-            raise LogError(f"{path}: sample {response.qsl_idx} is outside the dataset of {total} samples")
+            index = shown(response.qsl_idx)
+            raise LogError(f"{path}: sample {index} is outside the dataset of {total} samples")
         if response.qsl_idx not in classes:
             classes[response.qsl_idx] = _class_id(path, response)
     if len(classes) < total:

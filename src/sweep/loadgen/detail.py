@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import LogError
-from sweep.loadgen.logtext import describe, number, read_text, setting
+from sweep.loadgen.logtext import foreign, number, read_text, setting
 
 _MARK = ":::MLLOG"
 _TEXT_LINE = re.compile(r'"pid": [^,]+, "tid": [^,]+, "ts": -?\d+ns : ?(.*)')
-_NOT_JSON = re.compile(r'("value": -?)(inf|nan)(?=[,}])')
+# How many lines a value may go on for: a name or message of the system under test can hold newlines.
+_CONTINUATION = 4
+_NOT_JSON = re.compile(r'("value": )(-?(?:inf|nan(?:\([a-z]+\))?|1\.#[A-Z]+0*))(?=[,}])')
+_VERSION = re.compile(r"v?(\d{0,4})\.")
 _GENERATED = re.compile(r'GeneratedQueries: +"queries" : (\d{1,19}), "samples per query" : (\d{1,19})')
 _POWER = re.compile(r'POWER_(BEGIN|END): .*"time" : (.*)')
 _FLAGGED = re.compile(r"(ERROR|WARNING) ?: (.*)")
@@ -26,6 +28,7 @@ _WORDS = {
     "System Under Test (SUT) name": "sut_name",
     "Query Sample Library (QSL) name": "qsl_name",
     "QSL total size": "qsl_reported_total_count",
+    "QSL performance size": "qsl_reported_performance_count",
     "QSL performance size*": "qsl_reported_performance_count",
 }
 _SECTIONS = {"Requested Settings:": "requested", "Effective Settings:": "effective"}
@@ -52,6 +55,12 @@ class Detail:
         generated_samples_per_query: Samples in each.
         errors: What LoadGen flagged as errors.
         warnings: What it flagged as warnings.
+        complete: Whether the end of the log was seen; False for a log that was cut off, were it between two lines, and
+            for one of which it cannot be known. Plain text ends in the end of the measured interval; nothing tells its
+            end before LoadGen logged that, in accuracy mode and of FindPeakPerformance. JSON ends in the count of
+            errors since the later builds of 5.0, in the last percentile up to 3.x; in between, figures about tokens
+            may follow that, so that it cannot be known. In accuracy mode JSON ends in the end of the interval in which
+            the last samples of the library were run. A test that LoadGen gave up has no end.
         unknown_lines: Lines in neither format, and a last line that was cut off.
     """
 
@@ -71,6 +80,7 @@ class Detail:
     generated_samples_per_query: int | None = None
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    complete: bool = False
     unknown_lines: tuple[str, ...] = ()
 
 
@@ -85,15 +95,31 @@ def parse_detail(path: Path | str) -> Detail:
     """
     text = read_text(path)
     reading = _Reading()
-    lines = text.split("\n")
-    cut_off = lines.pop()
-    for line in lines:
-        reading.take(line.rstrip("\r"))
+    *lines, cut_off = (line.rstrip("\r") for line in text.split("\n"))
+    taken = 0
+    while taken < len(lines):
+        taken += reading.take(lines[taken : taken + 1 + _CONTINUATION])
     if not reading.count:
-        raise LogError(f"{path}: not a LoadGen detail log; it looks like {describe(text)}")
+        raise foreign(path, "a LoadGen detail log", text)
     if cut_off:
         reading.unknown.append(cut_off)
-    return reading.detail()
+    return reading.detail(complete=not cut_off and reading.ended())
+
+
+def _record(text: str) -> tuple[str, Any, str | None] | None:
+    """Return the key, the value, and `errors` or `warnings` if flagged so, of a JSON record; None if it is not one."""
+    # LoadGen prints doubles as C++ does, which is not JSON when they are not finite.
+    text = _NOT_JSON.sub(lambda match: match[1] + json.dumps(number(match[2])), text)
+    # It escapes nothing: `C:\new` in a name is no newline. Only what others wrote anew may need its escapes.
+    for candidate in (text.replace("\\", "\\\\"), text) if "\\" in text else (text,):
+        try:
+            entry = json.loads(candidate, strict=False)
+            key, value, metadata = str(entry["key"]), entry["value"], entry.get("metadata", {})
+            flag = "errors" if metadata.get("is_error") else "warnings" if metadata.get("is_warning") else None
+            return key, str(value) if flag else value, flag
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    return None
 
 
 @dataclass
@@ -109,39 +135,50 @@ class _Reading:
     count: int = 0
     section: str | None = None
     listing: bool = False
+    last: str = ""
+    loaded: set[int] = field(default_factory=set)
 
-    def take(self, line: str) -> None:
-        """Take one line of either format."""
+    def take(self, lines: list[str]) -> int:
+        """Take the first of the lines, of either format, and those that go on with it; return how many that were."""
+        line = lines[0]
         if line.startswith(_MARK):
-            self._take_json(line)
-        elif match := _TEXT_LINE.fullmatch(line):
+            return self._take_json(lines)
+        if match := _TEXT_LINE.fullmatch(line):
             self.count += 1
+            self.last = ""
             # The commit history and file hashes follow their title on lines of their own.
             self.listing = match[1].endswith(":")
             self._take_text(match[1])
         elif line and not self.listing:
             self.unknown.append(line)
+        return 1
 
-    def _take_json(self, line: str) -> None:
-        try:
-            # LoadGen prints doubles as C++ does, which is not JSON when they are infinite.
-            text = _NOT_JSON.sub(lambda m: m[1] + {"inf": "Infinity", "nan": "NaN"}[m[2]], line.removeprefix(_MARK))
-            entry = json.loads(text.replace("-NaN", "NaN"), strict=False)
-            key, value, metadata = entry["key"], entry["value"], entry.get("metadata", {})
-            is_error, is_warning = metadata.get("is_error"), metadata.get("is_warning")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.unknown.append(line)
-            return
+    def _take_json(self, lines: list[str]) -> int:
+        text = lines[0].removeprefix(_MARK)
+        for size, following in enumerate([*lines[1:], _MARK], 1):
+            if (record := _record(text)) is not None:
+                self._keep(*record)
+                return size
+            if following.startswith(_MARK):
+                break
+            text += f"\n{following}"
+        self.unknown.append(lines[0])
+        return 1
+
+    def _keep(self, key: str, value: Any, flag: str | None) -> None:
         self.count += 1
-        if is_error or is_warning:
-            (self.errors if is_error else self.warnings).append(str(value))
-        prefix, _, name = str(key).partition("_")
+        self.last = key
+        if flag:
+            (self.errors if flag == "errors" else self.warnings).append(value)
+        prefix, _, name = key.partition("_")
         if prefix in self.settings:
             self.settings[prefix][name] = value
-        elif prefix == "result" or str(key).startswith("early_stopping"):
-            self.results[str(key)] = value
+        elif prefix == "result" or key.startswith("early_stopping"):
+            self.results[key] = value
         else:
-            self.values[str(key)] = value
+            self.values[key] = value
+        if key == "loaded_qsl_set" and isinstance(value, list):
+            self.loaded.update(index for index in value if isinstance(index, int))
 
     def _take_text(self, message: str) -> None:
         if message in _SECTIONS:
@@ -158,6 +195,7 @@ class _Reading:
             self.values["generated_samples_per_query"] = int(match[2])
         elif match := _POWER.fullmatch(message):
             self.values[f"power_{match[1].lower()}"] = match[2]
+            self.last = message
         elif name := _WORDS.get(key):
             self.values[name] = value if name.endswith("name") or (count := number(value)) is None else count
 
@@ -172,7 +210,20 @@ class _Reading:
             return False
         return True
 
-    def detail(self) -> Detail:
+    def ended(self) -> bool:
+        """Say whether the last record is one that LoadGen writes last; what each generation does is in `Detail`."""
+        mode = str(self.settings["effective"].get("test_mode", "")).lower()
+        if self.last.startswith("POWER_END"):
+            return mode.startswith(("performance", "submission")) and '"mode" : Performance' in self.last
+        if self.last == "result_99.90_percentile_latency_ns":
+            version = _VERSION.match(self._text("loadgen_version") or "")
+            return version is not None and int(version[1] or 0) < 4
+        if self.last == "power_end" and mode.startswith("accuracy"):
+            total = self._count("qsl_reported_total_count")
+            return total is not None and 0 < total <= len(self.loaded)
+        return self.last == "num_errors"
+
+    def detail(self, *, complete: bool) -> Detail:
         """Return what was read."""
         return Detail(
             loadgen_version=self._text("loadgen_version"),
@@ -191,13 +242,14 @@ class _Reading:
             generated_samples_per_query=self._count("generated_samples_per_query"),
             errors=tuple(self.errors),
             warnings=tuple(self.warnings),
+            complete=complete,
             unknown_lines=tuple(self.unknown),
         )
 
     def _text(self, key: str) -> str | None:
         value = self.values.get(key)
-        return None if value is None else str(value)
+        return str(value) if isinstance(value, str | int | float) else None
 
     def _count(self, key: str) -> int | None:
         value = self.values.get(key)
-        return value if isinstance(value, int) else None
+        return value if type(value) is int else None

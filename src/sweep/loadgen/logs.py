@@ -14,7 +14,7 @@ from typing import Any
 
 from sweep.errors import LogError
 from sweep.loadgen.detail import Detail, parse_detail
-from sweep.loadgen.logtext import Scalar, describe, number, percentile_name, read_text, setting
+from sweep.loadgen.logtext import Scalar, foreign, number, percentile_name, read_text, setting, shown
 from sweep.loadgen.summary import EarlyStopping, LatencyStats, Metric, Summary
 from sweep.vocabulary import Scenario, TestMode
 
@@ -22,8 +22,17 @@ __all__ = ["Detail", "EarlyStopping", "LatencyStats", "Metric", "Summary", "pars
 
 _TITLES = ("MLPerf Results Summary", "Additional Stats", "Test Parameters Used")
 _RULE = re.compile(r"=+")
+# Every spelling, so that a second result cannot hide from the count of them.
+_RESULT = re.compile(r"\s*result\s*is\b", re.IGNORECASE)
 _WARNINGS = re.compile(r"(?:No warnings encountered during test|(\d{1,19}) warnings? encountered\. See detailed log)\.")
 _ERRORS = re.compile(r"(?:No errors encountered during test|(\d{1,19}) ERRORS? encountered\. See detailed log)\.")
+# What stands below the settings since 5.0 where queries are concatenated permutations of the samples.
+_CONCATENATED = re.compile(
+    r"WARNING: sample_concatenate_permutation was set to true\."
+    r"|Generated samples per query might (?:be different as the one in the setting|differ from the configured value)\."
+    r"|Check the generated_samples_per_query line in the detailed log for the real"
+    r"|samples_per_query value"
+)
 
 _CHECKS = {
     "Performance constraints satisfied": "performance_constraints",
@@ -32,8 +41,9 @@ _CHECKS = {
     "Early stopping satisfied": "early_stopping",
 }
 _CHECK_VALUES = {"Yes": True, "NO": False, "Skipped": None}
-# In every LoadGen these two alone make a run INVALID; whether the others do has changed.
-_DECISIVE = ("Performance constraints satisfied", "Min duration satisfied")
+# In every LoadGen each of these alone makes a run INVALID, the last since there is early stopping; whether too few
+# queries do has changed. The first is always there, the second for Server; neither is ever skipped.
+_DECISIVE = ("Min duration satisfied", "Performance constraints satisfied", "Early stopping satisfied")
 _SCENARIOS = {
     "singlestream": Scenario.SINGLE_STREAM,
     "multistream": Scenario.MULTI_STREAM,
@@ -54,6 +64,14 @@ _STAT = re.compile(
     r"(min|max|mean|\d+(?:\.\d+)? percentile) (latency|first token latency|time (?:to|per) output token) \(ns\)",
     re.IGNORECASE,
 )
+_RATE = re.compile(r"\b([a-z]+) per second\b", re.IGNORECASE)
+_RATES = {
+    "samples": "samples/s",
+    "inferences": "samples/s",
+    "queries": "queries/s",
+    "tokens": "tokens/s",
+    "groups": "groups/s",
+}
 _INTERVALS = re.compile(r"(\d+(?:\.\d+)?) percentile")
 _GROUPS = {"latency": "", "first token latency": "first_token_latency"}
 
@@ -77,8 +95,8 @@ def parse_summary(path: Path | str) -> Summary:
         return _without_results(path, lines)
     title = "".join(lines[first + 1 : first + 2])
     if not _RULE.fullmatch(lines[first]) or not _TITLES[0].startswith(title):
-        raise LogError(f"{path}: not a LoadGen summary; it looks like {describe(text)}")
-    if sum(line.lstrip().startswith("Result is") for line in lines) > 1:
+        raise foreign(path, "a LoadGen summary", text)
+    if sum(_RESULT.match(line) is not None for line in lines) > 1:
         raise LogError(f"{path}: has more than one 'Result is' line; it cannot be known which holds")
 
     header, stats, parameters = _sections(path, lines, first)
@@ -125,6 +143,7 @@ class _Reading:
     fields: dict[str, str] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    concatenated: bool = False
 
     def header(self, lines: list[str]) -> None:
         """Take what stands above `Additional Stats`: the test, its figure, its result and why."""
@@ -133,24 +152,32 @@ class _Reading:
         pairs: dict[str, str] = {}
         for line in filter(None, lines):
             if line == "Recommendations:" or _PARAGRAPH.fullmatch(line):
-                block = blocks.setdefault(line, [])
+                if line in blocks:
+                    raise self._twice(line.rstrip(":"))
+                block = blocks[line] = []
             elif block is not None and line.startswith(" "):
                 block.append(line)
             elif (pair := self._pair(line)) is None:
                 self.unknown.append(line)
             elif pair[0] in pairs:
-                raise LogError(f"{self.path}: says {pair[0]!r} twice; it cannot be known which holds")
+                raise self._twice(pair[0])
             else:
                 pairs[pair[0]] = pair[1]
         self._test(pairs)
         self._result(pairs)
+        # A figure that cannot be read must not make the next one the test's own.
+        own = next((key for key, value in pairs.items() if number(value) is not None or _metric(key, 0).unit), "")
         for key, value in pairs.items():
             self._figure(key, value)
-        self.values["metric"] = self.metrics.pop(0) if self.metrics else None
+        readable = number(pairs.get(own, "")) is not None
+        self.values["metric"] = self.metrics.pop(0) if readable else None
         self.values["recommendations"] = tuple(_bullets(blocks.pop("Recommendations:", [])))
         self.values["early_stopping_results"] = {
             _paragraph_name(title): _early_stopping(paragraph) for title, paragraph in blocks.items()
         }
+
+    def _twice(self, key: str) -> LogError:
+        return LogError(f"{self.path}: says {shown(key)!r} twice; it cannot be known which holds")
 
     def _pair(self, line: str) -> tuple[str, str] | None:
         key, colon, value = (part.strip() for part in line.partition(":"))
@@ -174,15 +201,22 @@ class _Reading:
     def _result(self, pairs: dict[str, str]) -> None:
         result = pairs.pop("Result is")
         if result not in ("VALID", "INVALID"):
-            raise LogError(f"{self.path}: 'Result is : {result}' is neither VALID nor INVALID")
+            raise LogError(f"{self.path}: 'Result is : {shown(result)}' is neither VALID nor INVALID")
         self.values["loadgen_result"] = result
         for key, name in _CHECKS.items():
             text = pairs.pop(key, None)
             if text is not None and text not in _CHECK_VALUES:
-                raise LogError(f"{self.path}: '{key} : {text}' is neither Yes nor NO")
+                raise LogError(f"{self.path}: '{key} : {shown(text)}' is neither Yes nor NO")
             self.values[name] = None if text is None else _CHECK_VALUES[text]
-            if result == "VALID" and key in _DECISIVE and self.values[name] is False:
-                raise LogError(f"{self.path}: contradicts itself: 'Result is : VALID' but '{key} : {text}'")
+            if result == "VALID":
+                self._agree(key, text)
+
+    def _agree(self, key: str, text: str | None) -> None:
+        needed = _DECISIVE[: 2 if self.values["scenario"] is Scenario.SERVER else 1]
+        if text is None and key in needed:
+            raise LogError(f"{self.path}: 'Result is : VALID' but no {key!r} line; damaged, or not LoadGen's own")
+        if (text == "NO" and key in _DECISIVE) or (text == "Skipped" and key in _DECISIVE[:2]):
+            raise LogError(f"{self.path}: contradicts itself: 'Result is : VALID' but '{key} : {text}'")
 
     def stats(self, lines: list[str]) -> None:
         """Take the distributions and rates of `Additional Stats`."""
@@ -198,27 +232,26 @@ class _Reading:
                 level = "sample_latency"
             elif match := _STAT.fullmatch(key):
                 group = groups.setdefault(_GROUPS.get(match[2].lower(), "time_per_output_token") or level, {})
-                self._put(group, match[1].lower(), self._integer(key, value))
+                label = match[1].lower()
+                if label in ("min", "max", "mean"):
+                    self._put(group, f"{label}_ns", key, value)
+                else:
+                    name = percentile_name(label.removesuffix(" percentile"))
+                    self._put(group.setdefault("percentiles_ns", {}), name, key, value)
             elif match := _INTERVALS.fullmatch(key):
-                intervals[percentile_name(match[1])] = self._integer(key, value)
+                self._put(intervals, percentile_name(match[1]), key, value)
             elif key != "Intervals between each IssueQuery":
                 self._figure(key, value)
         self.values["interval_percentiles"] = intervals
         for name, group in groups.items():
             self.values[name] = LatencyStats(**group)
 
-    @staticmethod
-    def _put(group: dict[str, Any], label: str, value: int) -> None:
-        if label in ("min", "max", "mean"):
-            group[f"{label}_ns"] = value
-        else:
-            group.setdefault("percentiles_ns", {})[percentile_name(label.removesuffix(" percentile"))] = value
-
-    def _integer(self, key: str, text: str) -> int:
+    def _put(self, group: dict[str, Any], name: str, key: str, text: str) -> None:
         value = number(text)
         if not isinstance(value, int):
-            raise LogError(f"{self.path}: '{key} : {text}' is not a whole number; the log is damaged")
-        return value
+            raise LogError(f"{self.path}: '{shown(key)} : {shown(text)}' is not a whole number; the log is damaged")
+        if group.setdefault(name, value) != value:
+            raise self._twice(key)
 
     def _figure(self, key: str, text: str) -> None:
         value = number(text)
@@ -232,16 +265,22 @@ class _Reading:
         settings: dict[str, Scalar] = {}
         rest: list[str] = []
         last = ""
+        counted = False
         for line in filter(None, lines):
+            counted = counted or _WARNINGS.fullmatch(line) is not None or _ERRORS.fullmatch(line) is not None
             if (pair := setting(line)) is None:
                 rest.append(line)
+            elif counted:
+                raise LogError(f"{self.path}: goes on with {shown(line)!r} after LoadGen's last lines, its counts")
+            elif str(settings.setdefault(*pair)) != str(pair[1]):
+                raise self._twice(pair[0])
             else:
-                settings[pair[0]] = pair[1]
                 self._pair(line)
             last = line
         # Every line LoadGen writes ends in a newline: without it the number may be cut in the middle.
         terminated = lines[-1:] == [""]
         self.values["settings"] = settings
+        self.concatenated = any(_CONCATENATED.fullmatch(line) for line in rest)
         self.ending(rest)
         if self.values["error_count"] is not None:
             return
@@ -258,14 +297,15 @@ class _Reading:
             if len(matches) > 1:
                 raise LogError(f"{self.path}: counts its {name.removesuffix('_count')}s twice")
             self.values[name] = int(matches[0][1] or 0) if matches else None
-        self.unknown += [
-            line for line in lines if line and not _WARNINGS.fullmatch(line) and not _ERRORS.fullmatch(line)
-        ]
+        known = (_WARNINGS, _ERRORS, _CONCATENATED)
+        self.unknown += [line for line in lines if line and not any(pattern.fullmatch(line) for pattern in known)]
 
     def summary(self) -> Summary:
         """Return what was read."""
         settings: Mapping[str, Scalar] = self.values["settings"]
-        samples = settings.get("samples_per_query")
+        # One concatenated query is filled up to whole permutations: only the detail log has its true size.
+        uncertain = self.concatenated and self.values["scenario"] is Scenario.OFFLINE
+        samples = None if uncertain else settings.get("samples_per_query")
         target = settings.get("target_latency (ns)")
         return Summary(
             **self.values,
@@ -284,11 +324,14 @@ def _plain(text: str) -> str:
 def _metric(key: str, value: float) -> Metric:
     if match := _PERCENTILE_METRIC.fullmatch(key):
         return Metric(f"{float(match[1]):g}th {match[2]}", value, "ns")
+    if key.endswith(" (ns)"):
+        return Metric(key.removesuffix(" (ns)"), value, "ns")
+    if match := _RATE.search(key):
+        return Metric(key, value, _RATES.get(match[1].lower(), ""))
     words = key.lower().split()
-    if "per second" in key.lower():
-        return Metric(key, value, f"{'tokens' if 'tokens' in words else 'samples'}/s")
     units = {"qps": "queries/s", "tps": "tokens/s", "samples": "samples"}
-    return Metric(key, value, units.get(words[0], ""))
+    # `QPS w/ loadgen overhead`; `Scheduled QPS`, the figure of Server before v0.5.
+    return Metric(key, value, units.get(words[0]) or units.get(words[-1], ""))
 
 
 def _bullets(lines: list[str]) -> Iterator[str]:
@@ -318,7 +361,7 @@ def _early_stopping(lines: list[str]) -> EarlyStopping:
 
     estimates = re.findall(r"Early stopping (\d+(?:\.\d+)?)th percentile estimate: (-?\d{1,19})", flat)
     missing = re.findall(
-        r"Not enough queries processed for (\d+(?:\.\d+)?)th .*? at least (\d{1,19}) total queries", flat
+        r"Not enough queries processed for (\d+(?:\.\d+)?)th .{0,120}? at least (\d{1,19}) total queries", flat
     )
     processed = find(r"Processed at least \d+ queries \((\d{1,19})\)")
     return EarlyStopping(

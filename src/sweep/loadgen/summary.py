@@ -16,7 +16,7 @@ class Metric:
     Attributes:
         name: As LoadGen prints it, without the unit: `Samples per query`, `99th percentile latency`.
         value: In `unit`; latencies are int.
-        unit: `ns`, `samples`, `samples/s`, `tokens/s` or `queries/s`; empty where the name implies none.
+        unit: `ns`, `samples`, `samples/s`, `tokens/s`, `queries/s` or `groups/s`; empty where the name implies none.
     """
 
     name: str
@@ -69,22 +69,25 @@ class Summary:
     """One `mlperf_log_summary.txt`.
 
     In accuracy mode LoadGen counts its warnings and errors and says nothing else: all but `mode`, `warning_count` and
-    `error_count` is then empty. (FindPeakPerformance writes the same two lines where it does not support the scenario.)
+    `error_count` is then empty. The same two lines are what a test leaves that LoadGen gave up before it had results:
+    FindPeakPerformance of a scenario that it does not support, or a performance test that an error ended. Nothing in
+    the file tells these apart, so that with errors `mode` is only what the form of the log says.
 
     Attributes:
         sut_name: The system under test, as it calls itself; may be empty.
         scenario: None in accuracy mode, and for a scenario that is not one of the four.
         scenario_text: The scenario as printed.
         multi_stream_free: Whether MultiStream ran without a fixed interval (`MultiStreamFree`, up to v1.0).
-        mode: None for SubmissionRun and FindPeakPerformance.
+        mode: None for SubmissionRun and FindPeakPerformance; of a log of counts alone `ACCURACY`, see above.
         mode_text: The mode as printed.
         loadgen_result: `VALID`, `INVALID`, or None in accuracy mode.
         performance_constraints: Whether the latency bound was met; None where LoadGen has none.
         min_duration: Whether the test was long enough.
         min_queries: Whether it had enough queries; None where LoadGen skipped the check.
         early_stopping: Whether there were enough queries for the percentile; None before v2.0.
-        samples_per_query: N; in Offline the samples of the one query.
-        metric: The scenario's own figure, the one LoadGen prints above its result.
+        samples_per_query: N; in Offline the samples of the one query, None where LoadGen warns that it was another
+            (`sample_concatenate_permutation`): `Detail.generated_samples_per_query` then has it.
+        metric: The scenario's own figure, the one LoadGen prints above its result; None if it cannot be read.
         other_metrics: The other rates and latencies outside the distributions, in order.
         query_latency: Of whole queries, where LoadGen tells them apart from samples: MultiStream.
         sample_latency: Of samples; empty for MultiStream since v2.0.
