@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from sweep.trial.spec import RulesSpec, TrialSpec, percentile_index
-from sweep.vocabulary import AbortRule, TestMode, Precision
+from sweep.vocabulary import AbortRule, Precision, TestMode
 
 
 def test_spec_survives_json(simulated):

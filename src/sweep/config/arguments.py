@@ -172,6 +172,8 @@ def _word_problems(arguments: Sequence[str]) -> Iterator[Problem]:
             items = [item.strip() for item in (f"{value}{following}" if value.endswith(",") else value).split(",")]
             fixed = ",".join(filter(None, items))
             yield Problem(key, value, "has an empty item", f"write lists without blanks: {key}={fixed}")
+        if key == "hydra/sweeper" and value != "grid":  # another one makes folders before it can be refused
+            yield Problem(key, value, "cannot be chosen: the grid is sweep's own, and made as a whole", "leave it out")
         if key in groups() and value == "null":
             yield Problem(key, value, "must be one of its choices", choose(value, choices(key)))
 

@@ -244,7 +244,9 @@ class _Builder:
         """Return the model's configuration; a file of the user's goes by its own name, if it was given no other."""
         given = self._mapping("model")
         path = given.get("path")
-        return {**given, "name": re.sub(r"[^\w.-]", "-", Path(path).stem)} if given.get("name") == "onnx" and isinstance(path, str) else given
+        if given.get("name") != "onnx" or not isinstance(path, str):
+            return given
+        return {**given, "name": re.sub(r"[^\w.-]", "-", Path(path).stem, flags=re.ASCII).strip("-._") or "onnx"}
 
     def _engine_batch(self, batch: int, model: ResolvedModel | None) -> int:
         fixed = None if model is None else model.fixed_batch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -59,7 +58,8 @@ class Fields:
         value = self.get(key)
         if value is None:
             return None
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        # No isnan: a whole number may be too large for it.
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:  # noqa: PLR0124
             self.problems.append(Problem(key, _typed(value), "must be a number", span))
             return None
         if not above < value <= high:
