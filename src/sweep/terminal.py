@@ -24,6 +24,8 @@ from sweep.vocabulary import TestMode, TrialState, Verdict
 _PLAIN_WIDTH = 240
 _PLAIN_EVERY_S = 10.0
 _WHY_WIDTH = 100
+_WHY_LEAST = 40
+"""Columns that reasons need beside the figures, to be read in a few lines each."""
 _STYLES = {"VALID": "green", "INVALID": "yellow", "FAILED": "bold red"}
 
 
@@ -229,7 +231,7 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
             for line in dict.fromkeys(_conditions(outcome.stored.result.spec) for _, outcome in chosen):
                 out.print(line, highlight=False, markup=False)
             others = sorted({key for point in points for key in point.label if key not in ("batch", "mode")})
-            print_table(out, _grid_table(chosen, mode, others))
+            _show_table(out, chosen, mode, others)
             if mode is TestMode.PERFORMANCE:
                 _show_largest(out, chosen, others)
     reused = sum(outcome.reused for outcome in outcomes)
@@ -240,7 +242,25 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
     _show_notes(out, [(_name(point.label, point.spec), outcome.stored.result) for point, outcome in pairs])
 
 
-def _grid_table(pairs: Sequence[tuple[Point, Outcome]], mode: TestMode, others: Sequence[str]) -> Table:
+def _show_table(out: Console, pairs: Sequence[tuple[Point, Outcome]], mode: TestMode, others: Sequence[str]) -> None:
+    """Print the table of a grid; where the terminal has no room for reasons beside the figures, they follow it."""
+    narrow = _grid_table(pairs, mode, others, with_why=False)
+    if out.width - out.measure(narrow).maximum >= _WHY_LEAST:
+        print_table(out, _grid_table(pairs, mode, others, with_why=True))
+        return
+    print_table(out, narrow)
+    for point, outcome in pairs:
+        if why := outcome.stored.result.why:
+            out.print(f"{_name(point.label, point.spec)}: {why}", markup=False, highlight=False)
+
+
+def _why(outcome: Outcome) -> str:
+    return " ".join(filter(None, (outcome.stored.result.why, "(reused)" if outcome.reused else "")))
+
+
+def _grid_table(
+    pairs: Sequence[tuple[Point, Outcome]], mode: TestMode, others: Sequence[str], *, with_why: bool
+) -> Table:
     percentiles = {f"p{outcome.stored.result.spec.rules.percentile:g}" for _, outcome in pairs}
     bound_heading = percentiles.pop() if len(percentiles) == 1 else "at percentile"
     headings: tuple[str, ...] = ("accuracy", "good", "total")
@@ -252,15 +272,16 @@ def _grid_table(pairs: Sequence[tuple[Point, Outcome]], mode: TestMode, others: 
     for key in others:
         table.add_column(key)
     for heading in ("N", *headings):
-        table.add_column(heading, justify="right")
-    table.add_column("result")
-    table.add_column("why", overflow="fold", max_width=_WHY_WIDTH)
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("result", no_wrap=True)
+    if with_why:
+        table.add_column("why", max_width=_WHY_WIDTH)
     for point, outcome in pairs:
         result = outcome.stored.result
         verdict = str(result.state if result.state is TrialState.FAILED or result.result is None else result.result)
         cells = [*(point.label.get(key, "") for key in others), str(result.spec.samples_per_query), *cells_of(result)]
-        why = Text(result.why + (" (reused)" if outcome.reused else ""))
-        table.add_row(*(Text(cell) for cell in cells), Text(verdict, style=_STYLES.get(verdict, "")), why)
+        row = [*(Text(cell) for cell in cells), Text(verdict, style=_STYLES.get(verdict, ""))]
+        table.add_row(*row, *([Text(_why(outcome))] if with_why else ()))
     return table
 
 
@@ -287,7 +308,7 @@ def _performance_cells(result: TrialResult) -> list[str]:
         return ["-"] * 5
     over = "-"
     if result.over_latency_count is not None:
-        over = f"{result.over_latency_count} (allowed {result.over_latency_allowed})"
+        over = f"{result.over_latency_count} (max {result.over_latency_allowed})"
     at = latencies.percentiles
     return [ms(at.get("p50")), ms(result.percentile_ns), ms(latencies.max), _query_count(result), over]
 

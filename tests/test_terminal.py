@@ -1,0 +1,50 @@
+"""Tables of terminals: at any width, a figure stays on its line."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sweep.config.build import Point
+from sweep.store.records import StoredTrial
+from sweep.study.grid import Outcome
+from sweep.terminal import show_grid
+from sweep.trial.executor import Measurement
+from sweep.trial.result import Failure
+from sweep.trial.trial import _Record
+
+LATE = "aborted after 212 queries: 15 over-latency; 14 allowed of 1440"
+
+
+@pytest.fixture
+def shown(simulated, request_for):
+    """Show a grid of two points, one of which failed for a long reason, on a terminal of a width."""
+
+    def show(width):
+        points, outcomes = [], []
+        for batch in (8, 512):
+            request = request_for(simulated(batch=batch))
+            seen = Measurement(failure=Failure("error", LATE, ""))
+            result = replace(_Record(request, seen, 1, "2026-01-01T00:00:00+00:00", 0).conclude(), notes=())
+            points.append(Point(request.spec, request.files, {"backend.threads": "2", "batch": str(batch)}, ()))
+            outcomes.append(Outcome(StoredTrial(result, Path("outputs")), reused=False))
+        out = Console(file=io.StringIO(), width=width, force_terminal=True, no_color=True, soft_wrap=True)
+        show_grid(out, points, outcomes)
+        return out.file.getvalue().splitlines()
+
+    return show
+
+
+def test_a_wide_terminal_has_reasons_beside_the_figures(shown):
+    (row,) = [line for line in shown(200) if " 512 " in line]
+    assert row.rstrip().endswith(LATE)
+
+
+def test_a_narrow_terminal_has_reasons_below_the_figures(shown):
+    lines = shown(80)
+    (row,) = [line for line in lines if " 512 " in line]
+    assert row.rstrip().endswith("FAILED")
+    text = "".join(line.rstrip("\n") for line in lines)
+    assert f"backend.threads=2 batch=512: {LATE}" in text.replace("\n", "")
