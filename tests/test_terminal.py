@@ -30,7 +30,7 @@ def shown(simulated, request_for):
             result = replace(_Record(request, seen, 1, "2026-01-01T00:00:00+00:00", 0).conclude(), notes=())
             points.append(Point(request.spec, request.files, {"backend.threads": "2", "batch": str(batch)}, ()))
             outcomes.append(Outcome(StoredTrial(result, Path("outputs")), reused=False))
-        out = Console(file=io.StringIO(), width=width, force_terminal=True, no_color=True, soft_wrap=True)
+        out = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, soft_wrap=True)
         show_grid(out, points, outcomes)
         return out.file.getvalue().splitlines()
 
