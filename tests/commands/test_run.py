@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 from sweep.cli import main
 from sweep.commands import run as run_module
@@ -191,6 +192,26 @@ def test_a_users_file_goes_by_its_own_name(tmp_path, capfd):
     assert row["model_path"].endswith("mine.onnx")
     assert row["model_digest"].startswith("sha256:")
     assert list(tmp_path.glob("outputs/trials/mine-fp32-onnxruntime-n1-*"))
+
+
+def test_a_file_in_another_format_is_noted_in_the_record(tmp_path, capfd):
+    """Its figures would be compared with fp32's."""
+    half = TensorProto.FLOAT16
+    nodes = [helper.make_node("Mul", ["x", "w"], ["y"])]
+    values = [helper.make_tensor_value_info(name, half, ["N", 4]) for name in "xy"]
+    weights = [helper.make_tensor("w", half, [4], [1.0, 2.0, 3.0, 4.0])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "half", values[:1], values[1:], weights), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 9
+    (tmp_path / "half.onnx").write_bytes(model.SerializeToString())
+    assert main(["model=onnx", "model.path=half.onnx", "run=quick", "batch=1"]) == 0
+    note = "the model file computes in fp16, whatever precision=fp32"
+    assert f"note: {note}" in capfd.readouterr().out
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    (row,) = csv.DictReader(table.open())
+    assert (row["precision"], row["number_format"]) == ("fp32", "fp16")
+    assert note in row["notes"]
 
 
 def test_fewer_samples_than_asked_for_are_said(capfd):

@@ -196,8 +196,9 @@ class _Builder:
     def _model_spec(self, model: ResolvedModel | None) -> ModelSpec:
         name = self._fields.get("model.name")
         if model is None:
-            return ModelSpec(str(name), Weights.NONE, "none", _STAND_IN_INPUTS, predicts_class=True)
-        return ModelSpec(model.name, model.weights, model.digest, model.inputs, model.predicts_class)
+            return ModelSpec(str(name), Weights.NONE, "none", _STAND_IN_INPUTS, predicts_class=True, number_format="")
+        parts = (model.name, model.weights, model.digest, model.inputs, model.predicts_class)
+        return ModelSpec(*parts, number_format=model.number_format)
 
     def _backend(self, precision: Precision) -> tuple[type[Backend] | None, dict[str, Any]]:
         given = self._fields.get("backend")

@@ -136,6 +136,7 @@ class ResolvedModel:
         outputs: The engine's outputs; a non-classifying model's are whatever its file declares.
         fixed_batch: The batch size that the file is frozen at, or None when its batch axis is dynamic.
         predicts_class: Whether accuracy mode can score it.
+        number_format: What most of its weights are: `fp32`, `fp16`, `bf16`, `fp64` or `int8`.
         why: How `auto` was resolved, or what the file computes in where that is not what was asked for; for people,
             and empty when there is nothing to say.
         files: The files that `digest` covers, where somebody may change them: the user's own.
@@ -149,5 +150,6 @@ class ResolvedModel:
     outputs: tuple[TensorSpec, ...]
     fixed_batch: int | None
     predicts_class: bool
+    number_format: str = "fp32"
     why: str = ""
     files: tuple[FileState, ...] = ()

@@ -58,7 +58,7 @@ def resolve_model(config: ModelConfig, precision: Precision, cache: Path) -> Res
     if weights is Weights.USER:
         from sweep.models.user import user_model
 
-        return user_model(config, precision, cache)
+        return user_model(config, cache)
     path, digest = _serving_file(config, weights, cache)
     inputs, outputs = serving_specs(config)
     return ResolvedModel(

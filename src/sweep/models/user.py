@@ -18,7 +18,7 @@ from sweep.models.base import FileState, ModelConfig, ResolvedModel, TensorSpec
 from sweep.models.cache import Stamp, describe, take_stamp, unwritable
 from sweep.models.number_format import number_format
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
-from sweep.vocabulary import Precision, Weights
+from sweep.vocabulary import Weights
 
 if TYPE_CHECKING:
     import onnx
@@ -34,7 +34,7 @@ _DTYPES = (
 _EXPORT = "export the model again"
 
 
-def user_model(config: ModelConfig, precision: Precision, cache: Path) -> ResolvedModel:
+def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
     """Return what the file at `config.path` is.
 
     Axis 0 of every input is the batch axis. Where it is symbolic, or not given, any batch can be run; where it is a
@@ -42,7 +42,6 @@ def user_model(config: ModelConfig, precision: Precision, cache: Path) -> Resolv
 
     Args:
         config: Has the path.
-        precision: What was asked for. The file is run as it is; where it computes in something else, `why` says so.
         cache: Where digests are kept, so that a large file is read once.
 
     Raises:
@@ -68,15 +67,9 @@ def user_model(config: ModelConfig, precision: Precision, cache: Path) -> Resolv
         outputs=outputs,
         fixed_batch=batch,
         predicts_class=False,
-        why=_why(number_format(model), precision, path),
+        number_format=number_format(model),
         files=files,
     )
-
-
-def _why(computes_in: str, precision: Precision, path: Path) -> str:
-    if computes_in == precision:
-        return ""
-    return f"{path.name} computes in {computes_in}: recorded as precision={precision}, which is what was asked"
 
 
 def _problem(path: Path, reason: str, fix: str = "") -> ConfigError:

@@ -58,6 +58,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("model", "string", "model name", _of(lambda r: r.spec.model.name)),
     Column("weights", "string", "where the weights come from", _of(lambda r: str(r.spec.model.weights))),
     Column("precision", "string", "number format", _of(lambda r: str(r.spec.precision))),
+    Column("number_format", "string", "what the model file is in", _of(lambda r: r.spec.model.number_format or None)),
     Column("backend", "string", "engine", _of(lambda r: r.spec.backend.name)),
     Column("backend_options", "string", "its options, key=value", _of(_options)),
     Column("scenario", "string", "LoadGen scenario", _of(lambda r: str(r.spec.scenario))),

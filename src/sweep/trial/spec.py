@@ -23,6 +23,7 @@ class ModelSpec:
         digest: `sha256:<hex>` of the ONNX file and its external data.
         inputs: The engine's inputs.
         predicts_class: Whether its one output is a class id per sample.
+        number_format: What most of its weights are (`fp32`, `fp16`, `int8`, ...), whatever precision was asked for.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ModelSpec:
     digest: str
     inputs: tuple[TensorSpec, ...]
     predicts_class: bool
+    number_format: str
 
 
 @dataclass(frozen=True)

@@ -227,6 +227,8 @@ class _Record:
         notes = []
         if not backend_class(spec.backend.name).runs_models:
             notes.append(f"stand-in engine: backend {spec.backend.name} computes nothing")
+        if spec.model.weights is Weights.USER and spec.model.number_format != spec.precision:
+            notes.append(f"the model file computes in {spec.model.number_format}, whatever precision={spec.precision}")
         if spec.model.weights is Weights.SYNTHETIC:
             notes.append("synthetic weights: latency is the model's, accuracy means nothing")
         if seen.machine_load is not None and seen.machine_load.busy:
