@@ -106,6 +106,18 @@ def test_tables_are_written_before_they_are_shown(tmp_path, monkeypatch):
     assert len(list(csv.DictReader(table.open()))) == 2
 
 
+def test_tables_that_cannot_be_written_are_shown_all_the_same(monkeypatch, capfd):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sweep.store.table.write_tables", no_space)
+    assert main([*SIMULATED, "-m", "batch=1,2"]) == 2
+    captured = capfd.readouterr()
+    assert "largest VALID: batch=2" in captured.out
+    assert "table:" not in captured.out
+    assert "error: hydra.sweep.dir=" in captured.err
+
+
 def test_a_sweep_that_breaks_in_the_middle_keeps_its_tables(tmp_path, monkeypatch):
     real = Store.begin
 

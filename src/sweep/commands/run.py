@@ -43,6 +43,7 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
 
     outcomes: list[Outcome] = []
     stopped: KeyboardInterrupt | SweepError | None = None
+    unwritten: SweepError | None = None
     store = Store(options.outputs)
     grid = [(point.spec, point.files) for point in points]
     with Watcher(points) as watcher, Executor(options.timeouts) as executor:
@@ -52,7 +53,10 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
             stopped = reason  # told below what was measured until then
         finally:
             if outcomes:  # before anything is shown, which may fail
-                manifest.write(outcomes)
+                try:
+                    manifest.write(outcomes)
+                except SweepError as error:
+                    unwritten = error
 
     if outcomes:
         out = console()
@@ -60,9 +64,12 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
             show_grid(out, points, outcomes)
         else:
             show_single(out, outcomes[0])
-        out.print(f"table: {paths.csv}", markup=False, highlight=False)
+        if unwritten is None:
+            out.print(f"table: {paths.csv}", markup=False, highlight=False)
     if isinstance(stopped, SweepError):
         raise stopped
+    if unwritten is not None:
+        raise unwritten
     if stopped is not None:
         print(f"interrupted: {_what_is_left(len(outcomes), len(points), resume=options.resume)}", file=sys.stderr)
         return EXIT_INTERRUPTED
