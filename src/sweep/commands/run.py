@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from sweep.config.hydra_app import Composition, run_hydra
 
 if TYPE_CHECKING:
+    from sweep.config.build import Options, Point
+    from sweep.errors import SweepError
     from sweep.paths import SweepPaths
     from sweep.study.grid import Outcome
 
@@ -25,12 +27,8 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     # Imported here: `--help`, `--cfg` and their like need none of it.
     from sweep.config.build import build, check_writable
-    from sweep.errors import SweepError
     from sweep.paths import SweepPaths
-    from sweep.store.records import Store
-    from sweep.study.grid import run_grid
-    from sweep.terminal import Watcher, console, show_grid, show_single
-    from sweep.trial.executor import Executor
+    from sweep.terminal import console, show_grid, show_single
     from sweep.vocabulary import TrialState
 
     paths = SweepPaths(composition.directory)
@@ -41,40 +39,49 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     manifest = _Manifest(paths, arguments, planned=len(points))
     manifest.write(())
 
-    outcomes: list[Outcome] = []
-    stopped: KeyboardInterrupt | SweepError | None = None
-    unwritten: SweepError | None = None
-    store = Store(options.outputs)
-    grid = [(point.spec, point.files) for point in points]
-    with Watcher(points) as watcher, Executor(options.timeouts) as executor:
-        try:
-            outcomes.extend(run_grid(grid, store, executor, watcher, resume=options.resume))
-        except (KeyboardInterrupt, SweepError) as reason:
-            stopped = reason  # told below what was measured until then
-        finally:
-            if outcomes:  # before anything is shown, which may fail
-                try:
-                    manifest.write(outcomes)
-                except SweepError as error:
-                    unwritten = error
-
+    outcomes, stopped = _run(points, options, manifest)
     if outcomes:
         out = console()
         if composition.is_grid:
             show_grid(out, points, outcomes)
         else:
             show_single(out, outcomes[0])
-        if unwritten is None:
+        if manifest.has_tables:
             out.print(f"table: {paths.csv}", markup=False, highlight=False)
-    if isinstance(stopped, SweepError):
+    if isinstance(stopped, Exception):
         raise stopped
-    if unwritten is not None:
-        raise unwritten
     if stopped is not None:
         print(f"interrupted: {_what_is_left(len(outcomes), len(points), resume=options.resume)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
     return EXIT_FAILED if failed else 0
+
+
+def _run(
+    points: Sequence[Point], options: Options, manifest: _Manifest
+) -> tuple[list[Outcome], KeyboardInterrupt | SweepError | None]:
+    """Measure the points; return what came of them, and what stopped that before its end or kept its tables off disk."""
+    from sweep.errors import SweepError
+    from sweep.store.records import Store
+    from sweep.study.grid import run_grid
+    from sweep.terminal import Watcher
+    from sweep.trial.executor import Executor
+
+    outcomes: list[Outcome] = []
+    stopped: KeyboardInterrupt | SweepError | None = None
+    grid = [(point.spec, point.files) for point in points]
+    with Watcher(points) as watcher, Executor(options.timeouts) as executor:
+        try:
+            outcomes.extend(run_grid(grid, Store(options.outputs), executor, watcher, resume=options.resume))
+        except (KeyboardInterrupt, SweepError) as reason:
+            stopped = reason
+        finally:
+            try:
+                if outcomes:  # before anything is shown, which may fail
+                    manifest.write(outcomes)
+            except SweepError as error:
+                stopped = stopped or error
+    return outcomes, stopped
 
 
 def _what_is_left(done: int, planned: int, *, resume: bool) -> str:
@@ -98,6 +105,7 @@ class _Manifest:
         self._arguments = list(arguments)
         self._planned = planned
         self._started_at = _now()
+        self.has_tables = False
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write what is known; with outcomes, their tables too.
@@ -121,6 +129,7 @@ class _Manifest:
             write_json(self._paths.manifest, manifest)
             if outcomes:
                 write_tables([outcome.stored for outcome in outcomes], self._paths)
+                self.has_tables = True
         except OSError as error:
             raise unwritable(self._paths.directory, error, "hydra.sweep.dir") from error
 
