@@ -60,7 +60,7 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
 def _run(
     points: Sequence[Point], options: Options, manifest: _Manifest
 ) -> tuple[list[Outcome], KeyboardInterrupt | SweepError | None]:
-    """Measure the points; return what came of them, and what stopped that before its end or kept its tables off disk."""
+    """Measure the points; return what came of them, and what stopped that early or kept its tables off the disk."""
     from sweep.errors import SweepError
     from sweep.store.records import Store
     from sweep.study.grid import run_grid
