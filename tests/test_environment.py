@@ -69,24 +69,53 @@ def test_the_digest_is_of_what_changes_results():
     assert fingerprint_digest({**machine, "cpu": "another"}) != digest
 
 
+@pytest.mark.parametrize("key", ["cpu_quota", "cpu_affinity", "gpus", "machine", "sweep", "cpu_cores", "cpu_threads"])
+def test_each_part_of_the_machine_counts(key):
+    machine = fingerprint()
+    assert fingerprint_digest({**machine, key: "another"}) != fingerprint_digest(machine)
+
+
+def test_what_a_broken_upgrade_leaves_behind_is_passed_over(installed):
+    assert installed({None: None, "numpy": "2.0"}, plugins=[None]) == {"numpy": "2.0"}
+
+
 @pytest.fixture
 def groups(monkeypatch, tmp_path):
-    """Two nested control groups, innermost first, as folders to write limits into."""
-    folders = [tmp_path / "outer" / "inner", tmp_path / "outer"]
-    folders[0].mkdir(parents=True)
-    monkeypatch.setattr(environment, "_control_groups", lambda: iter(folders))
-    return folders
+    """Have this process in the group /outer/inner of both versions of control groups; return a writer of limits."""
+    (tmp_path / "own").write_text("3:cpu,cpuacct:/outer/inner\n1:name=systemd:/\n0::/outer/inner\n")
+    monkeypatch.setattr(environment, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(environment, "_CGROUPS", tmp_path / "fs")
+
+    def write(path, text):
+        path = tmp_path / "fs" / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+
+    return write
 
 
-def test_a_control_groups_limits_are_seen(groups):
+def test_no_control_group_no_limit(groups):
     assert environment._cpu_quota() is None
-    (groups[0] / "cpu.max").write_text("max 100000\n")
-    (groups[1] / "cpu.max").write_text("150000 100000\n")
+    assert available_memory_bytes() > 10**8
+
+
+def test_the_tightest_quota_of_all_groups_counts(groups):
+    groups("outer/inner/cpu.max", "max 100000")
+    groups("outer/cpu.max", "150000 100000")
     assert environment._cpu_quota() == 1.5
-    (groups[1] / "memory.max").write_text("1000000\n")
-    (groups[1] / "memory.current").write_text("700000\n")
-    (groups[1] / "memory.stat").write_text("anon 1\ninactive_file 100000\n")
+    groups("cpu/outer/cpu.cfs_quota_us", "-1")
+    groups("cpu/outer/cpu.cfs_period_us", "100000")
+    assert environment._cpu_quota() == 1.5
+    groups("cpu/outer/inner/cpu.cfs_quota_us", "50000")
+    groups("cpu/outer/inner/cpu.cfs_period_us", "100000")
+    assert environment._cpu_quota() == 0.5
+
+
+def test_memory_of_a_control_group_is_less_than_the_machines(groups):
+    groups("outer/memory.max", "1000000")
+    groups("outer/memory.current", "700000")
+    groups("outer/memory.stat", "anon 1\ninactive_file 100000")
     assert available_memory_bytes() == 400_000
-    (groups[0] / "memory.max").write_text("max\n")
-    (groups[0] / "memory.current").write_text("5\n")
+    groups("outer/inner/memory.max", "max")
+    groups("outer/inner/memory.current", "5")
     assert available_memory_bytes() == 400_000

@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, OverrideType
 from hydra.plugins.sweeper import Sweeper
@@ -55,6 +56,7 @@ class GridSweeper(Sweeper):
         if self._loader is None or self._config is None:
             raise RuntimeError("setup() comes before sweep()")
         loader, config = self._loader, self._config
+        HydraConfig.instance().set_config(config)  # what `${hydra:...}` refers to
         parser = OverridesParser.create(config_loader=loader)
         given = parser.parse_overrides(arguments)
         keys = [override.key_or_group for override in given]
@@ -74,6 +76,9 @@ class GridSweeper(Sweeper):
         return self._task.grid(config, composed, sorted(varied))
 
 
+_HYDRAS_OWN = "${hydra."
+
+
 class _Composer:
     """Composes the points of a grid: from the files for each choice of groups, by setting values for the rest.
 
@@ -88,10 +93,11 @@ class _Composer:
         self._loader = loader
         self._master = master
         self._groups = frozenset(loader.list_groups(""))
-        self._bases: dict[tuple[str, ...], DictConfig] = {}
+        self._bases: dict[tuple[str, ...], DictConfig | None] = {}
+        self._started = False
 
     def compose(self, overrides: Sequence[Override], lines: list[str]) -> DictConfig:
-        """Return the configuration of one point; the first of each choice of groups has Hydra's own part too.
+        """Return the configuration of one point; the first has Hydra's own part too.
 
         Args:
             overrides: Of that point.
@@ -99,7 +105,12 @@ class _Composer:
         """
         values = [override for override in overrides if self._only_sets_a_value(override)]
         rest = tuple(str(override.input_line) for override in overrides if override not in values)
-        if (base := self._bases.get(rest)) is not None:
+        if not self._started:
+            self._started = True
+            return self._loader.load_sweep_config(self._master, lines)
+        if rest not in self._bases:
+            self._bases[rest] = self._base(rest)
+        if (base := self._bases[rest]) is not None and not any(_HYDRAS_OWN in line for line in lines):
             point = copy.deepcopy(base)
             try:
                 for override in values:
@@ -108,9 +119,13 @@ class _Composer:
                 pass  # Hydra says what is wrong, below
             else:
                 return point
-        whole = self._loader.load_sweep_config(self._master, lines)
-        self._bases[rest] = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-        return whole
+        return self._loader.load_sweep_config(self._master, lines)
+
+    def _base(self, lines: Sequence[str]) -> DictConfig | None:
+        """Return what points with these choices share; None where values refer to Hydra's own part of each point."""
+        whole = self._loader.load_sweep_config(self._master, list(lines))
+        base = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+        return None if _HYDRAS_OWN in OmegaConf.to_yaml(base) else base
 
     def _only_sets_a_value(self, override: Override) -> bool:
         key = override.key_or_group

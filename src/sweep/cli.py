@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -9,11 +10,7 @@ from collections.abc import Sequence
 
 import sweep
 from sweep.errors import SweepError
-
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
+from sweep.vocabulary import ExitCode
 
 _COMMANDS = {
     "doctor": "sweep.commands.doctor",
@@ -30,20 +27,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; None takes those of the process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _open_standard_streams()
     try:
-        return _dispatch(given)
+        code = _dispatch(given)
+        sys.stdout.flush()
     except SweepError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         goes_on = given[:1] in (["fetch"], ["dataset"])
         print("interrupted" + ("; the same command goes on where it stopped" * goes_on), file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has left (`| head`); there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        _give_up_stdout()  # whoever read the output has left (`| head`); there is nobody to tell
+        return ExitCode.FAILED
+    except OSError as error:
+        if error.filename is not None or error.errno != errno.ENOSPC:
+            raise
+        _give_up_stdout()
+        print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return ExitCode.FAILED
+    return code
+
+
+def _open_standard_streams() -> None:
+    """Open what the shell has closed (`>&-`): a file of ours under one of their numbers would be taken for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123  (for as long as we live)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+def _give_up_stdout() -> None:
+    """Send what is still to be written nowhere, so that no second error comes when Python flushes it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _dispatch(given: list[str]) -> int:
@@ -54,7 +76,7 @@ def _dispatch(given: list[str]) -> int:
         return _unknown_command(given[0])
     if "--version" in given:
         print(f"sweep {sweep.__version__}")
-        return EXIT_OK
+        return ExitCode.OK
     from sweep.commands import help as help_text
 
     if help_text.wanted(given):
@@ -80,4 +102,4 @@ def _unknown_command(word: str) -> int:
         f"error: {word}: unknown command; {hint}commands: {', '.join(_COMMANDS)}; settings are KEY=VALUE (see --help)",
         file=sys.stderr,
     )
-    return EXIT_BAD_INPUT
+    return ExitCode.BAD_INPUT

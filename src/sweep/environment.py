@@ -27,7 +27,7 @@ _OWN = "mlperf-sweep"
 _PLUGIN_GROUPS = ("sweep.backends", "sweep.datasets")
 """Entry points through which other distributions take part in a measurement."""
 
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 _INFORMATION_ONLY = frozenset({"git", "hostname", "os", "memory_bytes", "python"})
 """Recorded, but two machines or moments that differ only here still make the same trial."""
@@ -73,11 +73,14 @@ def available_memory_bytes() -> int:
 
 def _packages() -> dict[str, str]:
     """Return the versions of what a result depends on, plug-ins included, by distribution name."""
-    plugins = {point.dist.name for group in _PLUGIN_GROUPS for point in entry_points(group=group) if point.dist}
+    points = (point for group in _PLUGIN_GROUPS for point in entry_points(group=group))
+    plugins = {point.dist.name for point in points if point.dist is not None and point.dist.name}
     wanted = {_normalized(name) for name in (*_PACKAGES, *plugins) if name != _OWN}
     families = tuple(name[:-1] for name in wanted if name.endswith("*"))
     found: dict[str, str] = {}
     for distribution in distributions():
+        if not distribution.name:  # what a broken upgrade leaves behind
+            continue
         name = _normalized(distribution.name)
         if name in wanted or name.startswith(families):
             found.setdefault(name, distribution.version)  # the first on the path is the one that is imported
@@ -127,20 +130,29 @@ def _cpu_quota() -> float | None:
             quotas.append(int(quota) / int(period))
         except (OSError, ValueError):  # no such limit, or `max`
             continue
+    for folder in _control_groups("cpu"):
+        quota_us, period_us = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
+        if quota_us is not None and quota_us > 0 and period_us:
+            quotas.append(quota_us / period_us)
     return min(quotas, default=None)
 
 
-def _control_groups() -> Iterator[Path]:
-    """Yield the folders of the control groups that this process is in, innermost first (version 2 of them)."""
+def _control_groups(controller: str = "") -> Iterator[Path]:
+    """Yield the folders of the control groups that this process is in, innermost first.
+
+    Args:
+        controller: Of version 1 of them, where each has a tree of its own; empty for version 2.
+    """
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = [line.split(":", 2) for line in _OWN_GROUPS.read_text().splitlines()]
     except OSError:
         return
-    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
+    own = next((parts[2] for parts in lines if len(parts) == 3 and controller in parts[1].split(",")), None)
     if own is None:
         return
-    folder = _CGROUPS / own
-    while folder.is_relative_to(_CGROUPS):
+    top = _CGROUPS / controller
+    folder = top / own.lstrip("/")
+    while folder.is_relative_to(top):
         yield folder
         folder = folder.parent
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Scenario(StrEnum):
@@ -71,3 +71,12 @@ class AbortRule(StrEnum):
     CONFIDENT = "confident"
     CERTAIN = "certain"
     NEVER = "never"
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    OK = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    INTERRUPTED = 130

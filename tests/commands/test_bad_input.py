@@ -2,10 +2,13 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
 from sweep.cli import main
+
+MODEL = min((Path(__file__).parents[1] / "data" / "onnx").glob("*inline.onnx"))
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +71,12 @@ def refused(capfd, tmp_path):
         (["--cfg", "job", "-m", "batch=1,2"], ["--cfg and --multirun", "leave out -m"]),
         (["--info", "-m", "batch=1,2"], ["--info and --multirun", "leave out -m"]),
         (["model=null"], ["model=null", "digits, mobilenet, onnx, resnet"]),
-        (["model=[digits,b]"], ["model=b", "digits, mobilenet, onnx, resnet"]),
+        (["model=[digits,b]"], ["model=[digits,b]", "digits, mobilenet, onnx, resnet"]),
+        (["model={a:1}"], ["model={a:1}", "one of its choices"]),
+        (["--info=foo"], ["--info=foo", "defaults-tree"]),
+        (["--run", "--multirun"], ["--multirun and --run", "leave one of them out"]),
+        (["rules.edition='v0.5 '"], ["rules.edition='v0.5 '", "letters"]),
+        (["rules.bounded=1"], ["rules.bounded=1", "true"]),
         (["-m", "hydra.sweeper=null", "batch=1,2"], ["sweeper"]),
         (["hydra/sweeper=basic", "-m", "batch=1,2"], ["hydra/sweeper", "leave it out"]),
         (["threads=2"], ["threads: unknown key", "did you mean backend.threads?"]),
@@ -132,6 +140,7 @@ def refused(capfd, tmp_path):
         (["run=official", "model=resnet", "dataset.count=9"], ["performance_sample_count=9", "1024 at least"]),
         (["run=official", "model.target_latency_ms=99"], ["target_latency_ms=99", "official", "50 at most"]),
         (["run=official", "model=resnet", "model.name=x", "model.target_latency_ms=99"], ["=99", "50 at most"]),
+        (["run=official", "model=onnx", f"model.path={MODEL}", "model.target_latency_ms=99"], ["=99", "50 at most"]),
         (["run=official", "rules=current", "batch=4"], ["batch=4", "official", "has 8"]),
         (["rules.checks=[]"], ["rules.checks=[]", "v0.5", "performance_constraint"]),
         (["rules.percentile=50"], ["rules.percentile=50", "99"]),
@@ -164,6 +173,23 @@ def test_one_line_names_the_field_and_the_fix(refused, arguments, words):
     line = refused(*arguments)
     for word in words:
         assert word in line, line
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("batch: [1\nrun: quick\n", "mine.yaml:2: is not YAML"),
+        ("batch:\t1\n\t- 2\n", "mine.yaml:"),
+        ("batch: 1\nbatch: 2\n", "mine.yaml:2: is not YAML: found duplicate key batch"),
+        ("defaults:\n  - config\n  - _self_\nbatch: ${oops\n", "error: "),
+    ],
+)
+def test_a_configuration_of_the_users_that_is_damaged(refused, tmp_path, content, words):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.yaml").write_text(content)
+    line = refused("--config-dir", "mine", "-cn", "mine")
+    assert words in line
+    assert not line.endswith(": ")
 
 
 def test_a_precision_that_this_machine_lacks(refused):

@@ -1,7 +1,10 @@
 """The run command in this process, with something breaking behind it."""
 
 import csv
+import importlib
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,6 +151,61 @@ def test_a_sweep_is_known_from_its_beginning(tmp_path, monkeypatch):
     assert main([*SIMULATED, "-m", "batch=1"]) == 0
     assert seen[0]["arguments"] == [*SIMULATED, "-m", "batch=1"]
     assert (seen[0]["finished_at"], seen[0]["trials"]) == (None, [])
+
+
+@pytest.fixture
+def ctrl_c_at(monkeypatch):
+    """Have Ctrl-C arrive whenever a function is called: `ctrl_c_at("sweep.trial.trial.write_bytes")`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def arrange(name):
+        owner, _, attribute = name.rpartition(".")
+        module = importlib.import_module(owner)
+        real = getattr(module, attribute)
+
+        def interrupted(*given, **named):
+            os.kill(os.getpid(), signal.SIGINT)
+            return real(*given, **named)
+
+        monkeypatch.setattr(module, attribute, interrupted)
+
+    yield arrange
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("end", [[], ["target_latency_ms=0.01"], ["backend.fault=throw", "backend.fault_at=700"]])
+def test_a_finished_test_survives_ctrl_c(tmp_path, capfd, ctrl_c_at, end):
+    """Whatever ended it: what was measured reaches the disk, and is counted."""
+    ctrl_c_at("sweep.trial.trial.write_bytes")
+    assert main([*SIMULATED, "min_query_count=2000", *end, "-m", "batch=1,2"]) == 130
+    assert "interrupted: 1 of 2 points are measured and kept" in capfd.readouterr().err
+    assert len(list(tmp_path.glob("outputs/trials/*/001/result.json"))) == 1
+    assert list(tmp_path.glob("outputs/sweeps/*/results.csv"))
+
+
+def test_ctrl_c_before_a_test_begins_it_not(tmp_path, capfd, ctrl_c_at):
+    ctrl_c_at("sweep.study.grid.run_trial")
+    assert main([*SIMULATED, "-m", "batch=1,2"]) == 130
+    assert "interrupted: none of 2 points was finished" in capfd.readouterr().err
+    assert not list(tmp_path.glob("outputs/trials/*/001/result.json"))
+
+
+def test_a_record_of_accuracy_has_no_rules_in_the_table(tmp_path):
+    assert main(["model=digits", "mode=accuracy"]) == 0
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    (row,) = csv.DictReader(table.open())
+    assert row["accuracy_good"] == "498"
+    for column in ("rules", "run_class", "target_latency_ns", "percentile", "latency_at_percentile_ns"):
+        assert row[column] == ""
+
+
+def test_a_finished_sweep_is_kept_and_shown_whatever_comes(tmp_path, capfd, ctrl_c_at):
+    ctrl_c_at("sweep.store.table.write_tables")
+    assert main([*SIMULATED, "-m", "batch=1,2"]) == 130
+    captured = capfd.readouterr()
+    assert "largest VALID: batch=2" in captured.out
+    assert "interrupted: 2 of 2 points are measured and kept\n" in captured.err
+    assert list(tmp_path.glob("outputs/sweeps/*/results.csv"))
 
 
 @pytest.mark.parametrize(

@@ -329,6 +329,30 @@ def test_doctor_says_what_can_run(sweep):
         assert word in out.lower()
 
 
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_closed_standard_streams_are_no_trouble(tmp_path, closed):
+    command = f"{sys.executable} -m sweep {' '.join(SIMULATED)} batch=1 {closed}"
+    done = subprocess.run(command, shell=True, check=False, cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert "result: VALID" in done.stdout
+
+
+def test_without_a_standard_output_records_are_kept(tmp_path):
+    command = f"{sys.executable} -m sweep {' '.join(SIMULATED)} batch=1 >&-"
+    assert subprocess.run(command, shell=True, check=False, cwd=tmp_path, timeout=60).returncode == 0
+    assert [record["result"] for record in _records(tmp_path)] == ["VALID"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("arguments", ["doctor", "--help", "backend=simulated run=quick backend.per_sample_ms=0"])
+def test_a_full_standard_output_is_one_line(tmp_path, arguments):
+    command = f"{sys.executable} -m sweep {arguments} > /dev/full"
+    done = subprocess.run(command, shell=True, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: standard output cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
 def test_reading_the_output_with_head_is_no_error(tmp_path):
     done = subprocess.run(
         f"{sys.executable} -m sweep --cfg all | head -1; exit ${{PIPESTATUS[0]}}",

@@ -1,17 +1,21 @@
 """The executor against real workers: whatever happens to one, one trial FAILED and the next one runs."""
 
 import os
+import shutil
 import signal
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sweep.models.base import FileState
+from sweep.trial import executor as executor_module
 from sweep.trial.executor import Executor, Timeouts
+from sweep.trial.interrupts import InterruptGate
 from sweep.trial.messages import RunRequest
 from sweep.vocabulary import AbortRule
 
@@ -65,9 +69,13 @@ def test_a_worker_that_reads_nothing_is_a_hang_of_its_own(simulated, request_for
     with Executor(Timeouts(load_s=1, query_s=1)) as hasty:
         hasty.measure(request_for(simulated()))
         os.kill(hasty._worker.pid, signal.SIGSTOP)
-        seen = hasty.measure(request)
-    assert seen.failure is not None
-    assert seen.failure.kind == "timeout"
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(hasty.measure(request)), daemon=True)
+        thread.start()
+        thread.join(timeout=20)
+    assert seen, "the parent hangs"
+    assert seen[0].failure is not None
+    assert seen[0].failure.kind == "timeout"
 
 
 def test_a_request_larger_than_a_pipe_arrives(executor, simulated, request_for):
@@ -115,6 +123,81 @@ def test_the_modules_of_the_working_directory_are_not_the_workers(simulated, req
         assert other.measure(request_for(simulated())).failure is None
 
 
+def test_a_worker_runs_its_parents_own_sweep(simulated, request_for, tmp_path, monkeypatch):
+    """Of two checkouts, the other is the one that is installed: its code must not measure under this one's name."""
+    from sweep.trial import worker_process
+
+    package = tmp_path / "sweep"
+    shutil.copytree(worker_process.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    worker = package / "trial" / "worker.py"
+    worker.write_text(worker.read_text().replace("check_answers(outputs, count, -1", "raise SweepError('the copy') #"))
+    monkeypatch.setattr(worker_process, "PACKAGE", package)
+    with Executor(TIMEOUTS) as other:
+        seen = other.measure(request_for(simulated()))
+    assert seen.failure is not None
+    assert "the copy" in seen.failure.message
+
+
+def test_a_worker_ended_by_a_signal_without_a_name(simulated, request_for):
+    with Executor(TIMEOUTS) as other:
+        other.measure(request_for(simulated()))
+        worker = other._worker
+        os.kill(worker.pid, 40)
+        worker._process.wait()
+        assert worker.how_it_ended() == "worker was ended by signal 40"
+
+
+def test_a_worker_that_does_not_die_is_left_behind(simulated, request_for, monkeypatch):
+    """One that hangs in a driver is beyond SIGKILL; the sweep goes on without it."""
+    from sweep.trial import worker_process
+
+    monkeypatch.setattr(worker_process, "_EXIT_S", 0.2)
+    with Executor(TIMEOUTS) as other:
+        other.measure(request_for(simulated()))
+        process = other._worker._process
+        with monkeypatch.context() as patch:
+            patch.setattr(process, "kill", lambda: None)
+            other._drop_worker()
+        assert process.poll() is None
+        assert other.measure(request_for(simulated())).failure is None
+        process.kill()
+        process.wait()
+
+
+def test_queries_beyond_those_kept_are_signs_of_life(simulated, request_for, monkeypatch):
+    from sweep.trial import query_log
+
+    reader = query_log.QueryLogReader()
+    writer = query_log.QueryLogWriter(reader.descriptor)
+    monkeypatch.setattr(query_log, "CAPACITY", 2)
+    watch = executor_module._Watch(
+        SimpleNamespace(query_log=reader), request_for(simulated()), TIMEOUTS, None, InterruptGate()
+    )
+    watch._phase = "test"
+    writer.start()
+    seen = []
+    for _ in range(4):
+        writer.record(1000)
+        watch._last_query_at = 0.0
+        watch._collect()
+        seen.append(watch._last_query_at > 0)
+    assert seen == [True] * 4
+    assert len(reader.latencies_ns()) == 2
+    reader.close()
+
+
+def test_the_load_meter_begins_with_the_warm_up_and_knows_the_worker(simulated, request_for, monkeypatch):
+    """Loading an engine is no load of the test; the worker's own work is none of others."""
+    begun = []
+    real = executor_module.LoadMeter
+    monkeypatch.setattr(executor_module, "LoadMeter", lambda pids: begun.append((pids, told[-1].phase)) or real(pids))
+    told = []
+    with Executor(TIMEOUTS) as other:
+        other.measure(request_for(simulated()), told.append)
+        assert begun == [((os.getpid(), other._worker.pid), "engine")]
+    assert [progress.phase for progress in told][:2] == ["engine", "warm-up"]
+
+
 def test_latencies_of_the_test_before_are_gone(executor, simulated, request_for):
     """Else its queries would count as this test's, and could end it."""
     executor.measure(request_for(simulated(queries=500)))
@@ -140,10 +223,6 @@ def test_an_aborted_test_has_the_queries_of_its_decision(executor, simulated, re
 
 def test_loadgens_own_work_after_the_last_query_is_no_hang(simulated, request_for, monkeypatch):
     """It sorts and writes its logs; between two sets of samples it loads the next."""
-    from types import SimpleNamespace
-
-    from sweep.trial import executor as executor_module
-    from sweep.trial.interrupts import InterruptGate
     from sweep.trial.query_log import QueryLogReader, QueryLogWriter
 
     reader = QueryLogReader()

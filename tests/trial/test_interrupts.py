@@ -43,6 +43,7 @@ def steps_done(*steps):
         (["open", "Ctrl-C", "store"], ["interrupted"]),
         (["open", "close", "Ctrl-C", "store"], ["store", "interrupted"]),
         (["Ctrl-C", "begin", "open", "measure"], ["begin", "interrupted"]),
+        (["Ctrl-C", "begin", "Ctrl-C", "store"], ["begin", "interrupted"]),
     ],
 )
 def test_ctrl_c_acts_at_once_while_open_and_waits_while_closed(steps, done):

@@ -170,6 +170,18 @@ def test_a_test_that_outruns_every_warmup_is_failed(executor, simulated, request
     assert "ran out of prepared queries" in result.failure.message
 
 
+def test_a_latency_that_is_no_number_makes_it_failed(executor, simulated, request_for, monkeypatch):
+    from sweep.loadgen.summary import Metric
+    from sweep.trial import trial
+
+    real = trial.parse_summary
+    metric = Metric("99th percentile latency", float("nan"), "ns")
+    monkeypatch.setattr(trial, "parse_summary", lambda path: replace(real(path), metric=metric))
+    result = run_trial(executor, request_for(simulated()), 1)
+    assert result.state is TrialState.FAILED
+    assert "nan" in result.failure.message
+
+
 @pytest.mark.parametrize(
     "name", ["90.0th percentile latency", "99.0th first token percentile latency", "Samples per query"]
 )

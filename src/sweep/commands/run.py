@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from sweep.errors import SweepError
     from sweep.paths import SweepPaths
     from sweep.study.grid import Outcome
-
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
+    from sweep.trial.interrupts import InterruptGate
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,8 +26,8 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     # Imported here: `--help`, `--cfg` and their like need none of it.
     from sweep.config.build import build, check_writable
     from sweep.paths import SweepPaths
-    from sweep.terminal import console, show_grid, show_single
-    from sweep.vocabulary import TrialState
+    from sweep.trial.interrupts import InterruptGate
+    from sweep.vocabulary import ExitCode, TrialState
 
     paths = SweepPaths(composition.directory)
     points, options = build(composition.points)
@@ -39,49 +37,62 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     manifest = _Manifest(paths, arguments, planned=len(points))
     manifest.write(())
 
-    outcomes, stopped = _run(points, options, manifest)
-    if outcomes:
-        out = console()
-        if composition.is_grid:
-            show_grid(out, points, outcomes)
-        else:
-            show_single(out, outcomes[0])
-        if manifest.has_tables:
-            out.print(f"table: {paths.csv}", markup=False, highlight=False)
+    stopped: KeyboardInterrupt | SweepError | None = None
+    outcomes: list[Outcome] = []
+    try:
+        # Until its table is written and shown, a finished sweep is not to be interrupted.
+        with InterruptGate() as gate:
+            stopped = _run(points, options, manifest, outcomes, gate)
+            if outcomes:
+                _show(points, outcomes, paths if manifest.has_tables else None, is_grid=composition.is_grid)
+    except KeyboardInterrupt as late:
+        stopped = stopped or late
     if isinstance(stopped, Exception):
         raise stopped
     if stopped is not None:
         print(f"interrupted: {_what_is_left(len(outcomes), len(points), resume=options.resume)}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
     failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
-    return EXIT_FAILED if failed else 0
+    return ExitCode.FAILED if failed else ExitCode.OK
 
 
 def _run(
-    points: Sequence[Point], options: Options, manifest: _Manifest
-) -> tuple[list[Outcome], KeyboardInterrupt | SweepError | None]:
-    """Measure the points; return what came of them, and what stopped that early or kept its tables off the disk."""
+    points: Sequence[Point], options: Options, manifest: _Manifest, outcomes: list[Outcome], gate: InterruptGate
+) -> KeyboardInterrupt | SweepError | None:
+    """Measure the points into `outcomes`; return what stopped that early, or kept its tables off the disk."""
     from sweep.errors import SweepError
     from sweep.store.records import Store
     from sweep.study.grid import run_grid
     from sweep.terminal import Watcher
     from sweep.trial.executor import Executor
 
-    outcomes: list[Outcome] = []
     stopped: KeyboardInterrupt | SweepError | None = None
     grid = [(point.spec, point.files) for point in points]
     with Watcher(points) as watcher, Executor(options.timeouts) as executor:
         try:
-            outcomes.extend(run_grid(grid, Store(options.outputs), executor, watcher, resume=options.resume))
+            outcomes.extend(run_grid(grid, Store(options.outputs), executor, watcher, gate, resume=options.resume))
         except (KeyboardInterrupt, SweepError) as reason:
             stopped = reason
         finally:
+            gate.close()
             try:
                 if outcomes:  # before anything is shown, which may fail
                     manifest.write(outcomes)
             except SweepError as error:
                 stopped = stopped or error
-    return outcomes, stopped
+    return stopped
+
+
+def _show(points: Sequence[Point], outcomes: Sequence[Outcome], kept: SweepPaths | None, *, is_grid: bool) -> None:
+    from sweep.terminal import console, show_grid, show_single
+
+    out = console()
+    if is_grid:
+        show_grid(out, points, outcomes)
+    else:
+        show_single(out, outcomes[0])
+    if kept is not None:
+        out.print(f"table: {kept.csv}", markup=False, highlight=False)
 
 
 def _what_is_left(done: int, planned: int, *, resume: bool) -> str:

@@ -129,13 +129,16 @@ def _flag_problems(arguments: Sequence[str]) -> Iterator[Problem]:
         if flag.value:
             value = value if equals or argument not in flag.names else rest.pop(0) if rest else ""
             yield from _value_problems(flag, name, value, spelled=argument in flag.names or bool(equals))
-        elif equals and flag is not _INFO:
+        elif flag is _INFO:
+            if equals and value not in _INFO_TOPICS:
+                yield Problem(name, value, "unknown", choose(value, _INFO_TOPICS))
+        elif equals:
             yield Problem(name, value, "takes no value", f"write {name}, and settings as KEY=VALUE")
     actions = [flag for flag in _ONE_OF_THESE if flag in seen]
     if len(actions) > 1:
         first, second = (flag.names[0] for flag in reversed(actions[:2]))
         fix = "leave one of them out"
-        if _MULTIRUN in actions:
+        if _MULTIRUN in actions and _RUN not in actions:
             fix = f"{first} is about one point: leave out -m, and give each key one value"
         yield Problem(f"{first} and {second}", None, "cannot be combined", fix)
 
@@ -174,8 +177,8 @@ def _word_problems(arguments: Sequence[str]) -> Iterator[Problem]:
             yield Problem(key, value, "has an empty item", f"write lists without blanks: {key}={fixed}")
         if key == "hydra/sweeper" and value != "grid":  # another one makes folders before it can be refused
             yield Problem(key, value, "cannot be chosen: the grid is sweep's own, and made as a whole", "leave it out")
-        if key in groups() and value == "null":
-            yield Problem(key, value, "must be one of its choices", choose(value, choices(key)))
+        if key in groups() and (value == "null" or value.startswith(("[", "{"))):
+            yield Problem(key, value, "must be one of its choices", choose("", choices(key)))
 
 
 def _expanded(argument: str) -> str:

@@ -15,7 +15,14 @@ from sweep.backends.base import Backend
 from sweep.backends.registry import available_backend
 from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
-from sweep.config.rules import SAMPLES_PER_QUERY_MAX, check_official, edition_batch, read_rules, read_run
+from sweep.config.rules import (
+    SAMPLES_PER_QUERY_MAX,
+    check_official,
+    edition_batch,
+    models_as_shipped,
+    read_rules,
+    read_run,
+)
 from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset, unread_settings
 from sweep.environment import available_memory_bytes, fingerprint
 from sweep.errors import ConfigError, Problem, unwritable
@@ -171,7 +178,8 @@ class _Builder:
                         self._notes.append(f"{key}={unread} is not read: mode=accuracy runs each sample once")
         held = None if dataset is None else self._held(dataset)
         if run.run_class is RunClass.OFFICIAL:
-            check_official(fields, self._composed.choices.get("model", ""), rules, run, batch, held)
+            shipped = models_as_shipped(self._named_model(), self._composed.choices.get("model", ""))
+            check_official(fields, shipped, rules, run, batch, held)
         if fields.problems or held is None or backend is None or dataset is None or dataset_choice is None:
             raise ConfigError(fields.problems)
         spec = TrialSpec(

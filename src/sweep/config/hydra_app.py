@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -23,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sweep.config.arguments import check_arguments, flags_first
-from sweep.config.hydra_errors import FORM, translated
+from sweep.config.hydra_errors import FORM, damaged, translated
 from sweep.errors import ConfigError, Problem, SweepError
 from sweep.paths import conf_dir
 
@@ -155,6 +156,10 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
         if task.reached:
             raise
         raise ConfigError(Problem("command line", None, f"cannot be composed: {error}", FORM)) from error
+    except yaml.YAMLError as error:
+        if task.reached:
+            raise
+        raise damaged(error) from error
     except OSError as error:
         if task.reached:
             raise

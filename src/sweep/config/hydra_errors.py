@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
@@ -45,7 +46,16 @@ def translated(error: Exception, arguments: Sequence[str]) -> ConfigError:
     for pattern, problem in _PATTERNS:
         if found := re.search(pattern, text):
             return ConfigError(problem(found, arguments))
-    return ConfigError(Problem("configuration", None, text.partition(" See https://hydra.cc")[0]))
+    reason = text.partition(" See https://hydra.cc")[0] or type(error).__name__
+    return ConfigError(Problem(getattr(error, "full_key", None) or "configuration", None, reason))
+
+
+def damaged(error: yaml.YAMLError) -> ConfigError:
+    """Return the error to raise for a configuration file that is no YAML."""
+    mark = getattr(error, "problem_mark", None)
+    where = "configuration file" if mark is None else f"{mark.name}:{mark.line + 1}"
+    reason = getattr(error, "problem", None) or " ".join(str(error).split())
+    return ConfigError(Problem(where, None, f"is not YAML: {reason}", "mend the file"))
 
 
 def _ambiguous(found: re.Match[str], _: Sequence[str]) -> Problem:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sweep.config.fields import Fields
@@ -32,6 +33,10 @@ def edition_batch(fields: Fields) -> int:
 def read_rules(fields: Fields) -> RulesSpec:
     """Return the rules; what is wrong with them is among the problems of `fields`."""
     edition = fields.text("rules.edition")
+    if edition and not re.fullmatch(r"[\w.-]+", edition, re.ASCII):
+        reason = "must be made of letters, digits, dots, dashes and underscores"
+        fields.problems.append(Problem("rules.edition", repr(edition), reason))
+        return _NO_RULES
     if changes := list(_changed(edition, fields)):
         fields.problems.extend(changes)
         return _NO_RULES
@@ -71,7 +76,7 @@ def _changes(edition: str, key: str, given: Any, known: Any) -> Iterator[Problem
     if isinstance(given, dict) and isinstance(known, dict):
         for name, value in known.items():
             yield from _changes(edition, f"{key}.{name}", given.get(name), value)
-    elif given != known:
+    elif given != known or type(given) is not type(known):
         fix = "rules of your own go into rules/NAME.yaml of a --config-dir, under another edition"
         yield Problem(key, _shown(given), f"rules {edition} say {_shown(known)}", fix)
 
@@ -105,21 +110,27 @@ def _run_class_minima(fields: Fields, run_class: RunClass) -> dict[str, int]:
     return {name: fields.whole(f"{key}.{name}", low, high, low) for name, (low, high) in _MINIMA.items()}
 
 
-def check_official(fields: Fields, choice: str, rules: RulesSpec, run: RunSpec, batch: int, held: int | None) -> None:
+def check_official(
+    fields: Fields,
+    shipped: Sequence[Mapping[str, Any]],
+    rules: RulesSpec,
+    run: RunSpec,
+    batch: int,
+    held: int | None,
+) -> None:
     """Refuse to call official what the rules would not.
 
     Args:
         fields: The configuration; problems go there.
-        choice: The model's configuration, by name.
+        shipped: The configurations whose bounds the model is held to: `models_as_shipped`.
         rules: As read from it.
         run: As read from it.
         batch: Samples per query.
         held: Samples in memory; None when they are not known.
     """
     usual = _run_class_minima(fields, run.run_class)
-    models = _models_as_shipped(fields, choice)
-    bound_ms = min((bound for model in models if (bound := model.get("target_latency_ms")) is not None), default=None)
-    samples = max((least for model in models if (least := model.get("performance_sample_count"))), default=None)
+    bound_ms = min((bound for model in shipped if (bound := model.get("target_latency_ms")) is not None), default=None)
+    samples = max((least for model in shipped if (least := model.get("performance_sample_count"))), default=None)
     bounded = fields.get("rules.bounded") is True
     edition_percentile = fields.number("rules.percentile", 0, _PERCENTILE_MAX) or 0.0
 
@@ -143,20 +154,19 @@ def check_official(fields: Fields, choice: str, rules: RulesSpec, run: RunSpec, 
         require("batch", batch, str(edition_batch(fields)), holds=batch == edition_batch(fields))
 
 
-def _models_as_shipped(fields: Fields, choice: str) -> list[dict[str, Any]]:
-    """Return sweep's own files for the model, whose bounds are fixed, under whatever name it goes; else its own."""
-    given = fields.get("model")
-    given = given if isinstance(given, dict) else {}
-    files = {name: load_choice("model", name) for name in choices("model")}
-    own_file = given.get("path") is not None
-    known = [
-        file
-        for name, file in files.items()
-        if given.get("name") == file["name"]
-        or (name == choice and not own_file)
-        or any(file[key] is not None and given.get(key) == file[key] for key in ("architecture", "reference_url"))
-    ]
-    return [file for file in known if not (own_file and file["name"] == files["onnx"]["name"])] or [given]
+def models_as_shipped(model: Mapping[str, Any], choice: str) -> list[Mapping[str, Any]]:
+    """Return sweep's own files for a model, whose bounds are fixed, under whatever name it goes; else its own.
+
+    Args:
+        model: Its configuration, with the name that records have.
+        choice: The name of that configuration.
+    """
+
+    def is_of(file: Mapping[str, Any]) -> bool:
+        same = any(file[key] is not None and file[key] == model.get(key) for key in ("architecture", "reference_url"))
+        return same or file["name"] in (model.get("name"), choice)
+
+    return [file for name in choices("model") if is_of(file := load_choice("model", name))] or [model]
 
 
 def _shown(value: object) -> str:

@@ -131,11 +131,12 @@ def prepare_imagenet(
         names = [name for name in INTERPOLATIONS if name in interpolations or (old and name in old.digests)]
         job = _Job(images, out, side, {name: f"{PREPROCESSING} {version} {side} {name}" for name in names})
         classes = np.array([source.label for source in sources], dtype=np.int64)
-        if not force and (held := _held(files, old)) > len(sources):
-            if old is None or not _begins_with(files, old, job, sources, classes):
+        held = 0 if force else _held(files, old)
+        larger = old if held > len(sources) else None
+        if held > len(sources):
+            if larger is None or not _begins_with(files, larger, job, sources, classes):
                 raise _would_lose(files, old, held, len(sources), names)
-            return PreparedStore(out, old.count, old.digests, len(sources), len(sources))
-        if old is None or not _is_current(files, old, job, sources, classes):
+        elif old is None or not _is_current(files, old, job, sources, classes):
             # First of all the manifest: from here to the end the store is not complete.
             files.manifest.unlink(missing_ok=True)
             for name in names:
@@ -148,7 +149,7 @@ def prepare_imagenet(
                 Problem(f"{labels}:{sources[index].line}", sources[index].name, reason, fix)
                 for index, reason in sorted(outcome.corrupt)
             )
-        manifest = _complete(files, job, classes, version)
+        manifest = larger or _complete(files, job, classes, version)
     return PreparedStore(out, manifest.count, manifest.digests, outcome.reused, len(sources))
 
 

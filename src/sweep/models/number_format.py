@@ -86,7 +86,7 @@ def _constants(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> Itera
     yield from ((sparse.values.name, sparse.values) for sparse in graph.sparse_initializer)
     for node in nodes:
         for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.name == "value":
+            if node.op_type == "Constant" and attribute.name == "value" and node.output:
                 yield node.output[0], attribute.t
             for body in (attribute.g, *attribute.graphs):
                 yield from ((tensor.name, tensor) for tensor in body.initializer)

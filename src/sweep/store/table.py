@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.paths import SweepPaths, write_bytes, write_text
 from sweep.store.records import StoredTrial
 from sweep.trial.result import TrialResult
+from sweep.vocabulary import TestMode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,11 @@ class Column:
 
 def _of(read: Callable[[TrialResult], Any]) -> Callable[[StoredTrial], Any]:
     return lambda stored: read(stored.result)
+
+
+def _bounded(read: Callable[[TrialResult], Any]) -> Callable[[StoredTrial], Any]:
+    """Read what concerns a performance test; accuracy mode has no bound and no length."""
+    return _of(lambda result: read(result) if result.spec.mode is TestMode.PERFORMANCE else None)
 
 
 def _percentile(name: str) -> Callable[[StoredTrial], Any]:
@@ -66,10 +72,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("samples_per_query", "Int64", "MultiStream's N", _of(lambda r: r.spec.samples_per_query)),
     Column("engine_batch", "Int64", "samples per engine launch", _of(lambda r: r.spec.engine_batch)),
     Column("dataset", "string", "samples", _of(lambda r: r.spec.dataset.name)),
-    Column("rules", "string", "edition of the rules", _of(lambda r: r.spec.rules.edition)),
-    Column("run_class", "string", "length of the test", _of(lambda r: str(r.spec.run.run_class))),
-    Column("target_latency_ns", "Int64", "bound on a query's latency", _of(lambda r: r.spec.rules.target_latency_ns)),
-    Column("percentile", "Float64", "where the bound is read, %", _of(lambda r: r.spec.rules.percentile)),
+    Column("rules", "string", "edition of the rules", _bounded(lambda r: r.spec.rules.edition)),
+    Column("run_class", "string", "length of the test", _bounded(lambda r: str(r.spec.run.run_class))),
+    Column("target_latency_ns", "Int64", "bound on a query", _bounded(lambda r: r.spec.rules.target_latency_ns)),
+    Column("percentile", "Float64", "where the bound is read, %", _bounded(lambda r: r.spec.rules.percentile)),
     Column("state", "string", "COMPLETE or FAILED", _of(lambda r: str(r.state))),
     Column("result", "string", "VALID or INVALID", _of(lambda r: None if r.result is None else str(r.result))),
     Column("loadgen_result", "string", "LoadGen's own Result is", _of(lambda r: r.loadgen_result)),
@@ -81,7 +87,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("latency_p90_ns", "Int64", "90th percentile", _percentile("p90")),
     Column("latency_p99_ns", "Int64", "99th percentile", _percentile("p99")),
     Column("latency_max_ns", "Int64", "slowest query", _latency("max")),
-    Column("latency_at_percentile_ns", "Int64", "latency the bound is compared with", _of(lambda r: r.percentile_ns)),
+    Column("latency_at_percentile_ns", "Int64", "what the bound is compared with", _bounded(lambda r: r.percentile_ns)),
     Column("early_stopping_estimate_ns", "Int64", "LoadGen's estimate", _of(lambda r: r.early_stopping_estimate_ns)),
     Column("samples_per_second", "Float64", "N / mean query latency", _of(samples_per_second)),
     Column("query_count", "Int64", "queries finished", _of(lambda r: r.query_count)),

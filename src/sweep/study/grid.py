@@ -46,20 +46,27 @@ def run_grid(
     store: Store,
     executor: Executor,
     observer: Observer,
+    gate: InterruptGate,
     *,
     resume: bool,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each point, in order, as soon as it is stored.
+
+    Ctrl-C stops it at a running test or between two points, never between a test's end and the outcome's way to the
+    caller, who would not count what is on disk.
 
     Args:
         points: Specs and where their parts lie.
         store: Where records are looked up and kept.
         executor: Measures.
         observer: Told of everything.
+        gate: Open while a test runs; closed otherwise.
         resume: Reuse a COMPLETE record of the same spec in the same environment.
     """
     environment_digest = fingerprint_digest(fingerprint())
     for number, (spec, files) in enumerate(points):
+        gate.open()
+        gate.close()
         found = store.find(spec, environment_digest) if resume else None
         if found is not None:
             outcome = Outcome(found, reused=True)
@@ -69,8 +76,7 @@ def run_grid(
         observer.started(number, spec)
         attempt = store.begin(spec, environment_digest)
         request = RunRequest(spec, files, str(attempt.paths.directory))
-        with InterruptGate() as gate:
-            result = run_trial(executor, request, attempt.number, observer.progressed, gate)
-            outcome = Outcome(store.finish(attempt, result), reused=False)
-            observer.finished(number, outcome)
-            yield outcome  # inside: the caller would not count what is on disk
+        result = run_trial(executor, request, attempt.number, observer.progressed, gate)
+        outcome = Outcome(store.finish(attempt, result), reused=False)
+        observer.finished(number, outcome)
+        yield outcome

@@ -162,6 +162,7 @@ class _Watch:
         self._meter: LoadMeter | None = None
         self._test_begin = 0.0
         self._last_query_at: float | None = None
+        self._last_count = 0
         self._last_progress = 0.0
         self._progress_every_s = _PROGRESS_S
         self._parts: list[npt.NDArray[np.int64]] = []
@@ -254,10 +255,12 @@ class _Watch:
 
     def _collect(self) -> Abort | None:
         """Take the new latencies in; return the reason to abort, if there is one."""
+        count = self._worker.query_log.query_count  # goes on where latencies are no longer kept
+        if count != self._last_count:
+            self._last_query_at, self._last_count = time.perf_counter(), count
         fresh = self._worker.query_log.fresh()
         abort = None
         if fresh.size:
-            self._last_query_at = time.perf_counter()
             self._parts.append(fresh)
             if self._monitor is not None:
                 abort = self._monitor.observe(fresh.tolist())

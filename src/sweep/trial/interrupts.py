@@ -9,10 +9,10 @@ from typing import Self
 
 
 class InterruptGate:
-    """A context in which Ctrl-C raises KeyboardInterrupt while the gate is open, and otherwise at its end.
+    """A context in which Ctrl-C raises KeyboardInterrupt while the gate is open, and otherwise when it opens or ends.
 
-    The gate is closed when the context begins. Outside the main thread, which Python never tells of Ctrl-C, and where
-    Ctrl-C is ignored (`nohup`), it does nothing.
+    The gate is closed when the context begins. A second Ctrl-C does not wait: whatever the first waits for may be hung.
+    Outside the main thread, which Python never tells of Ctrl-C, and where Ctrl-C is ignored (`nohup`), it does nothing.
     """
 
     def __init__(self) -> None:
@@ -35,8 +35,8 @@ class InterruptGate:
     ) -> None:
         if self._installed:
             signal.signal(signal.SIGINT, self._before)  # type: ignore[arg-type]
-        if self._arrived and error is None:
-            raise KeyboardInterrupt
+        if error is None:
+            self._raise_if_arrived()
 
     def open(self) -> None:
         """Let Ctrl-C through from here on.
@@ -45,8 +45,7 @@ class InterruptGate:
             KeyboardInterrupt: One arrived while the gate was closed.
         """
         self._is_open = True
-        if self._arrived:
-            raise KeyboardInterrupt
+        self._raise_if_arrived()
 
     def close(self) -> None:
         """Let Ctrl-C wait from here on."""
@@ -54,6 +53,11 @@ class InterruptGate:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self._arrived = True
-        if self._is_open:
+        second, self._arrived = self._arrived, True
+        if self._is_open or second:
+            self._raise_if_arrived()
+
+    def _raise_if_arrived(self) -> None:
+        if self._arrived:
+            self._arrived = False  # it is told once
             raise KeyboardInterrupt

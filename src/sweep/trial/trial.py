@@ -135,8 +135,10 @@ class _Record:
             raise LogError(
                 f"{SUMMARY_LOG}: LoadGen reports {name or 'no figure'!r}, not the p{wanted:g} that was asked for"
             )
+        if summary.metric is None or not isinstance(summary.metric.value, int):
+            raise LogError(f"{SUMMARY_LOG}: LoadGen reports no latency, but {name} = {summary.metric}")
         latencies = self._seen.latencies_ns
-        if latencies.size == 0 or latencies.size != self._seen.query_count or summary.metric is None:
+        if latencies.size == 0 or latencies.size != self._seen.query_count:
             return
         reported_ns = summary.metric.value
         seen_ns = int(np.sort(latencies)[percentile_index(latencies.size, self._spec.rules.percentile)])

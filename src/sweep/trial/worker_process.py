@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 from sweep.paths import PACKAGE
@@ -20,8 +20,18 @@ _LAST_WORDS_BYTES = 4000
 _EXIT_S = 5.0
 """How long a worker that has closed its events may take to end."""
 
-_PROGRAM = f"import sys; sys.path.append({str(PACKAGE.parent)!r}); from sweep.trial.worker import main; main()"
-"""What the worker runs, with `-P`: a module of the user's in the working directory must not stand in for another."""
+_PROGRAM = """\
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("sweep", {init!r}, submodule_search_locations=[{package!r}])
+sys.modules["sweep"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["sweep"])
+from sweep.trial.worker import main
+main()
+"""
+"""What the worker runs, with `-P`: the parent's own sweep, whichever others are installed.
+
+Nothing in the working directory may stand in for it, or for a module that it needs.
+"""
 
 
 class WorkerProcess:
@@ -55,7 +65,8 @@ class WorkerProcess:
 
     def _start(self, requests: int, events: int) -> subprocess.Popen[bytes]:
         descriptors = (requests, events, self.query_log.descriptor)
-        command = [sys.executable, "-P", "-c", _PROGRAM]
+        program = _PROGRAM.format(init=str(PACKAGE / "__init__.py"), package=str(PACKAGE))
+        command = [sys.executable, "-P", "-c", program]
         for flag, descriptor in zip(("--requests", "--events", "--query-log"), descriptors, strict=True):
             command += [flag, str(descriptor)]
         return subprocess.Popen(
@@ -126,7 +137,7 @@ class WorkerProcess:
             return "worker closed its events and did not exit; it was killed"
         if code >= 0:
             return f"worker exited with code {code}"
-        name = signal.Signals(-code).name
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         hint = " (the kernel does that when memory runs out)" if -code == signal.SIGKILL else ""
         return f"worker was ended by {name}{hint}"
 
@@ -141,7 +152,8 @@ class WorkerProcess:
         """End the worker at once and release everything."""
         if self._process.poll() is None:
             self._process.kill()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):  # one that a driver holds does not die: it is left behind
+            self._process.wait(_EXIT_S)
         self._selector.close()
         os.close(self._requests)
         os.close(self._events)

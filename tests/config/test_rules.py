@@ -1,0 +1,66 @@
+"""What may be called official: sweep's own bounds, whatever a model is called."""
+
+import pytest
+
+from sweep.config.fields import Fields
+from sweep.config.files import load_choice
+from sweep.config.rules import check_official, models_as_shipped, read_rules, read_run
+
+
+def own(model, **changes):
+    """Return the configuration of one of sweep's own models, changed."""
+    return {**load_choice("model", model), **changes}
+
+
+STRANGER = {"name": "theirs", "target_latency_ms": 99, "performance_sample_count": 7}
+
+
+@pytest.mark.parametrize(
+    ("model", "choice", "names"),
+    [
+        (own("resnet"), "resnet", ["resnet"]),
+        (own("resnet", name="x", architecture=None, reference_url=None), "resnet", ["resnet"]),
+        (own("resnet", name="x", reference_url=None), "theirs", ["resnet"]),
+        (own("resnet", name="x", architecture=None), "theirs", ["resnet"]),
+        ({**STRANGER, "name": "resnet"}, "theirs", ["resnet"]),
+        ({**STRANGER, "name": "resnet", "path": "resnet.onnx"}, "onnx", ["onnx", "resnet"]),
+        ({**STRANGER, "name": "mine", "path": "mine.onnx"}, "onnx", ["onnx"]),
+        (own("digits"), "digits", ["digits"]),
+        (STRANGER, "theirs", ["theirs"]),
+    ],
+)
+def test_a_model_is_known_by_any_of_its_marks(model, choice, names):
+    assert sorted(file["name"] for file in models_as_shipped(model, choice)) == names
+
+
+def refused(shipped, target_ms, held=1024):
+    """Return the fields that an official run with these bounds is refused for."""
+    values = {
+        "rules": load_choice("rules", "v0.5"),
+        "run": "official",
+        "model": {"target_latency_ms": 50},
+        "target_latency_ms": target_ms,
+    }
+    fields = Fields(values)
+    rules, run = read_rules(fields), read_run(fields)
+    assert not fields.problems
+    check_official(fields, shipped, rules, run, 8, held)
+    return [problem.field for problem in fields.problems]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "target_ms", "held", "fields"),
+    [
+        ([(50, 1024)], 50, 1024, []),
+        ([(50, 1024)], 10, 2000, []),
+        ([(50, 1024)], 50.001, 1024, ["target_latency_ms"]),
+        ([(50, 1024)], 50, 1023, ["performance_sample_count"]),
+        ([(50, 256), (20, 1024)], 30, 1024, ["target_latency_ms"]),
+        ([(50, 256), (20, 1024)], 20, 300, ["performance_sample_count"]),
+        ([(99, None)], 99, 7, []),
+        ([(None, None)], 5000, 1, []),
+    ],
+)
+def test_the_strictest_of_its_bounds_holds(bounds, target_ms, held, fields):
+    shipped = [{"target_latency_ms": bound, "performance_sample_count": count} for bound, count in bounds]
+    assert refused(shipped, target_ms, held) == fields
