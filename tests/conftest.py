@@ -38,7 +38,7 @@ def simulated():
         return TrialSpec(
             scenario=Scenario.MULTI_STREAM,
             mode=TestMode.PERFORMANCE,
-            model=ModelSpec("digits", Weights.NONE, "none", INPUTS, predicts_class=True, number_format=""),
+            model=ModelSpec("digits", Weights.NONE, "none", INPUTS, predicts_class=True, number_format="", changed=()),
             precision=Precision.FP32,
             backend=BackendSpec("simulated", SimulatedBackend.validate_options(options)),
             dataset=DatasetSpec("synthetic", dataset.digest, 64, 64),

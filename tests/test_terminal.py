@@ -42,6 +42,12 @@ def test_a_wide_terminal_has_reasons_beside_the_figures(shown):
     assert row.rstrip().endswith(LATE)
 
 
+def test_a_terminal_too_narrow_for_the_figures_cuts_none(shown):
+    lines = shown(30)
+    assert not [line for line in lines if "…" in line]
+    assert any("over-latency" in line for line in lines)
+
+
 def test_a_narrow_terminal_has_reasons_below_the_figures(shown):
     lines = shown(80)
     (row,) = [line for line in lines if " 512 " in line]

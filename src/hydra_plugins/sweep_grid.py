@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -69,12 +70,23 @@ class GridSweeper(Sweeper):
                 raise ConfigError(Problem(override.key_or_group, None, reason, f"choose one of: {twice}"))
         own = [f"{key}={value}" for key, value in self._params.items() if key not in keys]
         overrides = [*parser.parse_overrides(own), *given]
-        points = [list(point) for point in itertools.product(*(list(_values(o, loader)) for o in overrides))]
+        values = [list(_values(override, loader)) for override in overrides]
+        for override, found in zip(overrides, values, strict=True):
+            if not found:
+                key, _, given_value = str(override.input_line).partition("=")
+                fix = "range(FIRST,END) stops before END; glob(...) chooses among the choices of a group"
+                raise ConfigError(Problem(key, given_value, "stands for no value at all", fix))
+        points = [list(point) for point in itertools.product(*values)]
+        if len(points) >= _MANY:
+            sys.stderr.write(f"composing and checking {len(points)} points\n")
         varied = {o.key_or_group for o in overrides if o.is_sweep_override()}
         composer = _Composer(loader, config)
         composed = [(composer.compose(parser.parse_overrides(point), point), point) for point in points]
         return self._task.grid(config, composed, sorted(varied))
 
+
+_MANY = 1000
+"""Points that take seconds to compose."""
 
 _HYDRAS_OWN = "${hydra."
 

@@ -41,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         _give_up_stdout()  # whoever read the output has left (`| head`); there is nobody to tell
-        return ExitCode.FAILED
+        return ExitCode.PIPE
     except OSError as error:
         if error.filename is not None or error.errno != errno.ENOSPC:
             raise
         _give_up_stdout()
         print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
-        return ExitCode.FAILED
+        return ExitCode.BAD_INPUT
     return code
 
 
@@ -72,14 +72,14 @@ def _dispatch(given: list[str]) -> int:
     if given and given[0] in _COMMANDS:
         code: int = importlib.import_module(_COMMANDS[given[0]]).main(given[1:])
         return code
-    if given and given[0].isalpha() and not _is_setting(given[0]):
+    if given and given[0].isalpha() and given not in (["help"], ["version"]) and not _is_setting(given[0]):
         return _unknown_command(given[0])
-    if "--version" in given:
+    if "--version" in given or given == ["version"]:
         print(f"sweep {sweep.__version__}")
         return ExitCode.OK
     from sweep.commands import help as help_text
 
-    if help_text.wanted(given):
+    if help_text.wanted(given) or given == ["help"]:
         return help_text.main(given)
     from sweep.commands.run import main as run
 

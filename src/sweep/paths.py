@@ -85,6 +85,11 @@ class AttemptPaths:
         return self.directory / SUMMARY_LOG
 
     @property
+    def detail(self) -> Path:
+        """LoadGen's detail log."""
+        return self.directory / DETAIL_LOG
+
+    @property
     def accuracy(self) -> Path:
         """LoadGen's log of answers."""
         return self.directory / ACCURACY_LOG

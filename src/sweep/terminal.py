@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Self
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,7 @@ from sweep.study.grid import Outcome
 from sweep.trial.executor import Progress as TrialProgress
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
+from sweep.trial.trial import BUSY
 from sweep.vocabulary import TestMode, TrialState, Verdict
 
 _PLAIN_WIDTH = 240
@@ -26,6 +28,7 @@ _PLAIN_EVERY_S = 10.0
 _WHY_WIDTH = 100
 _WHY_LEAST = 40
 """Columns that reasons need beside the figures, to be read in a few lines each."""
+_NAMES_SHOWN = 10
 _STYLES = {"VALID": "green", "INVALID": "yellow", "FAILED": "bold red"}
 
 
@@ -159,6 +162,7 @@ def show_single(out: Console, outcome: Outcome) -> None:
         if result.failure.last_words and result.failure.kind not in ("error", "out of memory"):
             out.print("last words of the worker:", result.failure.last_words.strip(), sep="\n", markup=False)
     elif spec.mode is TestMode.ACCURACY:
+        out.print(_conditions(spec), markup=False, highlight=False)
         out.print(str(result.accuracy), markup=False, highlight=False)
     if result.latencies is not None and spec.mode is TestMode.PERFORMANCE:
         _latency_table(out, result)
@@ -232,7 +236,9 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
                 out.print(line, highlight=False, markup=False)
             others = sorted({key for point in points for key in point.label if key not in ("batch", "mode")})
             _show_table(out, chosen, mode, others)
-            if mode is TestMode.PERFORMANCE:
+            # Where something varies and the batch does not, there is no largest one.
+            labels = [point.label for point in points]
+            if mode is TestMode.PERFORMANCE and (not any(labels) or any("batch" in label for label in labels)):
                 _show_largest(out, chosen, others)
     reused = sum(outcome.reused for outcome in outcomes)
     if reused:
@@ -245,10 +251,10 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
 def _show_table(out: Console, pairs: Sequence[tuple[Point, Outcome]], mode: TestMode, others: Sequence[str]) -> None:
     """Print the table of a grid; where the terminal has no room for reasons beside the figures, they follow it."""
     narrow = _grid_table(pairs, mode, others, with_why=False)
-    if out.width - out.measure(narrow).maximum >= _WHY_LEAST:
+    if out.width - _width(out, narrow) >= _WHY_LEAST:
         print_table(out, _grid_table(pairs, mode, others, with_why=True))
         return
-    print_table(out, narrow)
+    print_table(out, narrow, whole=True)
     for point, outcome in pairs:
         if why := outcome.stored.result.why:
             out.print(f"{_name(point.label, point.spec)}: {why}", markup=False, highlight=False)
@@ -270,7 +276,7 @@ def _grid_table(
         cells_of = _performance_cells
     table = Table(box=None, pad_edge=False, header_style="bold")
     for key in others:
-        table.add_column(key)
+        table.add_column(key, no_wrap=True)
     for heading in ("N", *headings):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("result", no_wrap=True)
@@ -288,14 +294,20 @@ def _grid_table(
 def _conditions(spec: TrialSpec) -> str:
     """Return, in one line, under which rules and for how long a point was tested."""
     if spec.mode is TestMode.ACCURACY:
-        return f"accuracy over all {spec.dataset.count} samples of {spec.dataset.name}"
-    bound = ""
+        return f"accuracy over {_count(spec.dataset.count, 'sample')} of {spec.dataset.name}"
+    bound = f", p{spec.rules.percentile:g} without a bound"
     if spec.rules.target_latency_ns is not None:
         bound = f", p{spec.rules.percentile:g} <= {spec.rules.target_latency_ns / 1e6:g} ms"
-    length = f"at least {spec.run.min_query_count} queries"
+    length = f"at least {_count(spec.run.min_query_count, 'query')}"
     if spec.run.min_duration_ms:
         length += f" and {_seconds(spec.run.min_duration_ms / 1e3)}"
     return f"{spec.scenario}, {spec.rules.edition} rules, {spec.run.run_class} run: {length}{bound}"
+
+
+def _count(number: int, noun: str) -> str:
+    """Return `1 query`, `2 queries`, `3 samples`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def _seconds(seconds: float) -> str:
@@ -357,10 +369,16 @@ def _show_notes(out: Console, results: Sequence[tuple[str, TrialResult]]) -> Non
     notes: dict[str, list[str]] = {}
     for name, result in results:
         for note in result.notes:
-            notes.setdefault(note, []).append(name)
+            # Each busy machine is busy in its own way: one note for all of them, with the worst.
+            notes.setdefault(BUSY if note.startswith(BUSY) else note, []).append(name)
     for note, names in notes.items():
-        where = "" if len(names) == len(results) else f" ({', '.join(names)})"
-        out.print(f"note: {note}{where}", style="dim", markup=False, highlight=False)
+        text = note
+        if note == BUSY:
+            busy = [one for _, result in results for one in result.notes if one.startswith(BUSY)]
+            text = busy[0] if len(busy) == 1 else f"{BUSY} at {len(busy)} points; measure them again when it is idle"
+        where = "" if len(names) == len(results) else f" ({', '.join(names[:_NAMES_SHOWN])}"
+        where += ", ...)" if where and len(names) > _NAMES_SHOWN else ")" * bool(where)
+        out.print(f"note: {text}{where}", style="dim", markup=False, highlight=False)
 
 
 def aligned(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
@@ -371,10 +389,25 @@ def aligned(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
     return table
 
 
-def print_table(out: Console, table: Table) -> None:
-    """Print a table; without the blanks that fill its last column where no terminal shows it."""
+def _width(out: Console, table: Table) -> int:
+    """Return how wide a table would be if there were room."""
+    return Measurement.get(out, out.options.update(max_width=_PLAIN_WIDTH), table).maximum
+
+
+def print_table(out: Console, table: Table, *, whole: bool = False) -> None:
+    """Print a table; without the blanks that fill its last column where no terminal shows it.
+
+    Args:
+        out: Where to.
+        table: What.
+        whole: Whether it may run over the edge of a narrow terminal: cut, its figures would be others.
+    """
     if out.is_terminal:
-        out.print(table)
+        width = out.width
+        if whole:
+            out.width = max(width, _width(out, table))
+        out.print(table, crop=not whole, soft_wrap=False)
+        out.width = width
         return
     with out.capture() as captured:
         out.print(table)

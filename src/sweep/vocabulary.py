@@ -37,6 +37,8 @@ class RunClass(StrEnum):
     QUICK = "quick"
     SCREENING = "screening"
     OFFICIAL = "official"
+    CUSTOM = "custom"
+    """Shorter than the class that was asked for; not to be asked for itself."""
 
 
 class Verdict(StrEnum):
@@ -80,3 +82,5 @@ class ExitCode(IntEnum):
     FAILED = 1
     BAD_INPUT = 2
     INTERRUPTED = 130
+    PIPE = 141
+    """As shells report a program that SIGPIPE ended."""

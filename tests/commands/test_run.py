@@ -245,6 +245,57 @@ def test_accuracy_is_measured_once_whatever_the_rules(capfd):
     assert "measured before" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["min_query_count=10"], "custom run: at least 10 queries"),
+        (["min_query_count=1"], "custom run: at least 1 query,"),
+        (["min_query_count=10"], "note: p99 of 10 queries is the slowest of them"),
+        (["min_query_count=300"], "quick run: at least 300 queries"),
+        (["rules=current", "percentile=90"], "at least 662 queries, p90 without a bound"),
+        (["max_duration_ms=1"], "note: LoadGen's errors: IssueQueryThread 0 Ending early: Max test duration reached"),
+    ],
+)
+def test_what_is_not_as_the_rules_have_it_is_not_called_so(capfd, arguments, words):
+    assert main([*SIMULATED, "batch=1", *arguments]) == 0
+    assert words in capfd.readouterr().out
+
+
+def test_a_changed_model_is_not_the_shipped_one(tmp_path, capfd):
+    """Its accuracy would count as the shipped model's."""
+    assert main(["model=digits", "mode=accuracy", "model.mean=[5]"]) == 0
+    assert "note: not the model as it ships: mean=[5]" in capfd.readouterr().out
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    assert next(csv.DictReader(table.open()))["model_changed"] == "mean=[5]"
+
+
+def test_a_grid_without_batches_has_no_largest_one(capfd):
+    assert main([*SIMULATED, "batch=1", "-m", "backend.seed=1,2"]) == 0
+    assert "largest" not in capfd.readouterr().out
+
+
+def test_a_long_name_makes_no_folder_that_is_too_long(tmp_path):
+    assert main([*SIMULATED, "batch=1", f"model.name={'x' * 300}"]) == 0
+    assert list(tmp_path.glob("outputs/trials/x*/001/result.json"))
+
+
+def test_busy_machines_are_one_note(monkeypatch, capfd):
+    real = trial_module.run_trial
+
+    def busy(executor, request, *rest):
+        number = request.spec.samples_per_query
+        notes = (f"{trial_module.BUSY}: others used up to 1.{number} of 2 cores",) if number > 1 else ()
+        return replace(real(executor, request, *rest), notes=notes)
+
+    monkeypatch.setattr("sweep.study.grid.run_trial", busy)
+    assert main([*SIMULATED, "-m", "batch=range(1,14)"]) == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if "busy" in line]
+    names = ", ".join(f"batch={number}" for number in range(2, 12))
+    assert lines == [
+        f"note: busy machine at 12 points; measure them again when it is idle ({names}, ...)",
+    ]
+
+
 def test_a_path_under_home_is_found(tmp_path, monkeypatch):
     """No shell expands ~ behind an equals sign."""
     monkeypatch.setenv("HOME", str(tmp_path / "a home"))

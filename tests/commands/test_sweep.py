@@ -259,6 +259,18 @@ def test_ctrl_c_keeps_what_is_measured(start, sweep, tmp_path):
     assert f"reused {kept} of 4 points" in sweep(*grid).stdout
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_scheduler_that_ends_it_gets_its_tables_too(start, tmp_path, name):
+    process = start(*SLOW, "-m", "batch=1,2,3,4")
+    _wait_for(lambda: _records(tmp_path))
+    process.send_signal(signal.Signals[name])
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.Signals[name]
+    assert f"interrupted by {name}: " in err
+    assert " VALID" in out
+    assert _rows(tmp_path)
+
+
 def test_a_killed_worker_is_one_failed_row(start, tmp_path):
     process = start(*SLOW, "-m", "batch=1,2,3")
     _wait_for(lambda: _records(tmp_path))
@@ -348,7 +360,7 @@ def test_without_a_standard_output_records_are_kept(tmp_path):
 def test_a_full_standard_output_is_one_line(tmp_path, arguments):
     command = f"{sys.executable} -m sweep {arguments} > /dev/full"
     done = subprocess.run(command, shell=True, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "error: standard output cannot be written: No space left on device"
     assert "Traceback" not in done.stderr
 

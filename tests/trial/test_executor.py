@@ -16,6 +16,7 @@ from sweep.models.base import FileState
 from sweep.trial import executor as executor_module
 from sweep.trial.executor import Executor, Timeouts
 from sweep.trial.interrupts import InterruptGate
+from sweep.trial.machine_load import LoadMeter
 from sweep.trial.messages import RunRequest
 from sweep.vocabulary import AbortRule
 
@@ -171,7 +172,7 @@ def test_queries_beyond_those_kept_are_signs_of_life(simulated, request_for, mon
     writer = query_log.QueryLogWriter(reader.descriptor)
     monkeypatch.setattr(query_log, "CAPACITY", 2)
     watch = executor_module._Watch(
-        SimpleNamespace(query_log=reader), request_for(simulated()), TIMEOUTS, None, InterruptGate()
+        SimpleNamespace(query_log=reader), request_for(simulated()), TIMEOUTS, LoadMeter(()), None, InterruptGate()
     )
     watch._phase = "test"
     writer.start()
@@ -188,14 +189,25 @@ def test_queries_beyond_those_kept_are_signs_of_life(simulated, request_for, mon
 
 def test_the_load_meter_begins_with_the_warm_up_and_knows_the_worker(simulated, request_for, monkeypatch):
     """Loading an engine is no load of the test; the worker's own work is none of others."""
-    begun = []
-    real = executor_module.LoadMeter
-    monkeypatch.setattr(executor_module, "LoadMeter", lambda pids: begun.append((pids, told[-1].phase)) or real(pids))
-    told = []
+    made, told, begun = [], [], []
+
+    class Meter(LoadMeter):
+        def __init__(self, pids, before):
+            made.append((pids, before))
+            super().__init__(pids, before)
+
+        def begin(self):
+            begun.append(told[-1].phase)
+            super().begin()
+
+    monkeypatch.setattr(executor_module, "LoadMeter", Meter)
     with Executor(TIMEOUTS) as other:
         other.measure(request_for(simulated()), told.append)
-        assert begun == [((os.getpid(), other._worker.pid), "engine")]
-    assert [progress.phase for progress in told][:2] == ["engine", "warm-up"]
+        first = other._meter
+        other.measure(request_for(simulated()), told.append)
+        pids = os.getpid(), other._worker.pid
+    assert made == [(pids, None), (pids, first)]
+    assert begun == ["engine", "engine"]  # the last that was told; the next is the warm-up
 
 
 def test_latencies_of_the_test_before_are_gone(executor, simulated, request_for):
@@ -229,7 +241,7 @@ def test_loadgens_own_work_after_the_last_query_is_no_hang(simulated, request_fo
     writer = QueryLogWriter(reader.descriptor)
     timeouts = Timeouts(load_s=100, query_s=5)
     watch = executor_module._Watch(
-        SimpleNamespace(query_log=reader), request_for(simulated()), timeouts, None, InterruptGate()
+        SimpleNamespace(query_log=reader), request_for(simulated()), timeouts, LoadMeter(()), None, InterruptGate()
     )
     now = time.perf_counter()
     watch._phase, watch._test_begin, watch._last_query_at = "test", now - 10, now - 10

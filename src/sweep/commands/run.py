@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from sweep.paths import SweepPaths
     from sweep.study.grid import Outcome
     from sweep.trial.interrupts import InterruptGate
+
+
+_SIGNAL_EXIT = 128
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,9 +43,10 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
 
     stopped: KeyboardInterrupt | SweepError | None = None
     outcomes: list[Outcome] = []
+    gate = InterruptGate()
     try:
         # Until its table is written and shown, a finished sweep is not to be interrupted.
-        with InterruptGate() as gate:
+        with gate:
             stopped = _run(points, options, manifest, outcomes, gate)
             if outcomes:
                 _show(points, outcomes, paths if manifest.has_tables else None, is_grid=composition.is_grid)
@@ -50,8 +55,9 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     if isinstance(stopped, Exception):
         raise stopped
     if stopped is not None:
-        print(f"interrupted: {_what_is_left(len(outcomes), len(points), resume=options.resume)}", file=sys.stderr)
-        return ExitCode.INTERRUPTED
+        by = "" if gate.signal is signal.SIGINT else f" by {gate.signal.name}"
+        print(f"interrupted{by}: {_what_is_left(len(outcomes), len(points), resume=options.resume)}", file=sys.stderr)
+        return _SIGNAL_EXIT + gate.signal  # as shells have it; 130 for Ctrl-C
     failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
     return ExitCode.FAILED if failed else ExitCode.OK
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from sweep.backends.base import Backend
 from sweep.backends.registry import available_backend
 from sweep.config.fields import Fields
+from sweep.config.files import choices, load_choice
 from sweep.config.hydra_app import Composed
 from sweep.config.rules import (
     SAMPLES_PER_QUERY_MAX,
@@ -22,6 +23,7 @@ from sweep.config.rules import (
     models_as_shipped,
     read_rules,
     read_run,
+    shown,
 )
 from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset, unread_settings
 from sweep.environment import available_memory_bytes, fingerprint
@@ -36,6 +38,7 @@ from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode,
 
 _MODES = {"performance": TestMode.PERFORMANCE, "accuracy": TestMode.ACCURACY}
 _VALUES_SHOWN = 5
+_MAKES_THE_MODEL = ("architecture", "input_name", "scores_name", "class_offset", "mean", "scale", "sample_shape")
 _UNREAD_IN_ACCURACY_MODE = (
     *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms", "max_duration_ms"),
 )
@@ -204,9 +207,19 @@ class _Builder:
     def _model_spec(self, model: ResolvedModel | None) -> ModelSpec:
         name = self._fields.get("model.name")
         if model is None:
-            return ModelSpec(str(name), Weights.NONE, "none", _STAND_IN_INPUTS, predicts_class=True, number_format="")
-        parts = (model.name, model.weights, model.digest, model.inputs, model.predicts_class)
-        return ModelSpec(*parts, number_format=model.number_format)
+            return ModelSpec(
+                str(name), Weights.NONE, "none", _STAND_IN_INPUTS, predicts_class=True, number_format="", changed=()
+            )
+        parts = (model.name, model.weights, model.digest, model.inputs, model.predicts_class, model.number_format)
+        return ModelSpec(*parts, tuple(self._changes()))
+
+    def _changes(self) -> Iterator[str]:
+        """Yield what of sweep's own model is not as it ships."""
+        choice = self._composed.choices.get("model", "")
+        known = load_choice("model", choice) if choice in choices("model") else {}
+        for key in _MAKES_THE_MODEL:
+            if (value := self._fields.get(f"model.{key}")) != known.get(key) and known:
+                yield f"{key}={shown(value)}"
 
     def _backend(self, precision: Precision) -> tuple[type[Backend] | None, dict[str, Any]]:
         given = self._fields.get("backend")

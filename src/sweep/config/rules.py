@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sweep.config.fields import Fields
@@ -18,8 +19,11 @@ SAMPLES_PER_QUERY_MAX = 1_000_000
 _QUERIES_MAX = 1_000_000_000
 _MILLISECONDS_MAX = 7 * 24 * 3600 * 1000
 _TARGET_MS_MIN, _TARGET_MS_MAX = 1e-3, 1e7
-_PERCENTILE_MAX = 99.99
+_PERCENTILE_MIN, _PERCENTILE_MAX = 50, 99.99
 _BOUND = "performance_constraint"
+_RUN_CLASSES: dict[str, RunClass] = {
+    str(run_class): run_class for run_class in RunClass if run_class is not RunClass.CUSTOM
+}
 _MINIMA = {"min_query_count": (1, _QUERIES_MAX), "min_duration_ms": (0, _MILLISECONDS_MAX)}
 _NO_RULES = RulesSpec("none", ("no_errors",), None, 99.0)
 """What stands in for rules that a problem was found with; it is never run."""
@@ -43,10 +47,10 @@ def read_rules(fields: Fields) -> RulesSpec:
     checks = fields.texts("rules.checks", CHECKS)
     if "no_errors" not in checks:
         reason = "a test with errors in its log would be VALID"
-        fields.problems.append(Problem("rules.checks", _shown(fields.get("rules.checks")), reason, "add no_errors"))
+        fields.problems.append(Problem("rules.checks", shown(fields.get("rules.checks")), reason, "add no_errors"))
         return _NO_RULES
     edition_percentile = fields.number("rules.percentile", 0, _PERCENTILE_MAX) or 99.0
-    percentile = fields.number("percentile", 0, _PERCENTILE_MAX) or edition_percentile
+    percentile = _read_percentile(fields) or edition_percentile
     known = len(fields.problems)
     own = fields.number("target_latency_ms", _TARGET_MS_MIN, _TARGET_MS_MAX)
     usual = fields.number("model.target_latency_ms", _TARGET_MS_MIN, _TARGET_MS_MAX)
@@ -65,6 +69,16 @@ def read_rules(fields: Fields) -> RulesSpec:
     return RulesSpec(edition, checks, None if target is None else round(target * 1e6), percentile)
 
 
+def _read_percentile(fields: Fields) -> float | None:
+    percentile = fields.number("percentile", 0, _PERCENTILE_MAX)
+    if percentile is None or percentile >= _PERCENTILE_MIN:
+        return percentile
+    hint = f"did you mean {100 * percentile:g}? " if _PERCENTILE_MIN <= 100 * percentile < 100 else ""
+    fix = f"{hint}give percent, from {_PERCENTILE_MIN} to {_PERCENTILE_MAX:g}"
+    fields.problems.append(Problem("percentile", f"{percentile:g}", "most queries would be over the bound", fix))
+    return None
+
+
 def _changed(edition: str, fields: Fields) -> Iterator[Problem]:
     """Yield what differs from an edition of sweep's own: what those say is not up for change."""
     for known in (load_choice("rules", name) for name in choices("rules")):
@@ -78,12 +92,12 @@ def _changes(edition: str, key: str, given: Any, known: Any) -> Iterator[Problem
             yield from _changes(edition, f"{key}.{name}", given.get(name), value)
     elif given != known or type(given) is not type(known):
         fix = "rules of your own go into rules/NAME.yaml of a --config-dir, under another edition"
-        yield Problem(key, _shown(given), f"rules {edition} say {_shown(known)}", fix)
+        yield Problem(key, shown(given), f"rules {edition} say {shown(known)}", fix)
 
 
 def read_run(fields: Fields) -> RunSpec:
     """Return how long the test runs; what is wrong with that is among the problems of `fields`."""
-    run_class = fields.member("run", RunClass)
+    run_class = fields.member("run", RunClass, _RUN_CLASSES)
     usual = _run_class_minima(fields, run_class)
     run = RunSpec(
         run_class=run_class,
@@ -92,6 +106,8 @@ def read_run(fields: Fields) -> RunSpec:
         min_duration_ms=fields.whole("min_duration_ms", 0, _MILLISECONDS_MAX, usual["min_duration_ms"]),
         max_duration_ms=fields.whole("max_duration_ms", 1, _MILLISECONDS_MAX, 0),
     )
+    if run_class is not RunClass.OFFICIAL and any(getattr(run, key) < least for key, least in usual.items()):
+        run = replace(run, run_class=RunClass.CUSTOM)  # nobody's screening run has ten queries
     for low, high in (("min_query_count", "max_query_count"), ("min_duration_ms", "max_duration_ms")):
         least, most = getattr(run, low), getattr(run, high)
         if most and most < least:
@@ -169,6 +185,6 @@ def models_as_shipped(model: Mapping[str, Any], choice: str) -> list[Mapping[str
     return [file for name in choices("model") if is_of(file := load_choice("model", name))] or [model]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return a configuration value as it is typed, nearly."""
     return json.dumps(value).replace('"', "")

@@ -101,6 +101,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("accuracy_good", "Int64", "right answers", _of(lambda r: r.accuracy.good if r.accuracy else None)),
     Column("accuracy_total", "Int64", "answers", _of(lambda r: r.accuracy.total if r.accuracy else None)),
     Column(
+        "model_changed",
+        "string",
+        "what of it is not as it ships",
+        _of(lambda r: ", ".join(r.spec.model.changed) or None),
+    ),
+    Column(
         "busy", "boolean", "others loaded the machine", _of(lambda r: r.machine_load.busy if r.machine_load else None)
     ),
     Column("test_ns", "Int64", "time inside LoadGen", _of(lambda r: r.timing.test_ns)),

@@ -136,13 +136,13 @@ class AbortMonitor:
             if self._final_count_is_known and self.over_latency_count > self._allowed:
                 return self._stop(
                     AbortRule.CERTAIN,
-                    f"aborted after {self.query_count} queries: {self.over_latency_count} over-latency; "
+                    f"aborted after {self._finished}: {self.over_latency_count} over-latency; "
                     f"{self._allowed} allowed of {self._min_query_count}",
                 )
             if self._rule is AbortRule.CONFIDENT and self._reject(latency_ns, over=over):
                 return self._stop(
                     AbortRule.CONFIDENT,
-                    f"aborted after {self.query_count} queries: {self._tested_over} over-latency of {self._tested} "
+                    f"aborted after {self._finished}: {self._tested_over} over-latency of {self._tested} "
                     f"in steady state; "
                     f"at most {100 - self._percentile:g} % over is rejected at {SIGNIFICANCE:g}",
                 )
@@ -156,6 +156,10 @@ class AbortMonitor:
         is over only after more queries than that has a larger count, which allows more of them over the bound.
         """
         return self._elapsed_ns >= self._min_duration_ns and self.query_count <= self._min_query_count
+
+    @property
+    def _finished(self) -> str:
+        return "1 query" if self.query_count == 1 else f"{self.query_count} queries"
 
     def _reject(self, latency_ns: int, *, over: bool) -> bool:
         if not self._steady.reached:

@@ -92,6 +92,7 @@ class Executor:
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         self._worker: WorkerProcess | None = None
+        self._meter: LoadMeter | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +121,8 @@ class Executor:
             worker = self._worker = self._worker or WorkerProcess()
         except OSError as error:
             return Measurement(failure=Failure("error", f"no worker process can be started: {error}", ""))
-        watch = _Watch(worker, request, self._timeouts, on_progress, gate)
+        self._meter = LoadMeter((os.getpid(), worker.pid), self._meter)
+        watch = _Watch(worker, request, self._timeouts, self._meter, on_progress, gate)
         watch.seen.worker_was_warm = warm
         try:
             gate.open()
@@ -146,6 +148,7 @@ class _Watch:
         worker: WorkerProcess,
         request: RunRequest,
         timeouts: Timeouts,
+        meter: LoadMeter,
         on_progress: Callable[[Progress], None] | None,
         gate: InterruptGate,
     ) -> None:
@@ -159,7 +162,7 @@ class _Watch:
         self.worker_is_usable = False
         self._phase = "engine"
         self._monitor: AbortMonitor | None = None
-        self._meter: LoadMeter | None = None
+        self._meter = meter
         self._test_begin = 0.0
         self._last_query_at: float | None = None
         self._last_count = 0
@@ -186,6 +189,7 @@ class _Watch:
                 self.seen.query_count = abort.query_count
                 self.seen.abort = abort
                 return
+            self._meter.sample()
             if (overdue := self._overdue(begin)) is not None:
                 self._fail("timeout", overdue)
                 return
@@ -212,7 +216,7 @@ class _Watch:
             case "phase":
                 self._phase = message["phase"]
                 if self._phase == "warm-up":
-                    self._meter = LoadMeter((os.getpid(), self._worker.pid))
+                    self._meter.begin()
             case "warming":
                 self._last_query_at = time.perf_counter()
             case "warm":
@@ -271,8 +275,7 @@ class _Watch:
         self.seen.test_ns = int(test_s * 1e9)
         self.seen.latencies_ns = self._worker.query_log.latencies_ns()
         self.seen.query_count = self._worker.query_log.query_count
-        if self._meter is not None:
-            self.seen.machine_load = self._meter.finish()
+        self.seen.machine_load = self._meter.finish()
 
     def _fail(self, kind: str, message: str) -> None:
         self._gate.close()

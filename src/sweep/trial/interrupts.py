@@ -1,11 +1,16 @@
-"""Ctrl-C stops a running test at once, and waits while a finished one is on its way to the disk."""
+"""Ctrl-C stops a running test at once, and waits while a finished one is on its way to the disk.
+
+So do SIGTERM and SIGHUP, with which `timeout`, a scheduler or a closed terminal ends a program.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class InterruptGate:
@@ -18,23 +23,25 @@ class InterruptGate:
     def __init__(self) -> None:
         self._is_open = False
         self._arrived = False
-        self._installed = False
-        self._before: object = None
+        self._before: dict[signal.Signals, Any] = {}
+        self.signal = signal.SIGINT
+        """What interrupted last."""
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.getsignal(signal.SIGINT)
-            # None: a handler that was not installed from Python, and cannot be put back.
-            if self._before not in (signal.SIG_IGN, None):
-                signal.signal(signal.SIGINT, self._handle)
-                self._installed = True
+            for number in _SIGNALS:
+                before = signal.getsignal(number)
+                # None: a handler that was not installed from Python, and cannot be put back.
+                if before not in (signal.SIG_IGN, None):
+                    self._before[number] = before
+                    signal.signal(number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, self._before)  # type: ignore[arg-type]
+        for number, before in self._before.items():
+            signal.signal(number, before)
         if error is None:
             self._raise_if_arrived()
 
@@ -52,7 +59,8 @@ class InterruptGate:
         self._is_open = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        self.signal = signal.Signals(number)
         second, self._arrived = self._arrived, True
         if self._is_open or second:
             self._raise_if_arrived()

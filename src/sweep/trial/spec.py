@@ -24,6 +24,7 @@ class ModelSpec:
         inputs: The engine's inputs.
         predicts_class: Whether its one output is a class id per sample.
         number_format: What most of its weights are (`fp32`, `fp16`, `int8`, ...), whatever precision was asked for.
+        changed: What of sweep's own model was set to something else (`mean=[5]`), which changes its answers.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelSpec:
     inputs: tuple[TensorSpec, ...]
     predicts_class: bool
     number_format: str
+    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,12 @@ class TrialSpec:
         """
         model = data["model"]
         inputs = tuple(TensorSpec(i["name"], i["dtype"], tuple(i["shape"])) for i in model["inputs"])
+        typed = {"weights": Weights(model["weights"]), "inputs": inputs, "changed": tuple(model["changed"])}
         rules = data["rules"]
         return cls(
             scenario=Scenario(data["scenario"]),
             mode=TestMode(data["mode"]),
-            model=ModelSpec(**{**model, "weights": Weights(model["weights"]), "inputs": inputs}),
+            model=ModelSpec(**{**model, **typed}),
             precision=Precision(data["precision"]),
             backend=BackendSpec(data["backend"]["name"], dict(data["backend"]["options"])),
             dataset=DatasetSpec(**data["dataset"]),
@@ -165,7 +168,7 @@ class TrialSpec:
         """A readable folder name; uniqueness is the digest's business, not its."""
         mode = "accuracy-" if self.mode is TestMode.ACCURACY else ""
         name = "".join(c if c.isalnum() or c in "._-" else "-" for c in self.model.name)
-        return f"{name}-{self.precision}-{self.backend.name}-{mode}n{self.samples_per_query}"
+        return f"{name[:80]}-{self.precision}-{self.backend.name}-{mode}n{self.samples_per_query}"
 
     def over_latency_allowed(self, query_count: int) -> int:
         """Return how many of `query_count` queries may exceed the bound.

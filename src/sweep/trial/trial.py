@@ -19,7 +19,7 @@ from sweep.datasets import open_dataset
 from sweep.environment import fingerprint, fingerprint_digest
 from sweep.errors import LogError, SweepError
 from sweep.loadgen.accuracy import Accuracy, score_top1
-from sweep.loadgen.logs import Summary, parse_summary
+from sweep.loadgen.logs import Summary, parse_detail, parse_summary
 from sweep.paths import SUMMARY_LOG, AttemptPaths, write_bytes
 from sweep.trial.executor import Executor, Measurement, Progress, planned_query_count
 from sweep.trial.interrupts import InterruptGate
@@ -32,6 +32,10 @@ from sweep.vocabulary import TestMode, TrialState, Weights
 _PERCENTILES = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
 _SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
 _RERUNS = 2
+_ERRORS_SHOWN, _ERROR_CHARACTERS = 2, 200
+
+BUSY = "busy machine"
+"""How the note of a test on a busy machine begins."""
 
 
 def run_trial(
@@ -233,11 +237,28 @@ class _Record:
             notes.append(f"the model file computes in {spec.model.number_format}, whatever precision={spec.precision}")
         if spec.model.weights is Weights.SYNTHETIC:
             notes.append("synthetic weights: latency is the model's, accuracy means nothing")
+        if spec.model.changed:
+            notes.append(f"not the model as it ships: {', '.join(spec.model.changed)}")
+        if spec.mode is TestMode.PERFORMANCE and not spec.over_latency_allowed(spec.run.min_query_count):
+            few = f"p{spec.rules.percentile:g} of {spec.run.min_query_count} queries"
+            notes.append(f"{few} is the slowest of them: too few for that percentile")
         if seen.machine_load is not None and seen.machine_load.busy:
-            notes.append(f"busy machine: {seen.machine_load}; measure again when it is idle (resume=false)")
+            notes.append(f"{BUSY}: {seen.machine_load}; measure again when it is idle (resume=false)")
+        if seen.machine_load is not None and seen.machine_load.busy is None:
+            notes.append("whether others kept the machine busy could not be told: the test was too short")
+        if errors := self._loadgen_errors():
+            notes.append(f"LoadGen's errors: {'; '.join(errors)}")
         if seen.warmup is not None and not seen.warmup.steady:
             notes.append("latency was not steady when the test began")
         return tuple(notes)
+
+    def _loadgen_errors(self) -> list[str]:
+        """Return the first errors in LoadGen's detail log: the summary only counts them."""
+        try:
+            errors = parse_detail(self._paths.detail).errors
+        except LogError:  # an aborted test leaves none
+            return []
+        return [" ".join(error.split())[:_ERROR_CHARACTERS] for error in errors[:_ERRORS_SHOWN]]
 
 
 def _ran_out_of_queries(request: RunRequest, measurement: Measurement) -> bool:

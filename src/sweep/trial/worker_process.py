@@ -138,7 +138,7 @@ class WorkerProcess:
         if code >= 0:
             return f"worker exited with code {code}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        hint = " (the kernel does that when memory runs out)" if -code == signal.SIGKILL else ""
+        hint = " (by somebody, or by the kernel because memory ran out)" if -code == signal.SIGKILL else ""
         return f"worker was ended by {name}{hint}"
 
     def startup_words(self) -> str:
