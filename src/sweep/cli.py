@@ -88,7 +88,7 @@ def _dispatch(given: list[str]) -> int:
 
 def _is_setting(word: str) -> bool:
     """Return whether a word names a setting or a group of them, which its user forgot to give a value."""
-    from sweep.config.arguments import setting_names
+    from sweep.config.words import setting_names
 
     return word in setting_names()
 

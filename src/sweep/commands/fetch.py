@@ -23,6 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("model", nargs="?", help=f"one of: {', '.join(known)}")
     parser.add_argument("--url", help="a mirror that has the same file (https, http or file)")
     options = parser.parse_args(arguments)
+    options.model = options.model and options.model.removeprefix("model=")
     if options.model not in known:
         raise ConfigError(_no_reference(options.model, known))
     config = model_config(load_choice("model", options.model))

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.config.files import choices, groups, load_file
+from sweep.config.words import meant, quoted, word_problems
 from sweep.errors import ConfigError, Problem, choose
-from sweep.paths import conf_dir
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,7 @@ _FLAGS = (
 _ONE_OF_THESE = (_RUN, _MULTIRUN, _CFG, _INFO, _COMPLETION)
 
 _PATHS = ("outputs", "model.path", "dataset.path")
-_OVERRIDE = re.compile(r"(?P<key>[+~]{0,2}[\w./@:-]+)=(?P<value>.*)", re.DOTALL)
 _BARE = re.compile(r"[\w./:@%+,-]+")
-_EMPTY_ITEM = re.compile(r",\s*,|,\s*$|^\s*,")
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -63,7 +60,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     """
     given = list(arguments)
     end = given.index("--") if "--" in given else len(given)
-    problem = next(_flag_problems(given[:end]), None) or next(_word_problems(given), None)
+    problem = next(_flag_problems(given[:end]), None) or next(word_problems(_split(given)[1]), None)
     if problem is not None:
         raise ConfigError(problem)
 
@@ -108,7 +105,8 @@ def _known_flag(argument: str) -> _Flag | None:
     if exact is not None:
         return exact
     if name.startswith("--"):
-        return next((flag for flag in _FLAGS if any(known.startswith(name) for known in flag.names)), None)
+        fitting = [flag for flag in _FLAGS if any(known.startswith(name) for known in flag.names)]
+        return fitting[0] if len(fitting) == 1 else None
     glued = [flag for flag in _FLAGS if flag.value and name.startswith(flag.names[-1]) and flag.names[-1] != "--"]
     return glued[0] if glued and not name.startswith("--") else None
 
@@ -154,47 +152,19 @@ def _value_problems(flag: _Flag, name: str, value: str, *, spelled: bool) -> Ite
 
 def _unknown_flag(name: str, value: str) -> Problem:
     key = name.lstrip("-").replace("-", "_")
-    if key in setting_names():
-        return Problem(name, None, "is a setting, not a flag", f"write {key}={value or 'VALUE'}")
+    if keys := meant(key):
+        return Problem(name, None, "is a setting, not a flag", f"write {' or '.join(keys)}={value or 'VALUE'}")
+    if name == "--dry-run":
+        return Problem(name, None, "unknown flag", "--cfg job shows what a command line composes to")
     long = name.startswith("--")
     names = [known for flag in _FLAGS for known in flag.names if known.startswith("--") == long]
-    return Problem(name, None, "unknown flag", choose(name, names))
-
-
-def _word_problems(arguments: Sequence[str]) -> Iterator[Problem]:
-    _, words = _split(arguments)
-    for word, following in zip(words, (*words[1:], ""), strict=False):
-        match = _OVERRIDE.fullmatch(word)
-        if match is None:
-            if word in setting_names():
-                value = following.removeprefix("=").strip()
-                yield Problem(word, None, "is a setting", f"write {word}={value or 'VALUE'}, without blanks")
-            continue
-        key, value = match["key"], match["value"]
-        if _EMPTY_ITEM.search(value) and not re.search(r"[\"'\[{(]", value):
-            items = [item.strip() for item in (f"{value}{following}" if value.endswith(",") else value).split(",")]
-            fixed = ",".join(filter(None, items))
-            yield Problem(key, value, "has an empty item", f"write lists without blanks: {key}={fixed}")
-        if key == "hydra/sweeper" and value != "grid":  # another one makes folders before it can be refused
-            yield Problem(key, value, "cannot be chosen: the grid is sweep's own, and made as a whole", "leave it out")
-        if key in groups() and (value == "null" or value.startswith(("[", "{"))):
-            yield Problem(key, value, "must be one of its choices", choose("", choices(key)))
+    settings = "" if long else "settings are KEY=VALUE, such as batch=8; "
+    return Problem(name, None, "unknown flag", f"{settings}{choose(name, names)}")
 
 
 def _expanded(argument: str) -> str:
-    match = _OVERRIDE.fullmatch(argument)
-    if match is None or match["key"] not in _PATHS or not re.match(r"~(/|$)", match["value"]):
+    key, _, value = argument.partition("=")
+    if key not in _PATHS or not re.match(r"~(/|$)", value):
         return argument
-    path = str(Path(match["value"]).expanduser())
-    return f"{match['key']}={path if _BARE.fullmatch(path) else quoted(path)}"
-
-
-def quoted(value: str) -> str:
-    """Return a value as Hydra reads it whatever is in it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def setting_names() -> set[str]:
-    """Return the names of settings and groups, as sweep's own configuration has them."""
-    return {*groups(), *load_file(conf_dir() / "config.yaml")} - {"defaults", "hydra"}
+    path = str(Path(value).expanduser())
+    return f"{key}={path if _BARE.fullmatch(path) else quoted(path)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -9,6 +10,9 @@ from typing import Any, TypeVar
 from sweep.errors import Problem, choose
 
 _Enum = TypeVar("_Enum", bound=StrEnum)
+
+
+_SEVERAL = r"\d+(?:\s*(?:\.\.+|[-:;\s])\s*\d+)+"
 
 
 class Fields:
@@ -48,6 +52,8 @@ class Fields:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             reason = f"must be a whole number from {low} to {high}"
             fix = f"for example {key}={default}" if low <= default <= high else "or leave it out"
+            if isinstance(value, list) or (isinstance(value, str) and re.fullmatch(_SEVERAL, value)):
+                fix = f"several values are a list or a range: -m {key}=8,16 or -m '{key}=range(8,17)'"
             self.problems.append(Problem(key, _typed(value), reason, fix))
             return default
         return value
@@ -60,7 +66,10 @@ class Fields:
             return None
         # No isnan: a whole number may be too large for it.
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:  # noqa: PLR0124
-            self.problems.append(Problem(key, _typed(value), "must be a number", span))
+            unit = isinstance(value, str) and re.fullmatch(r"[\d.]+\s*[a-z%]+", value, re.IGNORECASE)
+            self.problems.append(
+                Problem(key, _typed(value), "must be a number", f"leave out the unit; {span}" if unit else span)
+            )
             return None
         if not above < value <= high:
             self.problems.append(Problem(key, value, "is out of range", span))

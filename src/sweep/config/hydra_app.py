@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sweep.config.arguments import check_arguments, flags_first
-from sweep.config.hydra_errors import FORM, damaged, translated
+from sweep.config.hydra_errors import damaged, translated
 from sweep.errors import ConfigError, Problem, SweepError
 from sweep.paths import conf_dir
 
@@ -155,7 +155,7 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
         # Hydra's own, for what it does not foresee (`model=null`); once the points are composed it would be a bug.
         if task.reached:
             raise
-        raise ConfigError(Problem("command line", None, f"cannot be composed: {error}", FORM)) from error
+        raise ConfigError(Problem("command line", None, f"cannot be composed: {error}")) from error
     except yaml.YAMLError as error:
         if task.reached:
             raise

@@ -13,18 +13,13 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
-from sweep.config.arguments import quoted
 from sweep.config.files import choices, groups, load_choice
+from sweep.config.words import meant, quoted
 from sweep.errors import ConfigError, Problem, choose
 from sweep.paths import conf_dir
 
-FORM = "write KEY=VALUE, quoted if need be"
-_SYNONYMS = {
-    **dict.fromkeys(("samples_per_query", "batch_size", "batchsize", "n", "N"), "batch"),
-    **dict.fromkeys(("output", "output_dir", "out"), "outputs"),
-    **dict.fromkeys(("target_latency", "latency"), "target_latency_ms"),
-}
-"""Names that other tools have for a key."""
+_TEXTS = ("outputs", "model.path", "model.name", "dataset.path", "hydra.sweep.dir", "hydra.run.dir")
+"""Keys whose values can hold any character."""
 
 
 def translated(error: Exception, arguments: Sequence[str]) -> ConfigError:
@@ -67,6 +62,10 @@ def _not_found(found: re.Match[str], _: Sequence[str]) -> Problem:
     return Problem(found[1], None, "no such configuration", "see the choices with --help")
 
 
+def _no_primary(found: re.Match[str], _: Sequence[str]) -> Problem:
+    return Problem("--config-name", found[1], "no such configuration", f"--config-dir DIR has it in {found[1]}.yaml")
+
+
 def _not_removable(found: re.Match[str], _: Sequence[str]) -> Problem:
     return Problem(f"~{found[1]}", None, "cannot be removed", f"write {found[1]}=null for its default")
 
@@ -82,6 +81,9 @@ def _unreadable(override: str) -> Problem:
         return Problem(override, None, "is not KEY=VALUE", "quote values with blanks in them")
     if not value:
         return Problem(key, None, "has no value", f"write {key}=VALUE, or {key}=null for its default")
+    if key not in _TEXTS:
+        fix = "write one value, or a list with commas after -m; other characters need quotes"
+        return Problem(key, value, "cannot be read", fix)
     fix = f"quote it, for Hydra and for the shell: '{key}={quoted(value)}'"
     return Problem(key, value, "cannot be read", fix)
 
@@ -91,13 +93,11 @@ def _unknown_key(found: re.Match[str], arguments: Sequence[str]) -> Problem:
     keys = _known_keys(arguments)
     parent, _, name = key.rpartition(".")
     siblings = [known for known in keys if known.rpartition(".")[0] == parent] or [k for k in keys if "." not in k]
-    elsewhere = [known for known in keys if known.rpartition(".")[2] == name]
-    if meant := _SYNONYMS.get(name):
-        fix = f"write {meant}=VALUE"
-    elif owners := [one for one in choices(parent) if name in load_choice(parent, one)] if parent in groups() else []:
-        fix = f"it belongs to {parent}={', '.join(owners)}; {choose(key, siblings)}"
-    elif elsewhere:
-        fix = f"did you mean {' or '.join(elsewhere)}? {choose(key, siblings).rpartition('? ')[2]}"
+    owners = [one for one in choices(parent) if name in load_choice(parent, one)] if parent in groups() else []
+    if owners:
+        fix = f"it belongs to {parent}={', '.join(owners)}; choose one of: {', '.join(sorted(siblings))}"
+    elif not parent and (others := [other for other in meant(name) if other != name]):
+        fix = f"did you mean {' or '.join(others)}? all keys: --help"
     else:
         fix = choose(key, siblings)
     return Problem(key, None, "unknown key", fix)
@@ -109,6 +109,8 @@ _PATTERNS: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], Problem]], 
     (r"Could not find '([^']+)'", _not_found),
     (r"Could not delete from config\. '([^']+)'", _not_removable),
     (r"INTERVAL_SWEEP", _interval),
+    (r"Sweep parameters '([^=]+)=(.*)' requires --multirun", _ambiguous),
+    (r"Cannot find primary config '([^']+)'", _no_primary),
 )
 
 
