@@ -23,7 +23,7 @@ WITH_CTRL_C = (
     "runpy.run_module('sweep', run_name='__main__', alter_sys=True)"
 )
 """`python -m sweep`; children ignore Ctrl-C where the tests run in the background of a script."""
-SLOW = ["backend=simulated", "run=quick", "backend.base_ms=10", "backend.per_sample_ms=0"]
+SLOW = ["backend=simulated", "run=quick", "backend.base_ms=10", "backend.per_sample_ms=0", "target_latency_ms=50"]
 """About two seconds a point: long enough to be interrupted in."""
 
 

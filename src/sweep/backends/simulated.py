@@ -46,8 +46,8 @@ class SimulatedBackend(Backend):
     reusable: ClassVar[bool] = False  # it counts its queries, and draws each one's noise after the last one's
 
     OPTIONS: ClassVar[Mapping[str, Option]] = {
-        "base_ms": Option(1.0, float, 0, 1e6),
-        "per_sample_ms": Option(1.5, float, 0, 1e6),
+        "base_ms": Option(0.2, float, 0, 1e6),
+        "per_sample_ms": Option(0.3, float, 0, 1e6),
         "step": Option(1, int, 1, 1_000_000),
         "noise": Option(0.0, float, 0, 1),
         "outlier_rate": Option(0.0, float, 0, 1),
