@@ -23,6 +23,7 @@ IDLE, BURST = Window(1.0, 0.02, 0.0), Window(1.0, 0.8, 0.0)
         ([Window(1.0, 0.29, 0.0)] * 10, True),
         ([Window(1.0, 0.0, 0.09)] * 10, False),  # two cores: a twentieth of both
         ([Window(1.0, 0.0, 0.14)] * 10, True),
+        ([Window(0.5, 0.0, 0.02)], False),
         ([Window(0.2, 0.2, 0.0)], True),  # a whole core, over a short test: the kernel's clock tells
         ([Window(0.2, 0.06, 0.0)], None),  # more than a quarter of a core, by less than a few ticks
         ([Window(0.05, 0.0, 0.0)], None),  # shorter than the clock tells

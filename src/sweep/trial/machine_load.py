@@ -82,7 +82,8 @@ class Window:
     def busy(self, cores: int) -> bool | None:
         """Return whether it was busy; None where the rounding of the counters could decide that."""
         whole = self.elapsed_s >= WINDOW_S
-        signs = [_over(self.steal_s, BUSY_STEAL * self.elapsed_s * cores, whole=whole)]
+        # A tick or two of steal are everywhere: they leave no doubt.
+        signs = [_over(self.steal_s, BUSY_STEAL * self.elapsed_s * cores, whole=True)]
         signs.append(None if self.others_s is None else _over(self.others_s, BUSY_CORES * self.elapsed_s, whole=whole))
         return True if True in signs else None if None in signs else False
 
