@@ -25,6 +25,7 @@ from sweep.vocabulary import TestMode, TrialState, Verdict
 
 _PLAIN_WIDTH = 240
 _PLAIN_EVERY_S = 10.0
+_ANY_WIDTH = 100_000
 _WHY_WIDTH = 100
 _WHY_LEAST = 40
 """Columns that reasons need beside the figures, to be read in a few lines each."""
@@ -391,7 +392,7 @@ def aligned(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
 
 def _width(out: Console, table: Table) -> int:
     """Return how wide a table would be if there were room."""
-    return Measurement.get(out, out.options.update(max_width=_PLAIN_WIDTH), table).maximum
+    return Measurement.get(out, out.options.update(max_width=_ANY_WIDTH), table).maximum
 
 
 def print_table(out: Console, table: Table, *, whole: bool = False) -> None:
@@ -402,14 +403,14 @@ def print_table(out: Console, table: Table, *, whole: bool = False) -> None:
         table: What.
         whole: Whether it may run over the edge of a narrow terminal: cut, its figures would be others.
     """
+    width = out.width
+    if whole:
+        out.width = max(width, _width(out, table))
     if out.is_terminal:
-        width = out.width
-        if whole:
-            out.width = max(width, _width(out, table))
         out.print(table, crop=not whole, soft_wrap=False)
-        out.width = width
-        return
-    with out.capture() as captured:
-        out.print(table)
-    for line in captured.get().splitlines():
-        out.print(line.rstrip(), markup=False, highlight=False)
+    else:
+        with out.capture() as captured:
+            out.print(table)
+        for line in captured.get().splitlines():
+            out.print(line.rstrip(), markup=False, highlight=False)
+    out.width = width

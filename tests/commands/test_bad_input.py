@@ -71,7 +71,7 @@ def refused(capfd, tmp_path):
         (["--cfg", "job", "-m", "batch=1,2"], ["--cfg and --multirun", "leave out -m"]),
         (["--info", "-m", "batch=1,2"], ["--info and --multirun", "leave out -m"]),
         (["--config", "user.conf"], ["--config", "unknown flag", "--config-dir", "--config-name"]),
-        (["rules=0.5"], ["rules=0.5", "did you mean v0.5?"]),
+        (["rules=0.5"], ["rules=0.5", "did you mean v0.5?", "one of your own needs quotes"]),
         (["batch=range(1,9)"], ["batch=range(1,9)", "add -m"]),
         (["batch=[8,16]"], ["batch=[8, 16]", "-m batch=8,16"]),
         (["batch=8..16"], ["batch='8..16'", "-m 'batch=range(8,17)'"]),

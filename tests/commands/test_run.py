@@ -261,6 +261,11 @@ def test_what_is_not_as_the_rules_have_it_is_not_called_so(capfd, arguments, wor
     assert words in capfd.readouterr().out
 
 
+def test_a_crash_says_nothing_about_the_machine(capfd):
+    assert main([*SIMULATED, "batch=1", "backend.fault=crash", "backend.fault_at=600", "min_query_count=2000"]) == 1
+    assert "could not be told" not in capfd.readouterr().out
+
+
 def test_a_changed_model_is_not_the_shipped_one(tmp_path, capfd):
     """Its accuracy would count as the shipped model's."""
     assert main(["model=digits", "mode=accuracy", "model.mean=[5]"]) == 0

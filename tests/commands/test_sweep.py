@@ -356,11 +356,14 @@ def test_without_a_standard_output_records_are_kept(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-@pytest.mark.parametrize("arguments", ["doctor", "--help", "backend=simulated run=quick backend.per_sample_ms=0"])
+@pytest.mark.parametrize(
+    "arguments", ["doctor", "--help", "--cfg job", "backend=simulated run=quick backend.per_sample_ms=0"]
+)
 def test_a_full_standard_output_is_one_line(tmp_path, arguments):
     command = f"{sys.executable} -m sweep {arguments} > /dev/full"
     done = subprocess.run(command, shell=True, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
+    assert "Error executing job" not in done.stderr
     assert done.stderr.splitlines()[-1] == "error: standard output cannot be written: No space left on device"
     assert "Traceback" not in done.stderr
 

@@ -57,6 +57,9 @@ def test_home_is_expanded_where_a_path_is_meant(monkeypatch, home, typed, given)
         "+x=1 ++y=2 ~z -m batch=range(1,9)",
         "a='x, y' b=[1, 2]",
         "rules.checks=[]",
+        "rules=2024-01",
+        "rules=5.1.1",
+        "outputs=q\\,",
         "--hydra-help",
     ],
 )

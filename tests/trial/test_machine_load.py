@@ -30,6 +30,8 @@ IDLE, BURST = Window(1.0, 0.02, 0.0), Window(1.0, 0.8, 0.0)
         ([IDLE] * 10 + [Window(0.05, 0.01, 0.0)], False),  # the rest of a window ends any test
         ([IDLE] * 10 + [Window(0.05, 0.1, 0.0)], False),
         ([Window(1.0, None, 0.0)] * 10, None),
+        ([IDLE] * 60 + [Window(0.3, None, 0.0)], False),  # the worker has ended
+        ([BURST] * 60 + [Window(0.3, None, 0.0)], True),
         ([Window(1.0, None, 0.5)] * 10, True),
         ([Window(1.0, -0.02, 0.0)], False),
         ([Window(0.0, 0.0, 0.0)], None),
@@ -47,6 +49,8 @@ def test_the_share_of_others_is_told():
     assert str(load) == "other processes used up to 3.0 of 4 cores in 50 % of the time"
     assert "hypervisor took 25 %" in str(machine_load([Window(2.0, 0.0, 2.0)], 4, 0.0))
     assert str(machine_load([IDLE], 2, 0.0)) == "idle but for this test"
+    assert str(machine_load([BURST] * 60, 2, 0.0)).endswith("used up to 0.8 of 2 cores in 100 % of the time")
+    assert str(machine_load([IDLE] * 150 + [BURST], 2, 0.0)).endswith("in 0.66 % of the time")
 
 
 def test_the_rest_of_a_window_is_no_peak():

@@ -71,7 +71,7 @@ class _Task:
         self._handler = handler
         self._arguments = arguments
         self.exit_code = 0
-        self.error: SweepError | None = None
+        self.error: Exception | None = None
         self.reached = False
 
     def __call__(self, config: DictConfig) -> None:
@@ -122,7 +122,7 @@ class _Task:
     def _run(self, composition: Composition) -> None:
         try:
             self.exit_code = self._handler(composition)
-        except SweepError as error:
+        except Exception as error:  # noqa: BLE001  (raised again, once Hydra has nothing to add to it)
             self.error = error
 
 
@@ -161,7 +161,7 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
             raise
         raise damaged(error) from error
     except OSError as error:
-        if task.reached:
+        if task.reached or error.filename is None:
             raise
         reason = f"cannot be made: {error.strerror}"
         raise ConfigError(Problem("hydra.run.dir", error.filename, reason, "choose another folder")) from error

@@ -90,7 +90,7 @@ def _changes(edition: str, key: str, given: Any, known: Any) -> Iterator[Problem
     if isinstance(given, dict) and isinstance(known, dict):
         for name, value in known.items():
             yield from _changes(edition, f"{key}.{name}", given.get(name), value)
-    elif given != known or type(given) is not type(known):
+    elif given != known or isinstance(given, bool) is not isinstance(known, bool):  # 1 equals true
         fix = "rules of your own go into rules/NAME.yaml of a --config-dir, under another edition"
         yield Problem(key, shown(given), f"rules {edition} say {shown(known)}", fix)
 

@@ -21,7 +21,7 @@ SYNONYMS = {
 
 _OVERRIDE = re.compile(r"(?P<key>[+~]{0,2}[\w./@:-]+)=(?P<value>.*)", re.DOTALL)
 _EMPTY_ITEM = re.compile(r",\s*,|,\s*$|^\s*,")
-_NO_NAME = re.compile(r"null|true|false|[-+\d.]+|[\[{].*", re.IGNORECASE | re.DOTALL)
+_NO_NAME = re.compile(r"null|true|false|(?P<number>[-+]?\d+(\.\d*)?)|[\[{].*", re.IGNORECASE | re.DOTALL)
 
 
 def word_problems(words: Sequence[str]) -> Iterator[Problem]:
@@ -41,7 +41,7 @@ def word_problems(words: Sequence[str]) -> Iterator[Problem]:
 
 
 def _override_problems(key: str, value: str, following: str) -> Iterator[Problem]:
-    plain = not re.search(r"[\"'\[{(]", value)
+    plain = not re.search(r"[\"'\[{(\\]", value)
     if plain and re.search(r"\s[\w.]+=", value):
         yield Problem(key, value, "is more than one setting", "leave out the quotes around them")
     elif plain and value.endswith(",") and "=" in following:
@@ -52,8 +52,9 @@ def _override_problems(key: str, value: str, following: str) -> Iterator[Problem
         yield Problem(key, value, "has an empty item", fix)
     if key == "hydra/sweeper" and value != "grid":  # another one makes folders before it can be refused
         yield Problem(key, value, "cannot be chosen: the grid is sweep's own, and made as a whole", "leave it out")
-    if key in groups() and _NO_NAME.fullmatch(value):
-        yield Problem(key, value, "must be one of its choices", choose(value, choices(key)))
+    if key in groups() and (no_name := _NO_NAME.fullmatch(value)):
+        own = f"; one of your own needs quotes: '{key}={quoted(value)}'" if no_name["number"] else ""
+        yield Problem(key, value, "must be one of its choices", choose(value, choices(key)) + own)
 
 
 def _other_problems(word: str, following: str) -> Iterator[Problem]:

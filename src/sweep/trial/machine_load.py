@@ -61,7 +61,8 @@ class MachineLoad:
             parts.append(f"other processes used up to {self.peak_cpu_cores:.1f} of {self.cores} cores")
         if self.steal_fraction is not None and self.steal_fraction > BUSY_STEAL:
             parts.append(f"the hypervisor took {100 * self.steal_fraction:.0f} % of the CPU time")
-        share = "" if self.busy_fraction is None else f" in {100 * self.busy_fraction:.2g} % of the time"
+        percent = 100 * (self.busy_fraction or 0.0)
+        share = f" in {percent:.0f} % of the time" if percent >= 1 else f" in {percent:.2g} % of the time"
         return "; ".join(parts) + share if parts else "idle but for this test"
 
 
@@ -153,6 +154,8 @@ def machine_load(windows: Sequence[Window], cores: int, load_average: float) -> 
         cores: Logical cores.
         load_average: The one-minute load average at the beginning.
     """
+    # A worker that has ended leaves the last window without its part: the others still tell.
+    windows = [window for window in windows if window.others_s is not None] or windows
     elapsed = sum(window.elapsed_s for window in windows)
     others = [window.others_s for window in windows if window.others_s is not None]
     known = elapsed > 0 and len(others) == len(windows)
