@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sweep.config.build import Point
 from sweep.store.records import StoredTrial
-from sweep.study.grid import Outcome
+from sweep.study.measure import Outcome
 from sweep.terminal import show_grid
 from sweep.trial.executor import Measurement
 from sweep.trial.result import Failure

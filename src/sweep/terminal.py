@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sweep.config.build import Point
 from sweep.store.table import samples_per_second
-from sweep.study.grid import Outcome
+from sweep.study.measure import Outcome
 from sweep.trial.executor import Progress as TrialProgress
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec

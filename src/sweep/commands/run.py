@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sweep.config.build import Options, Point
     from sweep.errors import SweepError
     from sweep.paths import SweepPaths
-    from sweep.study.grid import Outcome
+    from sweep.study.measure import Outcome
     from sweep.trial.interrupts import InterruptGate
 
 
@@ -69,6 +69,7 @@ def _run(
     from sweep.errors import SweepError
     from sweep.store.records import Store
     from sweep.study.grid import run_grid
+    from sweep.study.measure import Bench
     from sweep.terminal import Watcher
     from sweep.trial.executor import Executor
 
@@ -76,7 +77,8 @@ def _run(
     grid = [(point.spec, point.files) for point in points]
     with Watcher(points) as watcher, Executor(options.timeouts) as executor:
         try:
-            outcomes.extend(run_grid(grid, Store(options.outputs), executor, watcher, gate, resume=options.resume))
+            bench = Bench(Store(options.outputs), executor, gate, options.resume)
+            outcomes.extend(run_grid(grid, bench, watcher))
         except (KeyboardInterrupt, SweepError) as reason:
             stopped = reason
         finally:

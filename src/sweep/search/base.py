@@ -1,9 +1,7 @@
-"""What a searcher is: it is told what tests have shown and asks for the next one. It knows numbers, not processes."""
+"""The words of a search: what is to be found, what is asked for, what was seen."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -120,51 +118,3 @@ class Observation:
     over_latency_count: int
     query_count: int
     busy: bool = False
-
-
-class Searcher(ABC):
-    """Asks for tests until the question is answered.
-
-    What it asks next depends on nothing but what it was told, in order: told the same again, it asks the same, so a
-    search resumes where it stopped. `tell` takes any test of the question, asked for or not.
-
-    Args:
-        question: What is to be found.
-    """
-
-    def __init__(self, question: Question) -> None:
-        self.question = question
-        self._seen: list[Observation] = []
-
-    @property
-    def seen(self) -> Sequence[Observation]:
-        """Everything told so far, in order."""
-        return self._seen
-
-    @abstractmethod
-    def ask(self) -> Ask | None:
-        """Return the next test; None when there is nothing left to ask. Asking twice changes nothing."""
-
-    def tell(self, observation: Observation) -> None:
-        """Take in what a test showed.
-
-        Raises:
-            ValueError: It is of an N outside the domain.
-        """
-        if observation.samples_per_query not in self.question.domain:
-            raise ValueError(f"N={observation.samples_per_query} lies outside {self.question.domain}")
-        self._seen.append(observation)
-
-    @abstractmethod
-    def answer(self) -> int | None:
-        """Return the largest VALID N by this searcher's own lights, so far; None when there is none."""
-
-    def bracket(self) -> tuple[int | None, int | None]:
-        """Return the largest N that looks VALID and, above it, the smallest that does not; None where unknown."""
-        valid = self.answer()
-        above = [
-            one.samples_per_query
-            for one in self._seen
-            if one.shown is not Shown.VALID and (valid is None or one.samples_per_query > valid)
-        ]
-        return valid, min(above, default=None)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from sweep.search.base import Question, Shown
+from sweep.search.evidence import Pool, pools
+from sweep.search.searcher import Searcher
+
+_ROUND = (8, 16, 32)
 
 
 class Status(StrEnum):
@@ -82,3 +89,109 @@ class Certificate:
     evidence: tuple[Evidence, ...]
     tests: int
     query_count: int
+
+
+def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
+    """Return what a search has shown so far.
+
+    An N counts as VALID when full tests of it were VALID, none INVALID, and their counts reach the wanted confidence;
+    as INVALID when a full test was and the counts leave no more than the rest. Whatever a searcher believes beyond
+    that is not certified.
+
+    Args:
+        searcher: With everything it was told.
+        is_complete: Whether it had nothing left to ask.
+    """
+    question = searcher.question
+    by_n = pools(question, searcher.seen)
+    domain = question.domain
+    good, bad = searcher.proven()
+    answer, status = _status(question, by_n, good, bad)
+    undecided = None
+    if answer is not None and answer < domain.high:
+        last = domain.high if bad is None else bad - domain.step
+        undecided = (answer + domain.step, last) if last > answer else None
+    why = _why(question, by_n, status, answer, bad)
+    remark = searcher.remark()
+    return Certificate(
+        status=status,
+        max_streams=answer,
+        confidence=None if answer is None else by_n[answer].p_valid,
+        first_invalid=bad,
+        undecided=undecided,
+        is_complete=is_complete,
+        why=f"{why}; {remark}" if remark else why,
+        evidence=tuple(
+            _evidence(pool, _role(pool.samples_per_query, answer, bad, domain.step)) for pool in by_n.values()
+        ),
+        tests=len(searcher.seen),
+        query_count=sum(one.query_count for one in searcher.seen),
+    )
+
+
+def _status(
+    question: Question, by_n: Mapping[int, Pool], good: int | None, bad: int | None
+) -> tuple[int | None, Status]:
+    low, high, step = question.domain.low, question.domain.high, question.domain.step
+    if good is not None:
+        if good == high:
+            return good, Status.ALL_VALID
+        return good, Status.EXACT if bad == good + step else Status.INTERVAL
+    if low in by_n and by_n[low].is_bad and bad == low:
+        return None, Status.NONE_VALID
+    once = [n for n, pool in by_n.items() if pool.valid_tests > pool.invalid_tests and pool.p_valid >= 0.5]
+    return (max(once), Status.UNCONFIRMED) if once else (None, Status.UNKNOWN)
+
+
+def _why(question: Question, by_n: Mapping[int, Pool], status: Status, answer: int | None, bad: int | None) -> str:
+    domain = question.domain
+    match status:
+        case Status.ALL_VALID:
+            return f"N={domain.high} is VALID, and the search may ask for no more"
+        case Status.NONE_VALID:
+            return f"the smallest N={domain.low} is not VALID: {told(by_n[domain.low])}"
+        case Status.UNKNOWN:
+            if domain.low in by_n and by_n[domain.low].full:
+                return f"no N was shown VALID or INVALID; N={domain.low}: {told(by_n[domain.low])}"
+            failed = [f"N={n}: {told(pool)}" for n, pool in by_n.items() if pool.does_not_run]
+            return f"no N was shown VALID or INVALID{'; ' if failed else ''}{'; '.join(failed)}"
+    above = "nothing above it was shown INVALID" if bad is None else f"N={bad} is not VALID: {told(by_n[bad])}"
+    if status is Status.UNCONFIRMED and answer is not None:
+        return f"N={answer} was VALID, but not surely: {told(by_n[answer])}; {above}"
+    return above
+
+
+def told(pool: Pool) -> str:
+    """Return what the tests of one N have told, in a few words."""
+    if pool.does_not_run:
+        return pool.does_not_run
+    return f"{pool.over_latency_count} of {pool.query_count} queries over the bound"
+
+
+def _role(n: int, answer: int | None, bad: int | None, step: int) -> str:
+    if n == answer:
+        return "answer"
+    if answer is not None and n == answer + step:
+        return "next"
+    if n == bad:
+        return "first invalid"
+    if answer is not None and bad is not None and n > bad and any(n == (bad // m + 1) * m for m in _ROUND):
+        return "round"
+    return ""
+
+
+def _evidence(pool: Pool, role: str) -> Evidence:
+    failures = [str(one.shown) for one in pool.tests if one.shown in (Shown.FAILED, Shown.OUT_OF_MEMORY)]
+    return Evidence(
+        samples_per_query=pool.samples_per_query,
+        full_tests=pool.tests_of_full_length,
+        short_tests=len(pool.tests) - pool.tests_of_full_length,
+        valid_tests=pool.valid_tests,
+        invalid_tests=pool.invalid_tests,
+        failure=failures[-1] if failures else "",
+        query_count=pool.query_count,
+        over_latency_count=pool.over_latency_count,
+        percentile_ns=pool.percentile_ns,
+        p_valid=pool.p_valid,
+        role=role,
+    )

@@ -80,18 +80,23 @@ class Store:
 
         Damaged records are passed over: the trial is measured again and its remains stay.
         """
-        trial = self._trial(spec, environment_digest)
-        for _, paths in reversed(self._paths.attempts(trial)):
+        complete = [one for one in self.attempts(spec, environment_digest) if one.result.state is TrialState.COMPLETE]
+        return complete[-1] if complete else None
+
+    def attempts(self, spec: TrialSpec, environment_digest: str) -> list[StoredTrial]:
+        """Return every finished attempt at this very trial, COMPLETE or FAILED, oldest first; damaged ones left out."""
+        found = []
+        for _, paths in self._paths.attempts(self._trial(spec, environment_digest)):
             try:
                 stored = load_attempt(paths)
             except RecordError:
                 continue
-            if stored is None or stored.result.state is not TrialState.COMPLETE:
+            if stored is None:
                 continue
-            found = (stored.result.spec_digest, stored.result.environment_digest, stored.result.judge_version)
-            if found == (spec.digest, environment_digest, JUDGE_VERSION):
-                return stored
-        return None
+            key = (stored.result.spec_digest, stored.result.environment_digest, stored.result.judge_version)
+            if key == (spec.digest, environment_digest, JUDGE_VERSION):
+                found.append(stored)
+        return found
 
     def all(self) -> Iterator[StoredTrial | RecordError]:
         """Yield every finished attempt, and an error for each record that cannot be read."""

@@ -41,6 +41,9 @@ class Latencies:
     percentiles: Mapping[str, int]
 
 
+OUT_OF_MEMORY = "out of memory"
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a trial FAILED.
@@ -54,6 +57,11 @@ class Failure:
     kind: str
     message: str
     last_words: str
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether the test was too large, which it would be again."""
+        return self.kind == OUT_OF_MEMORY
 
 
 @dataclass(frozen=True)

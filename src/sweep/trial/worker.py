@@ -35,6 +35,7 @@ from sweep.paths import AttemptPaths
 from sweep.trial.abort import SteadyState
 from sweep.trial.messages import RunRequest, Warmup, event
 from sweep.trial.query_log import QueryLogWriter
+from sweep.trial.result import OUT_OF_MEMORY
 from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import TestMode
 
@@ -232,7 +233,7 @@ class Worker:
         memory = isinstance(error, (MemoryError, EngineOutOfMemoryError))
         known = isinstance(error, (SweepError, EngineFaultError))
         message = str(error) if known else f"{type(error).__name__}: {error}"
-        kind = "out of memory" if memory else "error" if known else "unexpected error"
+        kind = OUT_OF_MEMORY if memory else "error" if known else "unexpected error"
         self._send("fault", kind=kind, message=message, fatal=fatal)
 
     def _send(self, name: str, /, **fields: object) -> None:
