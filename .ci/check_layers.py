@@ -29,7 +29,7 @@ ONLY_IMPORTERS = {
     "onnxruntime": ("backends/onnxruntime.py",),
     "optuna": ("search/",),
     "pandas": ("store/", "report/"),
-    "rich": ("terminal.py", "commands/"),
+    "rich": ("terminal/", "commands/"),
 }
 
 

@@ -1,0 +1,6 @@
+from sweep.terminal.grid import show_grid, show_single
+from sweep.terminal.tables import aligned, console, print_table
+from sweep.terminal.watch import Watcher
+from sweep.terminal.words import duration, ms
+
+__all__ = ["Watcher", "aligned", "console", "duration", "ms", "print_table", "show_grid", "show_single"]
