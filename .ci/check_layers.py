@@ -24,11 +24,13 @@ LAYERS = (
 
 ONLY_IMPORTERS = {
     "hydra": ("config/hydra_app.py", "config/hydra_errors.py"),
+    "matplotlib": ("report/",),
     "mlperf_loadgen": ("loadgen/",),
     "onnx": ("models/",),
     "onnxruntime": ("backends/onnxruntime.py",),
     "optuna": ("search/",),
     "pandas": ("store/", "report/"),
+    "plotext": ("terminal/",),
     "rich": ("terminal/", "commands/"),
 }
 

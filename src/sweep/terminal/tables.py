@@ -72,6 +72,7 @@ def show_notes(out: Console, results: Sequence[tuple[str, TrialResult]]) -> None
         if note == BUSY:
             busy = [one for _, result in results for one in result.notes if one.startswith(BUSY)]
             text = busy[0] if len(busy) == 1 else f"{BUSY} at {len(busy)} points; measure them again when it is idle"
-        where = "" if len(names) == len(results) else f" ({', '.join(names[:_NAMES_SHOWN])}"
-        where += ", ...)" if where and len(names) > _NAMES_SHOWN else ")" * bool(where)
+        shown = list(dict.fromkeys(names))  # an N may have been tested more than once
+        where = "" if len(names) == len(results) else f" ({', '.join(shown[:_NAMES_SHOWN])}"
+        where += ", ...)" if where and len(shown) > _NAMES_SHOWN else ")" * bool(where)
         out.print(f"note: {text}{where}", style="dim", markup=False, highlight=False)

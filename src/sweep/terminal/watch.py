@@ -16,7 +16,8 @@ from sweep.terminal.words import duration, headline, ms, name_of
 from sweep.trial.executor import Progress as TrialProgress
 from sweep.trial.spec import TrialSpec
 
-_PLAIN_EVERY_S = 10.0
+PLAIN_EVERY_S = 10.0
+"""Between two lines about a long test where there is no terminal."""
 
 
 class Watcher:
@@ -62,7 +63,7 @@ class Watcher:
             total = progress.planned_query_count if progress.phase == "test" else None
             done = min(progress.query_count, progress.planned_query_count)
             self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
-        elif time.perf_counter() - self._spoke_at > _PLAIN_EVERY_S:
+        elif time.perf_counter() - self._spoke_at > PLAIN_EVERY_S:
             self._spoke_at = time.perf_counter()
             self._say(f"{self._title(self._number, self._points[self._number].spec)}: {self._state(progress)}")
 
@@ -76,20 +77,7 @@ class Watcher:
         self._say(f"{self._title(number, result.spec)}: {headline(result)}{reused}")
 
     def _state(self, progress: TrialProgress) -> str:
-        if progress.phase != "test":
-            return {"engine": "loading engine and samples", "warm-up": "warming up"}.get(progress.phase, progress.phase)
-        least = progress.planned_query_count
-        # Beyond the least, a duration keeps the test going.
-        count = f"{progress.query_count}/{least}" if progress.query_count <= least else str(progress.query_count)
-        parts = [f"{count} queries"]
-        if progress.percentile_ns is not None:
-            percentile = self._points[self._number].spec.rules.percentile
-            parts.append(f"p{percentile:g} {ms(progress.percentile_ns)} ms so far")
-        if progress.over_latency_count:
-            parts.append(f"{progress.over_latency_count} over-latency")
-        if progress.remaining_s is not None:
-            parts.append(f"{duration(progress.remaining_s)} left")
-        return ", ".join(parts)
+        return state_of(progress, self._points[self._number].spec.rules.percentile)
 
     def _say(self, line: str) -> None:
         (self._bar.console if self._bar is not None else self._console).print(
@@ -98,3 +86,25 @@ class Watcher:
 
     def _title(self, number: int, spec: TrialSpec) -> str:
         return f"[{number + 1}/{len(self._points)}] {name_of(self._points[number].label, spec)}"
+
+
+def state_of(progress: TrialProgress, percentile: float) -> str:
+    """Return how far a trial is, in words.
+
+    Args:
+        progress: How far it is.
+        percentile: Of the rules, in percent.
+    """
+    if progress.phase != "test":
+        return {"engine": "loading engine and samples", "warm-up": "warming up"}.get(progress.phase, progress.phase)
+    least = progress.planned_query_count
+    # Beyond the least, a duration keeps the test going.
+    count = f"{progress.query_count}/{least}" if progress.query_count <= least else str(progress.query_count)
+    parts = [f"{count} queries"]
+    if progress.percentile_ns is not None:
+        parts.append(f"p{percentile:g} {ms(progress.percentile_ns)} ms so far")
+    if progress.over_latency_count:
+        parts.append(f"{progress.over_latency_count} over-latency")
+    if progress.remaining_s is not None:
+        parts.append(f"{duration(progress.remaining_s)} left")
+    return ", ".join(parts)
