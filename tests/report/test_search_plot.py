@@ -28,7 +28,7 @@ def test_every_kind_of_answer_is_drawn(searches, tmp_path, case):
 def test_the_edge_has_a_panel_of_its_own_only_where_that_shows_more(searches):
     exact, single = searches.exact(), searches.single()
     near = near_edge(exact, points_of(exact))
-    assert {310, 311} <= {point.samples_per_query for point in near}
+    assert {306, 307} <= {point.samples_per_query for point in near}
     assert {point.kind for point in near} == {Kind.VALID, Kind.INVALID}
     assert near_edge(single, points_of(single)) == []
 

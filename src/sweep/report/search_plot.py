@@ -20,6 +20,7 @@ _INCHES, _WIDE_INCHES, _HEIGHT_INCHES, _DPI = 8.0, 12.0, 5.6, 120
 _NEAR_SHARE = 0.04
 _NEAR_WIDTHS = 3
 _NEAR_STEPS = 6
+_OPEN = r"$\uparrow$"
 _OFFSET = 0.14
 """Between tests of one N near the edge, in steps of N, so that their bars can be told apart."""
 
@@ -94,9 +95,8 @@ def between_of(outcome: SearchOutcome) -> str:
     undecided = outcome.certificate.undecided
     if undecided is None:
         return "between VALID and INVALID"
-    return (
-        f"undecided: {undecided[0]} to {undecided[1]}" if undecided[0] < undecided[1] else f"undecided: {undecided[0]}"
-    )
+    first, last = undecided
+    return f"undecided: {first} to {last}" if first < last else f"undecided: {first}"
 
 
 def _panel(axes: Axes, outcome: SearchOutcome, points: Sequence[PlotPoint], *, edge: bool) -> None:
@@ -106,20 +106,19 @@ def _panel(axes: Axes, outcome: SearchOutcome, points: Sequence[PlotPoint], *, e
     axes.axhline(question.target_latency_ns / 1e6, color="black", linestyle="--", linewidth=1.2, label=bound)
     low, high = interval_of(outcome)
     if low is not None and high is not None:
-        axes.axvspan(
-            low, high, facecolor="#f0e442", alpha=0.35, hatch="//", edgecolor="#c9bd2e", label=between_of(outcome)
-        )
+        shade: dict[str, Any] = {"facecolor": "#f0e442", "edgecolor": "#c9bd2e", "alpha": 0.35, "hatch": "//"}
+        axes.axvspan(low, high, label=between_of(outcome), **shade)
     for kind, look in _LOOKS.items():
         _draw(axes, kind, look, [point for point in points if point.kind is kind], _offsets(points) if edge else {})
     if low is not None:
         axes.axvline(low, color="#009e73", linewidth=1.5, label=f"answer: N={low}")
     axes.set_xlabel("samples per query N")
-    axes.set_ylabel(f"p{question.percentile:g} latency, ms (bars: {CONFIDENCE:.0%} interval)")
+    axes.set_ylabel(f"p{question.percentile:g} latency, ms (bars: {100 * CONFIDENCE:g} % interval, {_OPEN} open above)")
     axes.grid(visible=True, alpha=0.25)
 
 
 def _draw(axes: Axes, kind: Kind, look: _Look, points: Sequence[PlotPoint], offsets: dict[int, float]) -> None:
-    """Draw the tests of a kind; an arrow stands for an end of the bar that so few queries do not give."""
+    """Draw the tests of a kind; an arrow stands for the upper end of a bar that so few queries do not give."""
     at_the_top = [point.samples_per_query for point in points if point.percentile_ns is None]
     style: dict[str, Any] = {
         "marker": look.marker,
@@ -142,16 +141,10 @@ def _draw(axes: Axes, kind: Kind, look: _Look, points: Sequence[PlotPoint], offs
     bars = [[max(0.0, length) for length in below], [max(0.0, length) for length in above]]
     axes.errorbar(x, y, yerr=bars, fmt="none", ecolor=look.color, elinewidth=1.2, capsize=3, zorder=2)
     axes.plot(x, y, label=str(kind), **style)
-    for end, values in (
-        (r"$\uparrow$", [p.high_ns for p in measured]),
-        (r"$\downarrow$", [p.low_ns for p in measured]),
-    ):
-        for at, value, known in zip(x, y, values, strict=True):
-            if known is None:
-                up = 9 if end == r"$\uparrow$" else -9
-                axes.annotate(
-                    end, (at, value), (0, up), textcoords="offset points", ha="center", va="center", color=look.color
-                )
+    place: dict[str, Any] = {"xytext": (0, 9), "textcoords": "offset points", "ha": "center", "va": "center"}
+    for at, value, point in zip(x, y, measured, strict=True):
+        if point.high_ns is None and point.low_ns is not None:
+            axes.annotate(_OPEN, (at, value), color=look.color, **place)
 
 
 def _offsets(points: Sequence[PlotPoint]) -> dict[int, float]:
