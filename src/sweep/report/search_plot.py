@@ -114,6 +114,7 @@ def _panel(axes: Axes, outcome: SearchOutcome, points: Sequence[PlotPoint], *, e
         axes.axvline(low, color="#009e73", linewidth=1.5, label=f"answer: N={low}")
     axes.set_xlabel("samples per query N")
     axes.set_ylabel(f"p{question.percentile:g} latency, ms (bars: {100 * CONFIDENCE:g} % interval, {_OPEN} open above)")
+    axes.margins(y=0.1)  # room for the arrows
     axes.grid(visible=True, alpha=0.25)
 
 

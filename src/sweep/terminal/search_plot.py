@@ -48,11 +48,16 @@ def plot_text(outcome: SearchOutcome, width: int = _WIDTH, height: int = _HEIGHT
         ]
         if chosen:
             plotext.scatter([x for x, _ in chosen], [y for _, y in chosen], marker=marker)
+    answer, marks = outcome.certificate.max_streams, "o VALID, x INVALID, . short test"
+    if answer is not None:
+        lowest = min(_place(at, log=log_y) for at in (*latencies, bound))
+        plotext.scatter([_place(answer, log=log_x)], [lowest], marker="^")
+        marks += f", ^ answer N={answer}"
     plotext.xticks(*_ticks(streams, log=log_x, whole=True))
     plotext.yticks(*_ticks([*latencies, bound], log=log_y, whole=False))
     drawn: str = plotext.uncolorize(plotext.build())
     plotext.clear_figure()
-    legend = f"p{question.percentile:g} ms against N: o VALID, x INVALID, . short test, --- bound {bound:g} ms"
+    legend = f"p{question.percentile:g} ms against N: {marks}, --- bound {bound:g} ms"
     return "\n".join([*(line.rstrip() for line in drawn.splitlines()), legend])
 
 
@@ -67,9 +72,16 @@ def _ticks(values: list[float], *, log: bool, whole: bool) -> tuple[list[float],
         # The endpoints would crowd the round values between them.
         at = [n * 10.0**power for power in range(-6, 9) for n in (1, 2, 5) if low <= n * 10.0**power <= high]
         at = at[:: max(1, math.ceil(len(at) / (2 * _TICKS)))]
-    elif whole:
-        step = max(1, math.ceil((high - low) / _TICKS))
-        at = [float(n) for n in range(int(low), int(high) + 1, step)]
     else:
-        at = [low + (high - low) * number / (_TICKS - 1) for number in range(_TICKS)] if high > low else [low]
-    return [_place(value, log=log) for value in at], [f"{value:g}" if log or whole else f"{value:.4g}" for value in at]
+        step = _step((high - low) / _TICKS, whole=whole)
+        at = [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return [_place(value, log=log) for value in at], [f"{value:.6g}" for value in at]
+
+
+def _step(least: float, *, whole: bool) -> float:
+    """Return the smallest of 1, 2 or 5 times a power of ten that is `least` or more."""
+    if least <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
+    return max(1.0, step) if whole else step

@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def count(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
     """Return `1 query`, `2 queries`, `3 samples`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"
@@ -43,11 +43,11 @@ def length_of(seconds: float) -> str:
 def conditions(spec: TrialSpec) -> str:
     """Return, in one line, under which rules and for how long a point was tested."""
     if spec.mode is TestMode.ACCURACY:
-        return f"accuracy over {count(spec.dataset.count, 'sample')} of {spec.dataset.name}"
+        return f"accuracy over {count_of(spec.dataset.count, 'sample')} of {spec.dataset.name}"
     bound = f", p{spec.rules.percentile:g} without a bound"
     if spec.rules.target_latency_ns is not None:
         bound = f", p{spec.rules.percentile:g} <= {spec.rules.target_latency_ns / 1e6:g} ms"
-    length = f"at least {count(spec.run.min_query_count, 'query')}"
+    length = f"at least {count_of(spec.run.min_query_count, 'query')}"
     if spec.run.min_duration_ms:
         length += f" and {length_of(spec.run.min_duration_ms / 1e3)}"
     return f"{spec.scenario}, {spec.rules.edition} rules, {spec.run.run_class} run: {length}{bound}"
