@@ -88,7 +88,9 @@ class SearchWatcher:
         self._progress = self._ask = None
         self._see(view)
         reused = " (reused)" if test.outcome.reused else ""
-        self._say(f"{_test_name(test.ask)}: {said_of(test)}{reused}; {edge_of(view)}; {_counts(view)}")
+        # The live view counts already.
+        counts = "" if self._console.is_terminal else f"; {_counts(view)}"
+        self._say(f"{_test_name(test.ask)}: {said_of(test)}{reused}; {edge_of(view)}{counts}")
 
     def search_finished(self, outcome: SearchOutcome) -> None:
         """Say the answer; that of a search on its own is shown in full soon enough."""
