@@ -24,12 +24,14 @@ LAYERS = (
 
 ONLY_IMPORTERS = {
     "hydra": ("config/hydra_app.py", "config/hydra_errors.py"),
+    "matplotlib": ("report/",),
     "mlperf_loadgen": ("loadgen/",),
     "onnx": ("models/",),
     "onnxruntime": ("backends/onnxruntime.py",),
     "optuna": ("search/",),
     "pandas": ("store/", "report/"),
-    "rich": ("terminal.py", "commands/"),
+    "plotext": ("terminal/",),
+    "rich": ("terminal/", "commands/"),
 }
 
 

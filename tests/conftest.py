@@ -70,3 +70,11 @@ def request_for(tmp_path):
         return replace(RunRequest(spec, files, str(directory)), **changes)
 
     return make
+
+
+@pytest.fixture
+def searches(simulated, request_for, tmp_path):
+    """Make outcomes of searches by hand: `searches.exact()`, `searches.interval(notes=(...))`, ..."""
+    from tests.searches import Searches
+
+    return Searches(simulated, request_for, tmp_path / "sweeps" / "now")

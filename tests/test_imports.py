@@ -49,7 +49,7 @@ def _import_all_without(*libraries):
 
 def test_without_engines_and_slow_libraries_every_module_imports():
     engines = ("onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "torch")
-    assert _import_all_without(*engines, "optuna", "pandas", "pyarrow", "PIL", "cv2") == {}
+    assert _import_all_without(*engines, "optuna", "pandas", "pyarrow", "PIL", "cv2", "matplotlib", "plotext") == {}
 
 
 def test_without_loadgen_only_what_runs_it_is_lost():
@@ -70,6 +70,8 @@ def test_start_up_imports_no_engine_and_nothing_slow():
         "tensorrt",
         "cuda",
         "rich",
+        "matplotlib",
+        "plotext",
     )
     code = f"""
 import sys, json

@@ -1,0 +1,146 @@
+"""A search's certificate as a file: plain JSON, schema-versioned, with where the records of its tests lie."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import RecordError
+from sweep.search.base import Ask, Domain, Question
+from sweep.search.certificate import Certificate, Evidence, Status
+from sweep.study.search import SearchOutcome, SearchPlan, SearchTest
+from sweep.trial.spec import TrialSpec
+
+SCHEMA_VERSION = 1
+"""History of the file's format. Newer is refused, older is migrated.
+
+1: first.
+"""
+
+
+@dataclass(frozen=True)
+class SavedCertificate:
+    """A certificate read from its file.
+
+    Attributes:
+        plan: What was searched for.
+        certificate: What it showed.
+        data: Everything in the file, the tests and the directories of their records too.
+    """
+
+    plan: SearchPlan
+    certificate: Certificate
+    data: Mapping[str, Any]
+
+
+def certificate_json(outcome: SearchOutcome) -> dict[str, Any]:
+    """Return everything that a search gave as plain JSON data, with the schema version."""
+    plan, question = outcome.plan, outcome.plan.question
+    environments = [test.outcome.stored.result.environment_digest for test in outcome.tests]
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(outcome.certificate), allow_nan=False))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": plan.name,
+        "label": dict(plan.label),
+        "algorithm": plan.algorithm,
+        "question": {
+            "samples_per_query_low": question.domain.low,
+            "samples_per_query_high": question.domain.high,
+            "samples_per_query_step": question.domain.step,
+            "target_latency_ns": question.target_latency_ns,
+            "percentile": question.percentile,
+            "full_query_count": question.full_query_count,
+            "confidence": question.confidence,
+        },
+        "spec": plan.spec.to_json(),
+        "spec_digest": plan.spec.digest,
+        "environment_digest": environments[0] if environments else None,
+        "certificate": plain,
+        "tests": [_test_json(test) for test in outcome.tests],
+        "spent_s": outcome.seconds,
+        "measured_s": outcome.measured_seconds,
+        "storage": outcome.storage,
+        "accuracy": outcome.accuracy,
+        "accuracy_failed": outcome.accuracy_failed,
+        "failure": outcome.failure,
+        "notes": list(outcome.notes),
+        "directory": str(outcome.directory),
+    }
+
+
+def read_certificate(path: Path) -> SavedCertificate:
+    """Read a certificate from its file.
+
+    Raises:
+        RecordError: It cannot be read, is damaged, or is from a newer sweep; the message names the file.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RecordError(f"{path}: damaged: {error}") from error
+    if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
+        raise RecordError(f"{path}: not a certificate")
+    if data["schema_version"] > SCHEMA_VERSION:
+        raise RecordError(
+            f"{path}: written by a newer sweep (schema {data['schema_version']}, this one reads up to "
+            f"{SCHEMA_VERSION}); update sweep to read it"
+        )
+    try:
+        return _from_plain(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordError(f"{path}: damaged certificate: {type(error).__name__}: {error}") from error
+
+
+def _test_json(test: SearchTest) -> dict[str, Any]:
+    result = test.outcome.stored.result
+    return {
+        "samples_per_query": test.ask.samples_per_query,
+        "asked_query_count": test.ask.query_count,
+        "asked_why": test.ask.why,
+        "is_full": test.ask.query_count is None,
+        "reused": test.outcome.reused,
+        "state": str(result.state),
+        "result": None if result.result is None else str(result.result),
+        "why": result.why,
+        "failure_kind": None if result.failure is None else result.failure.kind,
+        "query_count": result.query_count,
+        "over_latency_count": result.over_latency_count,
+        "over_latency_allowed": result.over_latency_allowed,
+        "latency_at_percentile_ns": result.percentile_ns,
+        "busy": None if result.machine_load is None else result.machine_load.busy,
+        "started_at": result.timing.started_at,
+        "total_ns": result.timing.total_ns,
+        "notes": list(result.notes),
+        "attempt": result.attempt,
+        "spec_digest": result.spec_digest,
+        "environment_digest": result.environment_digest,
+        "directory": str(test.outcome.stored.directory),
+    }
+
+
+def _from_plain(data: dict[str, Any]) -> SavedCertificate:
+    asked, shown = data["question"], data["certificate"]
+    domain = Domain(asked["samples_per_query_low"], asked["samples_per_query_high"], asked["samples_per_query_step"])
+    question = Question(
+        domain, asked["target_latency_ns"], asked["percentile"], asked["full_query_count"], asked["confidence"]
+    )
+    spec = TrialSpec.from_json(data["spec"])
+    if spec.digest != data["spec_digest"]:
+        raise ValueError("the digest is not the spec's")
+    undecided = shown["undecided"]
+    typed = {
+        "status": Status(shown["status"]),
+        "undecided": None if undecided is None else (int(undecided[0]), int(undecided[1])),
+        "evidence": tuple(Evidence(**one) for one in shown["evidence"]),
+    }
+    for test in data["tests"]:
+        Ask(test["samples_per_query"], test["asked_query_count"], test["asked_why"])
+        Path(test["directory"])
+    plan = SearchPlan(data["name"], dict(data["label"]), question, data["algorithm"], spec)
+    return SavedCertificate(plan, Certificate(**{**shown, **typed}), data)

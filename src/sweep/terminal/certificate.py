@@ -1,0 +1,299 @@
+"""What a search looks like after it: its answer, how surely, the evidence on both sides, and where that lies."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweep.report.search_words import answer_of, percent
+from sweep.search.certificate import Certificate, Evidence, Status
+from sweep.study.search import SearchOutcome, SearchTest
+from sweep.terminal.search_plot import plot_text
+from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
+from sweep.terminal.words import conditions, count_of, duration, ms
+from sweep.trial.result import TrialResult
+from sweep.trial.trial import BUSY
+from sweep.vocabulary import Verdict
+
+_NEAR = 4
+"""Ns shown on each side of the edge, beside those that have a role."""
+_ODDS_SHOWN = 6
+_PLOT_WIDTH, _PLOT_LEAST = 70, 40
+_STATUS_STYLES = {Status.EXACT: "green", Status.INTERVAL: "green", Status.UNKNOWN: "bold red"}
+
+
+def show_search(out: Console, outcome: SearchOutcome, *, plot: bool | None = None) -> None:
+    """Print a certificate as text: the answer first, then what bounds it, then the evidence.
+
+    Args:
+        out: Where to.
+        outcome: The search.
+        plot: Whether to draw latency against N; None draws it on a terminal only.
+    """
+    out.print(answer_of(outcome), style="bold", markup=False, highlight=False)
+    for line in (*_answer_lines(outcome), conditions(outcome.plan.spec), *_effort_lines(outcome)):
+        out.print(line, markup=False, highlight=False)
+    if outcome.certificate.evidence:
+        _show_evidence(out, outcome)
+    if out.is_terminal if plot is None else plot:
+        _show_plot(out, outcome)
+    _show_all_notes(out, [("", outcome)])
+    for line in _places(outcome):
+        out.print(line, markup=False, highlight=False)
+
+
+def show_searches(out: Console, outcomes: Sequence[SearchOutcome]) -> None:
+    """Print several searches as one aligned table, in their order: searches of other models are no rivals."""
+    for line in dict.fromkeys(conditions(outcome.plan.spec) for outcome in outcomes):
+        out.print(line, markup=False, highlight=False)
+    narrow = _searches_table(outcomes, with_why=False)
+    if out.width - width_of(out, narrow) >= WHY_LEAST:
+        print_table(out, _searches_table(outcomes, with_why=True))
+    else:
+        print_table(out, narrow, whole=True)
+        for outcome in outcomes:
+            if why := _why(outcome):
+                out.print(f"{_name(outcome)}: {why}", markup=False, highlight=False)
+    _show_all_notes(out, [(_name(outcome), outcome) for outcome in outcomes])
+    for directory in dict.fromkeys(outcome.directory for outcome in outcomes):
+        out.print(f"certificates and plots: {directory}", markup=False, highlight=False)
+
+
+def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
+    """Yield what bounds the answer, in words, nearest first."""
+    certificate, high = outcome.certificate, outcome.plan.question.domain.high
+    if outcome.failure:
+        yield f"the search could not go on: {outcome.failure}"
+    if outcome.accuracy:
+        yield f"accuracy: {outcome.accuracy}"
+    if certificate.why:
+        yield certificate.why
+    if certificate.status is Status.ALL_VALID:
+        yield f"N={high} is the largest that may be asked for; search.max={2 * high} asks further up"
+    yield from _evidence_lines(outcome)
+    if not certificate.is_complete:
+        yield "stopped before it was done; its tests are kept, the same search goes on with them unless resume=false"
+
+
+def _evidence_lines(outcome: SearchOutcome) -> Iterator[str]:
+    certificate = outcome.certificate
+    bounding = certificate.first_invalid
+    if certificate.status is Status.NONE_VALID:
+        bounding = outcome.plan.question.domain.low
+    others = [one for one in certificate.evidence if one.samples_per_query != bounding]
+    for one in certificate.evidence:
+        if one.samples_per_query == bounding:
+            yield _described(one, outcome)
+    if certificate.undecided is not None:
+        yield _undecided(certificate, *certificate.undecided)
+    rounds = [_described(one, outcome) for one in others if one.role == "round"]
+    if rounds:
+        yield f"round values above: {'; '.join(rounds)}"
+    failed = [f"N={one.samples_per_query}: {one.failure}" for one in others if one.failure and one.role != "round"]
+    if failed:
+        yield f"tests that failed: {'; '.join(failed)}"
+
+
+def _described(evidence: Evidence, outcome: SearchOutcome) -> str:
+    """Return what the tests of an N have shown: `N=312 INVALID (22 of 1440 over, p99 50.31 ms)`."""
+    percentile = f"p{outcome.plan.question.percentile:g} {ms(evidence.percentile_ns)} ms"
+    figures = f"({evidence.over_latency_count} of {evidence.query_count} over, {percentile})"
+    if evidence.valid_tests and evidence.invalid_tests:
+        shown = f"VALID in {evidence.valid_tests} and INVALID in {evidence.invalid_tests} of its tests"
+    elif evidence.invalid_tests or evidence.valid_tests:
+        shown = "INVALID" if evidence.invalid_tests else "VALID"
+    elif evidence.failure:
+        return f"N={evidence.samples_per_query}: {evidence.failure}"
+    else:
+        shown = "seen in short tests only"
+    return f"N={evidence.samples_per_query} {shown} {figures}"
+
+
+def _undecided(certificate: Certificate, first: int, last: int) -> str:
+    between = f"N={first}" if first == last else f"N={first} to {last}"
+    why = "not settled when the search ended"
+    if certificate.status is Status.INTERVAL:
+        why = "too close to the bound for these tests to tell VALID from INVALID"
+    odds = [
+        f"{one.samples_per_query} {percent(one.p_valid)}"
+        for one in certificate.evidence
+        if first <= one.samples_per_query <= last and one.query_count
+    ]
+    more = ", ..." if len(odds) > _ODDS_SHOWN else ""
+    chances = f"; P(valid): N={', N='.join(odds[:_ODDS_SHOWN])}{more}" if odds else ""
+    return f"undecided: {between}, {why}{chances}"
+
+
+def _effort_lines(outcome: SearchOutcome) -> Iterator[str]:
+    certificate = outcome.certificate
+    reused = sum(test.outcome.reused for test in outcome.tests)
+    tests = count_of(certificate.tests, "test") + (f" ({reused} reused)" if reused else "")
+    yield (
+        f"{tests}, {count_of(certificate.query_count, 'query')}; {duration(outcome.seconds)} spent, "
+        f"the tests took {duration(outcome.measured_seconds)} whenever they ran"
+    )
+
+
+def _show_evidence(out: Console, outcome: SearchOutcome) -> None:
+    """Print the evidence near the edge, figures whole; the rest is in the file."""
+    chosen = _near_edge(outcome.certificate)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    percentile = f"p{outcome.plan.question.percentile:g} ms"
+    headings = ("N", "full tests", "VALID", "INVALID", "short tests", "queries", "over", percentile, "P(valid)")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("role", no_wrap=True)
+    for one in chosen:
+        counts = (one.full_tests, one.valid_tests, one.invalid_tests, one.short_tests)
+        known = percent(one.p_valid) if one.query_count else "-"
+        seen = (one.query_count, one.over_latency_count, ms(one.percentile_ns), known)
+        role = ", ".join(filter(None, (one.role, one.failure)))
+        style = "bold" if one.role == "answer" else ""
+        table.add_row(*(Text(str(cell)) for cell in (one.samples_per_query, *counts, *seen)), Text(role), style=style)
+    print_table(out, table, whole=True)
+    hidden = len(outcome.certificate.evidence) - len(chosen)
+    if hidden:
+        out.print(f"and {hidden} more N further from the edge", style="dim", highlight=False)
+
+
+def _near_edge(certificate: Certificate) -> list[Evidence]:
+    known = [n for n in (certificate.max_streams, certificate.first_invalid) if n is not None]
+    evidence = certificate.evidence
+    if not known:
+        return list(evidence[: 2 * _NEAR])
+    low, high = min(known), max(known)
+    below = [one for one in evidence if one.samples_per_query < low][-_NEAR:]
+    above = [one for one in evidence if one.samples_per_query > high][:_NEAR]
+    return [
+        one
+        for one in evidence
+        if one.role or one.failure or low <= one.samples_per_query <= high or one in below or one in above
+    ]
+
+
+def _show_plot(out: Console, outcome: SearchOutcome) -> None:
+    width = min(_PLOT_WIDTH, out.width)
+    drawn = plot_text(outcome, width) if width >= _PLOT_LEAST else ""
+    for line in drawn.splitlines():
+        out.print(line, markup=False, highlight=False)
+
+
+def _places(outcome: SearchOutcome) -> Iterator[str]:
+    """Yield where the records lie that the answer rests on."""
+    certificate = outcome.certificate
+    for n, verdict in ((certificate.max_streams, Verdict.VALID), (certificate.first_invalid, Verdict.INVALID)):
+        found = [test for test in outcome.tests if _is_verdict(test, n, verdict)]
+        if found:
+            yield f"logs of N={n} {verdict}: {found[-1].outcome.stored.directory}"
+    yield f"certificate and plot: {outcome.directory}"
+    yield f"study: {outcome.storage}"
+
+
+def _is_verdict(test: SearchTest, n: int | None, verdict: Verdict) -> bool:
+    return (
+        test.ask.query_count is None
+        and test.ask.samples_per_query == n
+        and (test.outcome.stored.result.result is verdict)
+    )
+
+
+def _show_all_notes(out: Console, named: Sequence[tuple[str, SearchOutcome]]) -> None:
+    """Print the notes of searches and of their tests, each once."""
+    of_searches: dict[str, list[str]] = {}
+    for name, outcome in named:
+        for note in outcome.notes:
+            of_searches.setdefault(note, []).append(name)
+    for note, names in of_searches.items():
+        where = "" if len(names) == len(named) else f" ({', '.join(names)})"
+        out.print(f"note: {note}{where}", style="dim", markup=False, highlight=False)
+    results = [
+        (" ".join(filter(None, (name, f"N={test.ask.samples_per_query}"))), result)
+        for name, outcome in named
+        for test, result in _noted(outcome)
+    ]
+    show_notes(out, [(name, _without(result, of_searches)) for name, result in results])
+
+
+def _noted(outcome: SearchOutcome) -> Iterator[tuple[SearchTest, TrialResult]]:
+    """Yield tests with their notes; those of short tests without what is said of shortness, which is their nature."""
+    full = {note for test in outcome.tests if test.ask.query_count is None for note in test.outcome.stored.result.notes}
+    for test in outcome.tests:
+        result = test.outcome.stored.result
+        if test.ask.query_count is None or not full:
+            yield test, result
+        else:
+            kept = tuple(note for note in result.notes if note in full or note.startswith(BUSY))
+            yield test, replace(result, notes=kept)
+
+
+def _without(result: TrialResult, said: Container[str]) -> TrialResult:
+    return replace(result, notes=tuple(note for note in result.notes if note not in said))
+
+
+def _searches_table(outcomes: Sequence[SearchOutcome], *, with_why: bool) -> Table:
+    keys = sorted({key for outcome in outcomes for key in outcome.plan.label})
+    percentiles = {f"p{outcome.plan.question.percentile:g}" for outcome in outcomes}
+    percentile = percentiles.pop() if len(percentiles) == 1 else "at percentile"
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key in keys:
+        table.add_column(key, no_wrap=True)
+    for heading in ("max streams", "confidence", f"{percentile} ms", "first INVALID", "undecided"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for heading in ("tests", "queries", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if with_why:
+        table.add_column("why", max_width=WHY_WIDTH)
+    for outcome in outcomes:
+        certificate = outcome.certificate
+        cells = [*(outcome.plan.label.get(key, "") for key in keys), *_answer_cells(outcome)]
+        effort = (certificate.tests, certificate.query_count, duration(outcome.seconds))
+        row = [*map(Text, cells), _status(outcome), *(Text(str(cell)) for cell in effort)]
+        table.add_row(*row, *([Text(_why(outcome))] if with_why else ()))
+    return table
+
+
+def _answer_cells(outcome: SearchOutcome) -> tuple[str, ...]:
+    certificate = outcome.certificate
+    found = certificate.max_streams
+    streams = "none" if certificate.status is Status.NONE_VALID else "-" if found is None else str(found)
+    if certificate.status is Status.ALL_VALID:
+        streams = f">= {found}"
+    at = next((one.percentile_ns for one in certificate.evidence if one.samples_per_query == found), None)
+    undecided = "-"
+    if certificate.undecided is not None:
+        first, last = certificate.undecided
+        undecided = str(first) if first == last else f"{first} to {last}"
+    return (
+        streams,
+        "-" if certificate.confidence is None else percent(certificate.confidence),
+        ms(at),
+        "-" if certificate.first_invalid is None else str(certificate.first_invalid),
+        undecided,
+    )
+
+
+def _status(outcome: SearchOutcome) -> Text:
+    if outcome.accuracy_failed:
+        return Text("accuracy too low", style="bold red")
+    if outcome.failure:
+        return Text("FAILED", style="bold red")
+    status = outcome.certificate.status
+    return Text(str(status), style=_STATUS_STYLES.get(status, "yellow"))
+
+
+def _why(outcome: SearchOutcome) -> str:
+    """Return what the figures of the table do not say."""
+    if outcome.accuracy_failed or outcome.failure:
+        return "; ".join(filter(None, (outcome.failure, outcome.accuracy)))
+    settled = outcome.certificate.status in (Status.EXACT, Status.INTERVAL)
+    stopped = "" if outcome.certificate.is_complete else "stopped before it was done"
+    return "; ".join(filter(None, ("" if settled else outcome.certificate.why, stopped)))
+
+
+def _name(outcome: SearchOutcome) -> str:
+    return " ".join(f"{key}={value}" for key, value in outcome.plan.label.items()) or outcome.plan.name

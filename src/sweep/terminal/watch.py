@@ -1,0 +1,110 @@
+"""What a grid looks like while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from sweep.config.build import Point
+from sweep.study.measure import Outcome
+from sweep.terminal.words import duration, headline, ms, name_of
+from sweep.trial.executor import Progress as TrialProgress
+from sweep.trial.spec import TrialSpec
+
+PLAIN_EVERY_S = 10.0
+"""Between two lines about a long test where there is no terminal."""
+
+
+class Watcher:
+    """Shows a running sweep: a progress bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        points: The whole sweep, in order.
+    """
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._points = points
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._stack = ExitStack()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._number = 0
+        self._spoke_at = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[state]}", markup=False),
+            )
+            self._bar = self._stack.enter_context(Progress(*columns, console=self._console, transient=True))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def started(self, number: int, spec: TrialSpec) -> None:
+        """Show that a point is about to be measured."""
+        self._number = number
+        self._spoke_at = time.perf_counter()
+        if self._bar is not None:
+            self._task = self._bar.add_task(self._title(number, spec), total=None, state="starting")
+
+    def progressed(self, progress: TrialProgress) -> None:
+        """Show how far the point is."""
+        if self._bar is not None and self._task is not None:
+            total = progress.planned_query_count if progress.phase == "test" else None
+            done = min(progress.query_count, progress.planned_query_count)
+            self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
+        elif time.perf_counter() - self._spoke_at > PLAIN_EVERY_S:
+            self._spoke_at = time.perf_counter()
+            self._say(f"{self._title(self._number, self._points[self._number].spec)}: {self._state(progress)}")
+
+    def finished(self, number: int, outcome: Outcome) -> None:
+        """Say what came out of the point, in one line that stays."""
+        if self._bar is not None and self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        result = outcome.stored.result
+        reused = " (reused)" if outcome.reused else ""
+        self._say(f"{self._title(number, result.spec)}: {headline(result)}{reused}")
+
+    def _state(self, progress: TrialProgress) -> str:
+        return state_of(progress, self._points[self._number].spec.rules.percentile)
+
+    def _say(self, line: str) -> None:
+        (self._bar.console if self._bar is not None else self._console).print(
+            line, markup=False, highlight=False, soft_wrap=True
+        )
+
+    def _title(self, number: int, spec: TrialSpec) -> str:
+        return f"[{number + 1}/{len(self._points)}] {name_of(self._points[number].label, spec)}"
+
+
+def state_of(progress: TrialProgress, percentile: float) -> str:
+    """Return how far a trial is, in words.
+
+    Args:
+        progress: How far it is.
+        percentile: Of the rules, in percent.
+    """
+    if progress.phase != "test":
+        return {"engine": "loading engine and samples", "warm-up": "warming up"}.get(progress.phase, progress.phase)
+    least = progress.planned_query_count
+    # Beyond the least, a duration keeps the test going.
+    count = f"{progress.query_count}/{least}" if progress.query_count <= least else str(progress.query_count)
+    parts = [f"{count} queries"]
+    if progress.percentile_ns is not None:
+        parts.append(f"p{percentile:g} {ms(progress.percentile_ns)} ms so far")
+    if progress.over_latency_count:
+        parts.append(f"{progress.over_latency_count} over-latency")
+    if progress.remaining_s is not None:
+        parts.append(f"{duration(progress.remaining_s)} left")
+    return ", ".join(parts)

@@ -1,0 +1,69 @@
+"""How figures, conditions and verdicts are put into words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sweep.trial.result import TrialResult
+from sweep.trial.spec import TrialSpec
+from sweep.vocabulary import TestMode
+
+STYLES = {"VALID": "green", "INVALID": "yellow", "FAILED": "bold red"}
+
+
+def ms(latency_ns: int | None) -> str:
+    """Return nanoseconds as milliseconds with four significant digits, for people."""
+    if latency_ns is None:
+        return "-"
+    value = latency_ns / 1e6
+    return f"{value:.2f}" if value >= 10 else f"{value:.3f}" if value >= 1 else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as `42 s`, `3 min 20 s` or `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return `1 query`, `2 queries`, `3 samples`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def length_of(seconds: float) -> str:
+    """Return the length of a test as it was asked for: `0.5 s`, `10 min 0 s`."""
+    return duration(seconds) if seconds >= 60 else f"{seconds:g} s"
+
+
+def conditions(spec: TrialSpec) -> str:
+    """Return, in one line, under which rules and for how long a point was tested."""
+    if spec.mode is TestMode.ACCURACY:
+        return f"accuracy over {count_of(spec.dataset.count, 'sample')} of {spec.dataset.name}"
+    bound = f", p{spec.rules.percentile:g} without a bound"
+    if spec.rules.target_latency_ns is not None:
+        bound = f", p{spec.rules.percentile:g} <= {spec.rules.target_latency_ns / 1e6:g} ms"
+    length = f"at least {count_of(spec.run.min_query_count, 'query')}"
+    if spec.run.min_duration_ms:
+        length += f" and {length_of(spec.run.min_duration_ms / 1e3)}"
+    return f"{spec.scenario}, {spec.rules.edition} rules, {spec.run.run_class} run: {length}{bound}"
+
+
+def name_of(label: Mapping[str, str], spec: TrialSpec) -> str:
+    """Return what sets a point apart from the others, or its batch when nothing does."""
+    return " ".join(f"{key}={value}" for key, value in label.items()) or f"batch={spec.samples_per_query}"
+
+
+def headline(result: TrialResult) -> str:
+    """Return what came out of a trial, in one line."""
+    if result.failure is not None:
+        return f"FAILED: {result.failure.kind}: {result.failure.message}"
+    if result.spec.mode is TestMode.ACCURACY:
+        return str(result.accuracy)
+    bound = f"p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms"
+    why = f": {result.why}" if result.why else ""
+    return f"{result.result} ({bound}){why}"
