@@ -194,6 +194,22 @@ class TestProcesses:
         assert (stale.state, stale.attributes["stale"]) == ("FAIL", True)
         assert study.begin(PARAMS) == 1
 
+    @pytest.mark.parametrize("size", [1500, 8000, 20000])
+    def test_one_killed_while_it_writes_blocks_nobody(self, journal, size):
+        """The journal is whole, its lock free at once, and every trial but the last is finished."""
+        process = start("work", None, journal, "first", 10_000)
+        try:
+            while not journal.exists() or journal.stat().st_size < size:
+                assert process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
+        study = open_studies(None, journal).study("first", {"model": "digits"}, resume=True)
+        states = [trial.state for trial in study.trials()]
+        assert len(states) > 1
+        assert set(states[:-1]) == {"COMPLETE"}
+        assert study.begin(PARAMS) == len(states)
+
     def test_one_on_another_host_is_taken_for_alive(self, tmp_path, journal, monkeypatch):
         """Nothing can be known about it: a trial that still runs must not be ended under it."""
         open_book = lambda: open_studies(f"sqlite:///{tmp_path}/studies.db", journal)  # noqa: E731
@@ -290,9 +306,10 @@ class TestDatabase:
     def test_a_driver_that_is_not_installed(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "psycopg2", None)
         with pytest.raises(MissingDependencyError) as caught:
-            open_studies("postgresql://user:p%40ss:word@localhost/x?password=word", tmp_path / "journal.log")
+            open_studies("postgresql+psycopg2://user:p%40ss:word@localhost/x?password=word", tmp_path / "journal.log")
         assert str(caught.value) == (
-            "search.storage=postgresql://user:***@localhost/x?password=***: needs psycopg2; pip install psycopg2-binary"
+            "search.storage=postgresql+psycopg2://user:***@localhost/x?password=***: needs psycopg2; "
+            "pip install psycopg2-binary"
         )
 
     def test_a_host_that_does_not_answer(self, tmp_path, monkeypatch):

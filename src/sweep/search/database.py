@@ -14,7 +14,7 @@ FIELD = "search.storage"
 _EXAMPLES = "give sqlite:///FILE, postgresql://USER@HOST/NAME or mysql://USER@HOST/NAME, or null for a file of its own"
 _PATIENCE_S = 10
 _DRIVERS_WITH_TIMEOUT = ("psycopg2", "psycopg", "pymysql", "mysqldb")
-_PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+_PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 """What to install for a module, where the names differ."""
 _TRIES = 5
 
