@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sweep.search.base import Ask, Searcher
+from sweep.search.base import Ask
+from sweep.search.searcher import Searcher
 from sweep.search.told import largest_valid, settled
 
 

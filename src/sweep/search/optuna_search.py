@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from sweep.errors import MissingDependencyError, Problem
-from sweep.search.base import Ask, Observation, Question, Searcher, Shown
+from sweep.search.base import Ask, Observation, Question, Shown
 from sweep.search.quiet import load_optuna
+from sweep.search.searcher import Searcher
 from sweep.search.told import largest_valid, settled
 
 _N = "samples_per_query"

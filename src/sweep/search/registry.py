@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 
 from sweep.errors import ConfigError, Problem, choose
-from sweep.search.base import Question, Searcher
+from sweep.search.base import Question
+from sweep.search.searcher import Searcher
 
 ALGORITHMS: tuple[str, ...] = ("boundary", "bisection", "grid", "tpe", "gp")
 """The first is the default."""

@@ -1,0 +1,109 @@
+"""The default searcher: conformance, and the cases it was made for."""
+
+import numpy as np
+import pytest
+from tests.benchmarks import curves
+
+from sweep.search.boundary import BoundarySearcher
+from sweep.search.certificate import Status, certify
+
+from .conformance import SearcherConformance
+
+
+class TestConformance(SearcherConformance):
+    asks_short_tests = True
+
+    @pytest.fixture
+    def make(self):
+        return BoundarySearcher
+
+
+def search(curve, seed=0, question=None, most=80):
+    """Run a search on a simulated curve; the searcher and the queries it took."""
+    searcher, rng = BoundarySearcher(question or curves.question()), np.random.default_rng([seed, 7])
+    queries = 0
+    while (ask := searcher.ask()) is not None:
+        observation = curve.test(searcher.question, ask, rng)
+        searcher.tell(observation)
+        queries += observation.query_count
+        assert len(searcher.seen) <= most
+    return searcher, queries
+
+
+@pytest.mark.parametrize("name", curves.CURVES)
+def test_without_noise_the_answer_is_exact_and_cheap(name):
+    for seed in range(12):
+        curve = curves.make(name, 0.0, seed)
+        searcher, queries = search(curve, seed)
+        truth = curve.truth(searcher.question.domain)
+        assert searcher.answer() == truth or "drift" in name
+        if truth is not None:
+            assert curve.is_valid(searcher.answer())
+        assert queries < 3 * curves.SCREENING or "drift" in name
+
+
+@pytest.mark.parametrize("name", ["affine", "staircase 32", "knee", "5 % outliers"])
+def test_with_noise_the_answer_is_truly_valid_and_near(name):
+    for seed in range(20):
+        curve = curves.make(name, 0.01, seed)
+        searcher, _ = search(curve, seed)
+        truth, answer = curve.truth(searcher.question.domain), searcher.answer()
+        if truth is not None:
+            assert curve.is_valid(answer)
+            assert truth - answer <= max(2, 0.03 * truth)
+
+
+def test_a_valid_multiple_above_the_first_invalid_is_found():
+    """GPUs favour whole tiles: N=40 may be VALID where 33 to 39 are not."""
+    curve = curves.Curve("tiles", lambda n: 30 + n * 0.5 - (6 if n % 8 == 0 else 0))
+    searcher, _ = search(curve, question=curves.question(256))
+    assert searcher.answer() == 48
+    certificate = certify(searcher, is_complete=True)
+    assert certificate.status is Status.EXACT
+    assert certificate.first_invalid == 49
+
+
+def test_barely_valid_everywhere_is_not_called_invalid():
+    """One percent of outliers, whatever N: each verdict is a toss of a coin, and no answer is proven."""
+    curve = curves.Curve("toss", lambda n: 40 + n / 1e4, outlier_rate=0.01)
+    searcher, _ = search(curve)
+    certificate = certify(searcher, is_complete=True)
+    assert certificate.status in (Status.UNCONFIRMED, Status.UNKNOWN, Status.INTERVAL)
+
+
+def test_none_valid_is_said_after_a_full_test():
+    searcher, _ = search(curves.Curve("slow", lambda n: 60.0 * n))
+    certificate = certify(searcher, is_complete=True)
+    assert certificate.status is Status.NONE_VALID
+    assert certificate.max_streams is None
+    assert certificate.evidence[0].invalid_tests == 1
+    assert "N=1 is not VALID" in certificate.why
+
+
+def test_all_valid_is_said_after_a_full_test():
+    searcher, _ = search(curves.Curve("fast", lambda n: 0.001 * n), question=curves.question(500))
+    certificate = certify(searcher, is_complete=True)
+    assert certificate.status is Status.ALL_VALID
+    assert certificate.max_streams == 500
+    assert certificate.undecided is None
+
+
+def test_out_of_memory_bounds_the_search_from_above():
+    curve = curves.Curve("memory", lambda n: 1 + 0.01 * n, memory=300)
+    searcher, _ = search(curve)
+    certificate = certify(searcher, is_complete=True)
+    assert (certificate.max_streams, certificate.first_invalid) == (300, 301)
+    assert "out of memory" in certificate.why
+
+
+def test_differing_tests_are_noticed_and_said():
+    """Where whole tests differ by 3 %, no single one settles its N."""
+    said = valid = 0
+    for seed in range(12):
+        curve = curves.make("run to run 3 %", 0.0, seed)
+        searcher, _ = search(curve, seed)
+        said += bool(searcher.remark())
+        truth, answer = curve.truth(searcher.question.domain), searcher.answer()
+        valid += answer is None or answer <= truth
+    assert said >= 6
+    assert valid >= 10
