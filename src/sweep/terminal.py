@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from sweep.config.build import Point
+from sweep.config.point import Point
 from sweep.store.table import samples_per_second
 from sweep.study.grid import Outcome
 from sweep.trial.executor import Progress as TrialProgress

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from sweep.config.hydra_app import Composition, run_hydra
 
 if TYPE_CHECKING:
-    from sweep.config.build import Options, Point
+    from sweep.config.build import Options
+    from sweep.config.point import Point
     from sweep.errors import SweepError
     from sweep.paths import SweepPaths
     from sweep.study.grid import Outcome

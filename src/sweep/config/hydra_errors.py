@@ -92,18 +92,17 @@ def _unknown_key(found: re.Match[str], arguments: Sequence[str]) -> Problem:
     key = found[1]
     keys = _known_keys(arguments)
     parent, _, name = key.rpartition(".")
-    siblings = [known for known in keys if known.rpartition(".")[0] == parent] or [k for k in keys if "." not in k]
     group, _, inner = key.partition(".")
+    beside = sorted(known for known in keys if known.rpartition(".")[0] == parent)
     owners = [one for one in choices(group) if inner and _holds(load_choice(group, one), inner)]
-    others = [other for other in siblings if other != f"{group}.name"]
-    if owners and not others:
+    if owners:
         fix = f"it belongs to {group}={', '.join(owners)}"
-    elif owners:
-        fix = f"it belongs to {group}={', '.join(owners)}; choose one of: {', '.join(sorted(siblings))}"
+        if set(beside) - {f"{group}.name"} and parent == group:
+            fix += f"; choose one of: {', '.join(beside)}"
     elif not parent and (others := [other for other in meant(name) if other != name]):
         fix = f"did you mean {' or '.join(others)}? all keys: --help"
     else:
-        fix = choose(key, siblings)
+        fix = choose(key, beside or [known for known in keys if "." not in known])
     return Problem(key, None, "unknown key", fix)
 
 

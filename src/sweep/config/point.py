@@ -103,13 +103,7 @@ class PointBuilder:
             ConfigError: With every problem there is.
         """
         fields = self._fields
-        given = [override.partition("=")[0] for override in self._composed.overrides]
-        for key in sorted({key for key in given if given.count(key) > 1}):
-            self._notes.append(f"{key} is given {given.count(key)} times: the last counts")
-        for parent, known in _KEYS.items():
-            fields.only(parent, known)
-        if not self._in_search:
-            self._check_no_search()
+        self._check_keys()
         mode = fields.member("mode", TestMode, _MODES)
         scenario = fields.member("scenario", Scenario, {"MultiStream": Scenario.MULTI_STREAM})
         precision = fields.member("precision", Precision)
@@ -155,7 +149,14 @@ class PointBuilder:
             files = replace(files, model_path=str(model.path), model_files=model.files)
         return Point(spec, files, self._composed.label, tuple(self._notes))
 
-    def _check_no_search(self) -> None:
+    def _check_keys(self) -> None:
+        given = [override.partition("=")[0] for override in self._composed.overrides]
+        for key in sorted({key for key in given if given.count(key) > 1}):
+            self._notes.append(f"{key} is given {given.count(key)} times: the last counts")
+        for parent, known in _KEYS.items():
+            self._fields.only(parent, known)
+        if self._in_search:
+            return
         self._fields.only("search", ("name",))
         if (study := self._fields.get("study")) is not None:
             fix = "add search=max_streams, or leave it out"
