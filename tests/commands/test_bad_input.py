@@ -231,11 +231,11 @@ def refused(capfd, tmp_path):
         (["search=max_streams", "search.min_accuracy=1", "search.reference_accuracy=101"], ["=101", "at most 100"]),
         (
             ["search=max_streams", "search.min_accuracy=1", "backend=simulated"],
-            ["search.min_accuracy=1.0: the simulated backend computes nothing", "choose another backend"],
+            ["search.min_accuracy=1: the simulated backend computes nothing", "choose another backend"],
         ),
         (
             ["search=max_streams", "search.min_accuracy=1", "model=resnet"],
-            ["search.min_accuracy=1.0: resnet has synthetic weights", "sweep fetch resnet"],
+            ["search.min_accuracy=1: resnet has synthetic weights", "sweep fetch resnet"],
         ),
         (["search=max_streams", "search.storage=study.db"], ["search.storage=study.db", "sqlite:///"]),
         (["search=max_streams", "batch=8"], ["batch=8: is what the search finds", "search.min and search.max"]),
@@ -270,7 +270,7 @@ def refused(capfd, tmp_path):
         (["search=joint", "backend=simulated", "search.max=4"], ["search=joint: there are no settings left to try"]),
         (["+sweeps=resnet_fp23"], ["sweeps=resnet_fp23", "did you mean resnet_fp32?", "max_streams_resnet_fp32"]),
         (["sweeps=resnet_fp23"], ["sweeps=resnet_fp23", "did you mean resnet_fp32?"]),
-        (["resnet_fp32"], ["resnet_fp32", "unknown command"]),
+        (["resnet_fp32"], ["resnet_fp32", "write sweeps=resnet_fp32"]),
         (["run=quick", "resnet_fp32"], ["write sweeps=resnet_fp32"]),
         (["-m", "sweeps=resnet_fp32,resnet_int8"], ["sweeps=resnet_fp32,resnet_int8", "one after the other"]),
         (["sweeps=resnet_int8"], ["precision=int8", "choose one of: fp32"]),

@@ -238,12 +238,14 @@ def test_an_identity_is_flat_plain_data():
 
 def test_a_given_name_is_kept_and_made_distinct_in_a_grid():
     assert search("study=mine").plan.name == "mine"
-    grid = searches("study=mine", "-m", "engine_batch=8,16", "model.name=a b,c")
-    assert [one.plan.name for one in grid] == ["mine-8-a-b", "mine-8-c", "mine-16-a-b", "mine-16-c"]
+    grid = searches("study=mine", "-m", "engine_batch=8,16", "search.space={precision:[fp32]},null", "search=joint")
+    assert [one.plan.name for one in grid] == [
+        *("mine-8-precision-fp32", "mine-8-null", "mine-16-precision-fp32", "mine-16-null"),
+    ]
     assert [one.plan.label["engine_batch"] for one in grid] == ["8", "8", "16", "16"]
     assert [one.plan.name for one in searches("-m", "study=a,b")] == ["a", "b"]
-    alike = [one.plan.name for one in searches("study=mine", "-m", "model.name=a b,a-b")]
-    assert alike == ["mine-a-b", "mine-a-b-2"]
+    alike = [one.plan.name for one in searches("study=mine", "-m", "engine_batch=8,8")]
+    assert alike == ["mine-8", "mine-8-2"]
 
 
 # Named sweeps

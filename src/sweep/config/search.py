@@ -273,7 +273,7 @@ def _accuracy_problems(search: Search) -> Iterator[Problem]:
         except ConfigError as error:
             for problem in error.problems:
                 asked = problem.field == "mode"  # by the search, not by the user
-                own = replace(problem, field="search.min_accuracy", value=search.min_accuracy) if asked else problem
+                own = replace(problem, field="search.min_accuracy", value=f"{search.min_accuracy:g}") if asked else problem
                 if own not in seen:
                     yield own
                 seen.add(own)
@@ -370,6 +370,8 @@ def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         *parents, name = key.split(".")
         node: Any = changed
         for parent in parents:
-            node = node[parent] = node[parent] if isinstance(node.get(parent), dict) else {}
+            if not isinstance(node.get(parent), dict):
+                node[parent] = {}
+            node = node[parent]
         node[name] = value
     return changed

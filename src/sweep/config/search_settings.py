@@ -116,8 +116,14 @@ def asks_for_search(points: Sequence[Composed]) -> bool:
 
 
 def read_search(fields: Fields) -> SearchSettings:
-    """Return the keys of a search; what is wrong with them is among the problems of `fields`."""
+    """Return the keys of a search; what is wrong with them is among the problems of `fields`.
+
+    Raises:
+        ConfigError: There is no such search, so nobody knows which keys it has.
+    """
     kind = fields.member("search.name", Kind)
+    if kind is Kind.NONE:
+        raise ConfigError(fields.problems)
     fields.only("search", (*_KEYS, *_JOINT_KEYS) if kind is Kind.JOINT else _KEYS)
     if not isinstance(fields.get("search.budget"), dict):
         fix = f"write {' or '.join(f'search.budget.{key}=NUMBER' for key in _BUDGET)}"
