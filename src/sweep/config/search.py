@@ -272,8 +272,9 @@ def _accuracy_problems(search: Search) -> Iterator[Problem]:
             make()
         except ConfigError as error:
             for problem in error.problems:
-                asked = problem.field == "mode"  # by the search, not by the user
-                own = replace(problem, field="search.min_accuracy", value=f"{search.min_accuracy:g}") if asked else problem
+                own = problem
+                if problem.field == "mode":  # which is the search's doing, not the user's
+                    own = replace(problem, field="search.min_accuracy", value=f"{search.min_accuracy:g}")
                 if own not in seen:
                     yield own
                 seen.add(own)
