@@ -68,6 +68,10 @@ class GridSweeper(Sweeper):
                 )
                 reason = "is given more than once, with several values"
                 raise ConfigError(Problem(override.key_or_group, None, reason, f"choose one of: {twice}"))
+            if override.key_or_group == "sweeps" and override.is_sweep_override():
+                name = str(override.input_line).partition("=")[2]
+                reason = "each has a grid of its own"  # in `params`, which are read once
+                raise ConfigError(Problem("sweeps", name, reason, "run them one after the other"))
         own = [f"{key}={value}" for key, value in self._params.items() if key not in keys]
         overrides = [*parser.parse_overrides(own), *given]
         values = [list(_values(override, loader)) for override in overrides]

@@ -60,6 +60,12 @@ def fingerprint_digest(environment: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
+def usable_cores() -> int:
+    """Return the physical cores that this process may run on, at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(affinity, psutil.cpu_count(logical=False) or affinity))
+
+
 def available_memory_bytes() -> int:
     """Return how much memory this process could still take: the machine's, or what its control group leaves."""
     available: int = psutil.virtual_memory().available

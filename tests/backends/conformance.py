@@ -53,6 +53,21 @@ class BackendConformance:
         complete = backend.validate_options(options)
         assert backend.validate_options(complete) == complete
 
+    @pytest.mark.parametrize("cores", [1, 2, 6, 128])
+    def test_every_value_of_its_search_space_validates(self, backend, options, cores):
+        """A search over settings may try each of them, on a machine of any size."""
+        space = backend.search_space(cores)
+        assert all(space.values())
+        for key, values in space.items():
+            assert len(set(values)) == len(values)
+            if key == "engine_batch":
+                assert all(value is None or value > 0 for value in values)
+                continue
+            group, _, option = key.partition(".")
+            assert group == "backend"
+            for value in values:
+                assert backend.validate_options({**options, option: value})[option] == value
+
     def test_construction_does_nothing(self, backend, request_of):
         """Nothing may be built before `__enter__`: a request that cannot work must still construct."""
         backend(request_of())

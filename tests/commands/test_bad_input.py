@@ -197,6 +197,85 @@ def refused(capfd, tmp_path):
         (["serch"], ["serch", "unknown command"]),
         (["outputs=''"], ["outputs"]),
         (["-m", "batch=range(0)"], ["batch"]),
+        (["search=max_stream"], ["search=max_stream", "did you mean max_streams", "joint", "none"]),
+        (["search.name=max_stream"], ["search.name=max_stream", "did you mean max_streams"]),
+        (["search=null"], ["search=null", "joint, max_streams, none"]),
+        (["search.min=3"], ["search.min: unknown key; it belongs to search=joint, max_streams"]),
+        (["search.budget.tests=3"], ["search.budget.tests: unknown key; it belongs to search=joint, max_streams"]),
+        (["search=max_streams", "search.settings=3"], ["search.settings: unknown key; it belongs to search=joint"]),
+        (["search=max_streams", "search.confidance=0.9"], ["did you mean search.confidence"]),
+        (["search=max_streams", "search.budget.second=9"], ["did you mean search.budget.seconds"]),
+        (["sweeps=max_streams_resnet_fp32", "search.mim=9"], ["did you mean search.min"]),
+        (["search=max_streams", "+search.colour=red"], ["search.colour=red: unknown key"]),
+        (["search=max_streams", "+search.budget.days=1"], ["search.budget.days=1: unknown key", "seconds"]),
+        (["+search.colour=red"], ["search.colour=red: unknown key"]),
+        (["search=max_streams", "search.algorithm=bisect"], ["did you mean bisection?", "boundary", "gp, grid, tpe"]),
+        (["search=max_streams", "search.algorithm=null"], ["search.algorithm=null: unknown algorithm"]),
+        (["search=max_streams", "search.min=9", "search.max=8"], ["search.min=9: is more than search.max=8"]),
+        (["search=max_streams", "search.min=9000"], ["search.min=9000: is more than search.max=8192"]),
+        (["search=max_streams", "search.min=0"], ["search.min=0", "whole number"]),
+        (["search=max_streams", "search.max=2e6"], ["search.max=", "1000000"]),
+        (["search=max_streams", "search.max=9", "search.step=9"], ["search.step=9: leaves nothing but 1", "8 at most"]),
+        (["search=max_streams", "search.step=0"], ["search.step=0"]),
+        (["search=max_streams", "search.confidence=0.5"], ["search.confidence=0.5: is out of range; more than 0.5"]),
+        (["search=max_streams", "search.confidence=1"], ["search.confidence=1: is out of range"]),
+        (["search=max_streams", "search.confidence=99"], ["search.confidence=99: is out of range"]),
+        (["search=max_streams", "search.trials=0"], ["search.trials=0"]),
+        (["search=max_streams", "search.seed=-1"], ["search.seed=-1"]),
+        (["search=max_streams", "search.budget=60"], ["search.budget=60", "search.budget.seconds=NUMBER"]),
+        (["search=max_streams", "search.budget.seconds=0"], ["search.budget.seconds=0"]),
+        (["search=max_streams", "search.budget.tests=1.5"], ["search.budget.tests=1.5"]),
+        (["search=max_streams", "search.min_accuracy=99"], ["search.min_accuracy=99", "did you mean 0.99?"]),
+        (["search=max_streams", "search.min_accuracy=0"], ["search.min_accuracy=0", "at most 1"]),
+        (["search=max_streams", "search.reference_accuracy=90"], ["without search.min_accuracy"]),
+        (["search=max_streams", "search.min_accuracy=1", "search.reference_accuracy=101"], ["=101", "at most 100"]),
+        (
+            ["search=max_streams", "search.min_accuracy=1", "backend=simulated"],
+            ["search.min_accuracy=1: the simulated backend computes nothing", "choose another backend"],
+        ),
+        (
+            ["search=max_streams", "search.min_accuracy=1", "model=resnet"],
+            ["search.min_accuracy=1: resnet has synthetic weights", "sweep fetch resnet"],
+        ),
+        (["search=max_streams", "search.storage=study.db"], ["search.storage=study.db", "sqlite:///"]),
+        (["search=max_streams", "batch=8"], ["batch=8: is what the search finds", "search.min and search.max"]),
+        (["search=max_streams", "-m", "batch=8,16"], ["batch=8,16: is what the search finds"]),
+        (["search=max_streams", "mode=accuracy"], ["mode=accuracy", "search.min_accuracy=0.99"]),
+        (["search=max_streams", "mode=accuracy", "model=resnet"], ["mode=accuracy", "leave it out"]),
+        (["search=max_streams", "rules=current"], ["target_latency_ms=null", "target_latency_ms=50"]),
+        (
+            ["search=max_streams", "rules=current", "target_latency_ms=5", "run=official"],
+            ["run=official: official current tests have 8 samples per query", "run=screening"],
+        ),
+        (["search=max_streams", "run=official", "percentile=90"], ["percentile=90", "official"]),
+        (["search=max_streams", "engine_batch=0"], ["engine_batch=0"]),
+        (["search=max_streams", "study=''"], ["study=''", "one line of text"]),
+        (["search=max_streams", "study=[a]"], ["study=", "one line of text"]),
+        (["study=mine"], ["study=mine", "add search=max_streams"]),
+        (["-m", "search=none,max_streams"], ["search=none,max_streams", "cannot share a grid", "search=none"]),
+        (["search=joint", "search.settings=0"], ["search.settings=0"]),
+        (["search=joint", "search.space=[]"], ["search.space=[]", "must name keys"]),
+        (["search=joint", "search.space={}"], ["search.space={}", "must name keys"]),
+        (["search=joint", "search.space={engine_batch:[]}"], ["engine_batch has no values"]),
+        (["search=joint", "search.space={engine_batch:8}"], ["engine_batch is not a list of values"]),
+        (["search=joint", "search.space={backend.thread:[1]}"], ["=backend.thread:", "did you mean backend.threads"]),
+        (["search=joint", "search.space={batch:[1]}"], ["=batch: is nothing that a search can try"]),
+        (["search=joint", "search.space={backend.threads:[1,many]}"], ["backend.threads=many: must be a whole number"]),
+        (["search=joint", "search.space={engine_batch:[0,8]}"], ["engine_batch=0"]),
+        (["search=joint", "search.space={precision:[fp32,fp8]}"], ["precision=fp8", "fp16"]),
+        (
+            ["search=joint", "backend.threads=1", "search.space={backend.threads:[1,2]}"],
+            ["backend.threads=1: is set, and to be tried as well", "search.space"],
+        ),
+        (["search=joint", "backend=simulated", "search.max=4"], ["search=joint: there are no settings left to try"]),
+        (["+sweeps=resnet_fp23"], ["sweeps=resnet_fp23", "did you mean resnet_fp32?", "max_streams_resnet_fp32"]),
+        (["sweeps=resnet_fp23"], ["sweeps=resnet_fp23", "did you mean resnet_fp32?"]),
+        (["resnet_fp32"], ["resnet_fp32", "write sweeps=resnet_fp32"]),
+        (["run=quick", "resnet_fp32"], ["write sweeps=resnet_fp32"]),
+        (["-m", "sweeps=resnet_fp32,resnet_int8"], ["sweeps=resnet_fp32,resnet_int8", "one after the other"]),
+        (["sweeps=resnet_int8"], ["precision=int8", "choose one of: fp32"]),
+        (["+sweeps=mobilenet_int8", "-m"], ["precision=int8", "choose one of: fp32"]),
+        (["+sweeps=max_streams_resnet_int8"], ["precision=int8", "choose one of: fp32"]),
     ],
     ids=" ".join,
 )
@@ -272,6 +351,23 @@ def test_every_problem_of_a_grid_is_named_once(capfd):
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 3
     assert sorted(line.split("=")[0] for line in lines) == ["error: abort", "error: batch", "error: run"]
+
+
+def test_every_problem_of_a_search_is_named(capfd):
+    line = [
+        "search=max_streams",
+        "search.seed=-1",
+        "search.trials=0",
+        "study=''",
+        "batch=8",
+        "run=long",
+        "mode=accuracy",
+    ]
+    assert main(line) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert sorted(line.split("=")[0].removeprefix("error: ") for line in lines) == [
+        *("batch", "mode", "run", "search.seed", "search.trials", "study"),
+    ]
 
 
 def test_one_bad_point_stops_the_grid_before_it_begins(refused):

@@ -5,6 +5,8 @@ import importlib
 import json
 import os
 import signal
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -343,3 +345,18 @@ def test_a_file_in_another_format_is_noted_in_the_record(tmp_path, capfd):
 def test_fewer_samples_than_asked_for_are_said(capfd):
     assert main([*SIMULATED, "batch=1", "dataset.count=64", "performance_sample_count=100"]) == 0
     assert "note: performance_sample_count=100: dataset synthetic has 64 samples" in capfd.readouterr().err
+
+
+def test_a_search_is_handed_over_whole_and_a_test_is_not(monkeypatch):
+    seen = []
+    command = types.ModuleType("sweep.commands.search")
+    command.run_searches = lambda *given: seen.append(given) or 7
+    monkeypatch.setitem(sys.modules, "sweep.commands.search", command)
+    line = ["search=max_streams", "-m", "engine_batch=4,8"]
+    assert main(line) == 7
+    ((searches, options, composition, arguments),) = seen
+    assert [search.plan.label for search in searches] == [{"engine_batch": "4"}, {"engine_batch": "8"}]
+    assert options.resume
+    assert (len(composition.points), list(arguments)) == (2, line)
+    assert main([*SIMULATED, "search=none", "batch=2"]) == 0
+    assert len(seen) == 1

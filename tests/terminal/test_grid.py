@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sweep.config.build import Point
+from sweep.config.point import Point
 from sweep.store.records import StoredTrial
 from sweep.study.measure import Outcome
 from sweep.terminal import show_grid

@@ -92,6 +92,20 @@ class Backend(ABC):
         del samples_per_query
         return dict(options)
 
+    @classmethod
+    def search_space(cls, cores: int) -> Mapping[str, Sequence[Any]]:
+        """Return what a search over settings may try, by the key that users type, the default first.
+
+        Args:
+            cores: Physical cores that the process may use.
+
+        Returns:
+            Values of `engine_batch` (null is the whole query) and of the backend's own options (`backend.KEY`); each
+            validates.
+        """
+        del cores
+        return {"engine_batch": (None, 8, 32)}
+
     @abstractmethod
     def __enter__(self) -> Self:
         """Build the engine.

@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import psutil
 
 from sweep.backends.base import Array, Availability, Backend, EngineRequest
 from sweep.backends.options import Option, validate
+from sweep.environment import usable_cores
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.vocabulary import Precision
 
@@ -22,12 +22,6 @@ _LEVELS = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
-
-
-def usable_cores() -> int:
-    """Return the physical cores that this process may run on, at least 1."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, min(affinity, psutil.cpu_count(logical=False) or affinity))
 
 
 class OnnxRuntimeBackend(Backend):
@@ -64,6 +58,16 @@ class OnnxRuntimeBackend(Backend):
         complete = validate(options, cls.OPTIONS)
         complete["threads"] = complete["threads"] or usable_cores()
         return complete
+
+    @classmethod
+    def search_space(cls, cores: int) -> Mapping[str, Sequence[Any]]:
+        """Return threads in powers of two up to all cores, levels of graph optimisation, and engine batches."""
+        threads = sorted({cores, *(2**power for power in range(cores.bit_length()))}, reverse=True)
+        return {
+            **super().search_space(cores),
+            "backend.threads": tuple(threads),
+            "backend.graph_optimization": ("all", "extended", "basic"),
+        }
 
     def __enter__(self) -> Self:
         """Create the session."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 from sweep.config.hydra_app import Composition, run_hydra
 
 if TYPE_CHECKING:
-    from sweep.config.build import Options, Point
+    from sweep.config.build import Options
+    from sweep.config.point import Point
     from sweep.errors import SweepError
     from sweep.paths import SweepPaths
     from sweep.study.measure import Outcome
@@ -23,7 +25,23 @@ _SIGNAL_EXIT = 128
 
 def main(arguments: Sequence[str]) -> int:
     """Run a test or a grid of tests; return 0 when every point was measured, 1 when one FAILED, 130 for Ctrl-C."""
-    return run_hydra(arguments, lambda composition: _measure(composition, arguments))
+
+    def handle(composition: Composition) -> int:
+        from sweep.config.search_settings import asks_for_search
+
+        return (_search if asks_for_search(composition.points) else _measure)(composition, arguments)
+
+    return run_hydra(arguments, handle)
+
+
+def _search(composition: Composition, arguments: Sequence[str]) -> int:
+    from sweep.config.search import build_searches
+
+    searches, options = build_searches(composition.points)
+    # Imported by name: the module is yet to come.
+    command = importlib.import_module("sweep.commands.search")
+    code: int = command.run_searches(searches, options, composition, arguments)
+    return code
 
 
 def _measure(composition: Composition, arguments: Sequence[str]) -> int:

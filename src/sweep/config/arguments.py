@@ -49,6 +49,8 @@ _FLAGS = (
 _ONE_OF_THESE = (_RUN, _MULTIRUN, _CFG, _INFO, _COMPLETION)
 
 _PATHS = ("outputs", "model.path", "dataset.path")
+_ADDS_SWEEP = "+sweeps="
+"""As named sweeps are asked for where no default list has a place for one; sweep's own has."""
 _BARE = re.compile(r"[\w./:@%+,-]+")
 
 
@@ -70,7 +72,8 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
     Hydra 1.3 takes its overrides as one run of positional arguments, so `a=1 -m b=2` fails there (argparse gives the
     second run to nobody). The order among flags, and among overrides, is kept; everything after `--` is an override.
-    A path that begins with `~` is expanded: no shell does that behind `=`, and Hydra cannot read it.
+    A path that begins with `~` is expanded: no shell does that behind `=`, and Hydra cannot read it. `+sweeps=NAME`
+    means `sweeps=NAME`.
     """
     flags, overrides = _split(arguments)
     return [*flags, *overrides]
@@ -163,6 +166,8 @@ def _unknown_flag(name: str, value: str) -> Problem:
 
 
 def _expanded(argument: str) -> str:
+    if argument.startswith(_ADDS_SWEEP):
+        return argument[1:]
     key, _, value = argument.partition("=")
     if key not in _PATHS or not re.match(r"~(/|$)", value):
         return argument

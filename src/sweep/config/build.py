@@ -3,76 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from sweep.backends.base import Backend
-from sweep.backends.registry import available_backend
 from sweep.config.fields import Fields
-from sweep.config.files import choices, load_choice
 from sweep.config.hydra_app import Composed
-from sweep.config.rules import (
-    SAMPLES_PER_QUERY_MAX,
-    check_official,
-    edition_batch,
-    models_as_shipped,
-    read_rules,
-    read_run,
-    shown,
-)
-from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset, unread_settings
-from sweep.environment import available_memory_bytes, fingerprint
+from sweep.config.point import Point, PointBuilder
 from sweep.errors import ConfigError, Problem, unwritable
-from sweep.models import model_config, resolve_model
-from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
-from sweep.paths import cache_dir
 from sweep.trial.executor import Timeouts
-from sweep.trial.messages import TrialFiles
-from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, TrialSpec
-from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
 
-_MODES = {"performance": TestMode.PERFORMANCE, "accuracy": TestMode.ACCURACY}
+_Built = TypeVar("_Built")
+
 _VALUES_SHOWN = 5
-_MAKES_THE_MODEL = ("architecture", "input_name", "scores_name", "class_offset", "mean", "scale", "sample_shape")
-_UNREAD_IN_ACCURACY_MODE = (
-    *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms", "max_duration_ms"),
-)
-_STAND_IN_INPUTS = (TensorSpec("samples", "uint8", (1,)),)
-"""What a backend that runs no model is fed with: it looks at none of it."""
-
-
-_KEYS = {
-    "": (
-        *("model", "backend", "dataset", "rules", "batch", "engine_batch", "precision", "mode", "scenario", "run"),
-        *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms"),
-        *("max_duration_ms", "performance_sample_count", "abort", "resume", "outputs", "timeout"),
-    ),
-    "rules": ("edition", "bounded", "percentile", "checks", "samples_per_query", "run_classes"),
-    "timeout": ("load_s", "query_s"),
-}
-"""Every key there is outside model, backend and dataset, which check their own."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One trial of a sweep, ready to run.
-
-    Attributes:
-        spec: What to measure.
-        files: Where its parts lie on this machine.
-        label: What sets it apart from the other points of its grid, for tables.
-        notes: What was chosen for the user, in words.
-    """
-
-    spec: TrialSpec
-    files: TrialFiles
-    label: dict[str, str]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -96,12 +41,25 @@ def build(points: Sequence[Composed]) -> tuple[list[Point], Options]:
     Raises:
         ConfigError: With all problems of all points, each once.
     """
-    built: list[Point] = []
+    return build_each(points, lambda composed: PointBuilder(composed).point())
+
+
+def build_each(points: Sequence[Composed], make: Callable[[Composed], _Built]) -> tuple[list[_Built], Options]:
+    """Make something of every point, and read what concerns all of them.
+
+    Args:
+        points: At least one.
+        make: Raises ConfigError with whatever is wrong with one point.
+
+    Raises:
+        ConfigError: With all problems of all points, each once.
+    """
+    built: list[_Built] = []
     options: list[Options] = []
     problems: list[Problem] = []
     for composed in points:
         try:
-            built.append(_Builder(composed).point())
+            built.append(make(composed))
             options.append(_options(composed))
         except ConfigError as error:
             problems += error.problems
@@ -142,234 +100,6 @@ def _options(composed: Composed) -> Options:
     if fields.problems:
         raise ConfigError(fields.problems)
     return Options(Path(outputs).expanduser().absolute(), resume, timeouts)
-
-
-class _Builder:
-    """Builds one point; problems pile up and are raised together."""
-
-    def __init__(self, composed: Composed) -> None:
-        self._composed = composed
-        self._fields = Fields(composed.config)
-        self._notes: list[str] = []
-
-    def point(self) -> Point:
-        fields = self._fields
-        given = [override.partition("=")[0] for override in self._composed.overrides]
-        for key in sorted({key for key in given if given.count(key) > 1}):
-            self._notes.append(f"{key} is given {given.count(key)} times: the last counts")
-        for parent, known in _KEYS.items():
-            fields.only(parent, known)
-        mode = fields.member("mode", TestMode, _MODES)
-        scenario = fields.member("scenario", Scenario, {"MultiStream": Scenario.MULTI_STREAM})
-        precision = fields.member("precision", Precision)
-        abort = fields.member("abort", AbortRule)
-        batch = fields.whole("batch", 1, SAMPLES_PER_QUERY_MAX, edition_batch(fields))
-        rules = read_rules(fields)
-        run = read_run(fields)
-        backend, backend_options = self._backend(precision)
-        model = None if backend is None else self._model(backend, precision)
-        engine_batch = self._engine_batch(batch, model)
-        inputs = _STAND_IN_INPUTS if model is None else model.inputs
-        dataset_choice = self._dataset_choice(stand_in=model is None)
-        dataset = None if dataset_choice is None or fields.problems else self._dataset(dataset_choice, inputs)
-        if dataset is not None:
-            self._check_memory(batch, inputs, dataset)
-            if mode is TestMode.ACCURACY:
-                self._check_accuracy_mode(model, dataset)
-                for key in _UNREAD_IN_ACCURACY_MODE:
-                    if (unread := fields.get(key)) is not None:
-                        self._notes.append(f"{key}={unread} is not read: mode=accuracy runs each sample once")
-        held = None if dataset is None else self._held(dataset)
-        if run.run_class is RunClass.OFFICIAL:
-            shipped = models_as_shipped(self._named_model(), self._composed.choices.get("model", ""))
-            check_official(fields, shipped, rules, run, batch, held)
-        if fields.problems or held is None or backend is None or dataset is None or dataset_choice is None:
-            raise ConfigError(fields.problems)
-        spec = TrialSpec(
-            scenario=scenario,
-            mode=mode,
-            model=self._model_spec(model),
-            precision=precision,
-            backend=BackendSpec(backend.name, backend.options_for_trial(backend_options, batch)),
-            dataset=DatasetSpec(dataset.name, dataset.digest, dataset.count, held),
-            samples_per_query=batch,
-            engine_batch=engine_batch,
-            rules=rules,
-            run=run,
-            abort=abort,
-        )
-        choice = replace(dataset_choice, name=dataset.name)  # the worker must not resolve `auto` once more
-        files = TrialFiles(None, choice, str(cache_dir()))
-        if model is not None:
-            files = replace(files, model_path=str(model.path), model_files=model.files)
-        return Point(spec, files, self._composed.label, tuple(self._notes))
-
-    def _model_spec(self, model: ResolvedModel | None) -> ModelSpec:
-        name = self._fields.get("model.name")
-        if model is None:
-            return ModelSpec(
-                str(name), Weights.NONE, "none", _STAND_IN_INPUTS, predicts_class=True, number_format="", changed=()
-            )
-        parts = (model.name, model.weights, model.digest, model.inputs, model.predicts_class, model.number_format)
-        return ModelSpec(*parts, tuple(self._changes()))
-
-    def _changes(self) -> Iterator[str]:
-        """Yield what of sweep's own model is not as it ships."""
-        choice = self._composed.choices.get("model", "")
-        known = load_choice("model", choice) if choice in choices("model") else {}
-        for key in _MAKES_THE_MODEL:
-            if (value := self._fields.get(f"model.{key}")) != known.get(key) and known:
-                yield f"{key}={shown(value)}"
-
-    def _backend(self, precision: Precision) -> tuple[type[Backend] | None, dict[str, Any]]:
-        given = self._fields.get("backend")
-        if not isinstance(given, dict) or not isinstance(given.get("name"), str):
-            self._fields.problems.append(Problem("backend", given, "must be a configuration with a name"))
-            return None, {}
-        try:
-            backend = available_backend(given["name"])
-            options = backend.validate_options({key: value for key, value in given.items() if key != "name"})
-        except ConfigError as error:
-            self._fields.problems.extend(error.problems)
-            return None, {}
-        threads, cores = options.get("threads"), len(fingerprint()["cpu_affinity"])
-        if isinstance(threads, int) and threads > cores > 0:
-            self._notes.append(f"backend.threads={threads}: more than the {cores} cores that this process may use")
-        if precision not in backend.precisions():
-            choices = ", ".join(backend.precisions())
-            reason = f"backend {backend.name} cannot run it on this machine"
-            self._fields.problems.append(Problem("precision", precision, reason, f"choose one of: {choices}"))
-            return None, {}
-        return backend, options
-
-    def _model(self, backend: type[Backend], precision: Precision) -> ResolvedModel | None:
-        try:
-            config = model_config(self._named_model())
-        except ConfigError as error:
-            self._fields.problems.extend(error.problems)
-            return None
-        if not backend.runs_models:
-            for key in ("model.path", "dataset.path", "dataset.interpolation"):
-                if (given := self._fields.get(key)) is not None:
-                    self._notes.append(f"{key}={given} is not read: backend {backend.name} computes nothing")
-            return None
-        try:
-            model = _resolved_model(config, precision)
-        except ConfigError as error:
-            self._fields.problems.extend(error.problems)
-            return None
-        if model.why:
-            self._notes.append(f"{model.name}: {model.weights} weights ({model.why})")
-        return model
-
-    def _named_model(self) -> dict[str, Any]:
-        """Return the model's configuration; a file of the user's goes by its own name, if it was given no other."""
-        given = self._mapping("model")
-        path = given.get("path")
-        if given.get("name") != "onnx" or not isinstance(path, str):
-            return given
-        return {**given, "name": re.sub(r"[^\w.-]", "-", Path(path).stem, flags=re.ASCII).strip("-._") or "onnx"}
-
-    def _engine_batch(self, batch: int, model: ResolvedModel | None) -> int:
-        fixed = None if model is None else model.fixed_batch
-        wanted = self._fields.whole("engine_batch", 1, SAMPLES_PER_QUERY_MAX, fixed or batch)
-        if wanted > batch and fixed is None:
-            self._notes.append(f"engine_batch={wanted}: a query of batch={batch} is one launch")
-        engine_batch = min(wanted, batch)
-        if fixed is not None and (engine_batch != fixed or batch % fixed):
-            field, value = ("batch", batch) if batch % fixed else ("engine_batch", engine_batch)
-            fix = f"use a multiple of {fixed}" if batch % fixed else f"set engine_batch={fixed}, or leave it out"
-            self._fields.problems.append(
-                Problem(
-                    field, value, f"the model file is frozen at batch {fixed}", f"{fix}, or export a dynamic batch axis"
-                )
-            )
-        elif fixed is not None and batch > fixed:
-            self._notes.append(f"the model file is frozen at batch {fixed}: a query is {batch // fixed} launches")
-        return engine_batch
-
-    def _dataset_choice(self, *, stand_in: bool) -> DatasetConfig | None:
-        given = dict(self._mapping("dataset"))
-        if stand_in:
-            given.update(name="synthetic", path=None, interpolation=None)
-        self._fields.problems.extend(unread_settings(given))
-        if given.get("name", "auto") == "auto":
-            given["name"] = self._fields.get("model.dataset") or "auto"
-        if given.get("interpolation") is None:
-            given["interpolation"] = self._fields.get("model.interpolation")
-        try:
-            return dataset_config(given)
-        except ConfigError as error:
-            self._fields.problems.extend(error.problems)
-            return None
-
-    def _dataset(self, choice: DatasetConfig, inputs: tuple[TensorSpec, ...]) -> Dataset | None:
-        try:
-            dataset = _opened_dataset(choice, inputs)
-        except ConfigError as error:
-            self._fields.problems.extend(error.problems)
-            return None
-        if dataset.why:
-            self._notes.append(f"dataset {dataset.name}: {dataset.why}")
-        return dataset
-
-    def _held(self, dataset: Dataset) -> int:
-        usual = self._fields.whole("model.performance_sample_count", 1, 10_000_000, 1024)
-        wanted = self._fields.whole("performance_sample_count", 1, 10_000_000, usual)
-        if wanted > dataset.count and self._fields.get("performance_sample_count") is not None:
-            self._notes.append(f"performance_sample_count={wanted}: dataset {dataset.name} has {dataset.count} samples")
-        return min(wanted, dataset.count)
-
-    def _check_memory(self, batch: int, inputs: tuple[TensorSpec, ...], dataset: Dataset) -> None:
-        sample_bytes = sum(_bytes(spec) for spec in inputs)
-        needed = (self._held(dataset) + batch) * sample_bytes
-        available = available_memory_bytes()
-        if needed > available:
-            self._fields.problems.append(
-                Problem(
-                    "batch",
-                    batch,
-                    f"its samples need {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are available",
-                    "lower batch or performance_sample_count",
-                )
-            )
-
-    def _check_accuracy_mode(self, model: ResolvedModel | None, dataset: Dataset) -> None:
-        if model is None:
-            reason, fix = "the simulated backend computes nothing, so there is no accuracy", "choose another backend"
-        elif model.weights is Weights.SYNTHETIC:
-            reason = f"{model.name} has synthetic weights, whose accuracy means nothing"
-            fix = f"get the reference file: python -m sweep fetch {model.name}"
-        elif not model.predicts_class:
-            reason, fix = f"model {model.name} does not answer with classes", "accuracy mode scores classifiers only"
-        elif dataset.labels is None:
-            reason, fix = f"dataset {dataset.name} has no labels", "choose a dataset with labels, such as imagenet"
-        else:
-            return
-        self._fields.problems.append(Problem("mode", "accuracy", reason, fix))
-
-    def _mapping(self, key: str) -> dict[str, Any]:
-        value = self._fields.get(key)
-        return value if isinstance(value, dict) else {}
-
-
-def _bytes(spec: TensorSpec) -> int:
-    import numpy as np
-
-    size = np.dtype(spec.dtype).itemsize
-    for extent in spec.shape:
-        size *= extent
-    return size
-
-
-@functools.cache
-def _resolved_model(config: ModelConfig, precision: Precision) -> ResolvedModel:
-    return resolve_model(config, precision, cache_dir())
-
-
-@functools.cache
-def _opened_dataset(config: DatasetConfig, inputs: tuple[TensorSpec, ...]) -> Dataset:
-    return open_dataset(config, inputs, cache_dir())
 
 
 def check_writable(field: str, folder: Path) -> None:

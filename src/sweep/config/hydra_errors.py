@@ -92,14 +92,17 @@ def _unknown_key(found: re.Match[str], arguments: Sequence[str]) -> Problem:
     key = found[1]
     keys = _known_keys(arguments)
     parent, _, name = key.rpartition(".")
-    siblings = [known for known in keys if known.rpartition(".")[0] == parent] or [k for k in keys if "." not in k]
-    owners = [one for one in choices(parent) if name in load_choice(parent, one)] if parent in groups() else []
+    group, _, inner = key.partition(".")
+    beside = sorted(known for known in keys if known.rpartition(".")[0] == parent)
+    owners = [one for one in choices(group) if inner and _holds(load_choice(group, one), inner)]
     if owners:
-        fix = f"it belongs to {parent}={', '.join(owners)}; choose one of: {', '.join(sorted(siblings))}"
+        fix = f"it belongs to {group}={', '.join(owners)}"
+        if set(beside) - {f"{group}.name"} and parent == group:
+            fix += f"; choose one of: {', '.join(beside)}"
     elif not parent and (others := [other for other in meant(name) if other != name]):
         fix = f"did you mean {' or '.join(others)}? all keys: --help"
     else:
-        fix = choose(key, siblings)
+        fix = choose(key, beside or [known for known in keys if "." not in known])
     return Problem(key, None, "unknown key", fix)
 
 
@@ -116,12 +119,22 @@ _PATTERNS: tuple[tuple[str, Callable[[re.Match[str], Sequence[str]], Problem]], 
 
 def _known_keys(arguments: Sequence[str]) -> list[str]:
     """Return all keys under the choices that the command line makes: `backend=simulated` has keys of its own."""
-    made = {group: name for group in groups() for name in choices(group) if f"{group}={name}" in arguments}
+    given = {argument.removeprefix("+") for argument in arguments}
+    made = {group: name for group in groups() for name in choices(group) if f"{group}={name}" in given}
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = hydra.compose("config", [f"{group}={name}" for group, name in made.items()])
     plain = OmegaConf.to_container(config, resolve=False)
     return list(_paths(plain, "")) if isinstance(plain, dict) else []
+
+
+def _holds(node: Any, key: str) -> bool:
+    """Return whether a mapping has a dotted key."""
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return False
+        node = node[part]
+    return True
 
 
 def _paths(node: dict[Any, Any], prefix: str) -> Iterator[str]:

@@ -98,6 +98,6 @@ def _nested() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for group in groups():
         for key in dict.fromkeys(key for choice in choices(group) for key in load_choice(group, choice)):
-            if key != "name" and group != "rules":
+            if key != "name" and group not in {"rules", "sweeps"}:
                 found.setdefault(str(key), []).append(f"{group}.{key}")
     return found

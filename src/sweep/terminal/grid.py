@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweep.config.build import Point
+from sweep.config.point import Point
 from sweep.store.table import samples_per_second
 from sweep.study.measure import Outcome
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of

@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from sweep.config.build import Point
+from sweep.config.point import Point
 from sweep.study.measure import Outcome
 from sweep.terminal.words import duration, headline, ms, name_of
 from sweep.trial.executor import Progress as TrialProgress
