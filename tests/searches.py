@@ -77,6 +77,7 @@ class Searches:
             undecided=None,
             is_complete=True,
             why="the reason in one line",
+            remark="",
             evidence=tuple(_evidence(n, tests, roles or {}, p_valid or {}) for n in _tested(tests)),
             tests=len(tests),
             query_count=sum(test.outcome.stored.result.query_count for test in tests),

@@ -130,6 +130,11 @@ class OutputPaths:
         """Folder of all trials, whichever sweep asked for them."""
         return self.root / "trials"
 
+    @property
+    def studies(self) -> Path:
+        """Optuna's journal of all searches."""
+        return self.root / "studies.log"
+
     def trial(self, slug: str, spec_digest: str, environment_digest: str) -> Path:
         """Folder of one trial in one environment; it holds one folder per attempt."""
         return self.trials / f"{slug}-{spec_digest[:12]}-{environment_digest[:6]}"
@@ -170,3 +175,16 @@ class SweepPaths:
     def parquet(self) -> Path:
         """The same table, typed."""
         return self.directory / "results.parquet"
+
+    def certificate(self, study: str) -> Path:
+        """What a search has shown."""
+        return self.directory / f"{study}.json"
+
+    def plot(self, study: str) -> Path:
+        """Latency against N, as a picture."""
+        return self.directory / f"{study}.png"
+
+    @property
+    def searches_csv(self) -> Path:
+        """The table of several searches: a row for each."""
+        return self.directory / "searches.csv"

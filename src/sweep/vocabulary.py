@@ -84,3 +84,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     PIPE = 141
     """As shells report a program that SIGPIPE ended."""
+
+
+SIGNAL_EXIT = 128
+"""Exit code of a command that a signal ended, less the signal's number, as shells have it."""

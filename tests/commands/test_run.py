@@ -186,7 +186,7 @@ def test_a_finished_test_survives_ctrl_c(tmp_path, capfd, ctrl_c_at, end):
 
 
 def test_ctrl_c_before_a_test_begins_it_not(tmp_path, capfd, ctrl_c_at):
-    ctrl_c_at("sweep.study.grid.run_trial")
+    ctrl_c_at("sweep.study.measure.run_trial")
     assert main([*SIMULATED, "-m", "batch=1,2"]) == 130
     assert "interrupted: none of 2 points was finished" in capfd.readouterr().err
     assert not list(tmp_path.glob("outputs/trials/*/001/result.json"))
@@ -230,7 +230,7 @@ def test_notes_name_their_points(monkeypatch, capfd):
         result = real(executor, request, *rest)
         return replace(result, notes=("of this one",) if request.spec.samples_per_query == 2 else ())
 
-    monkeypatch.setattr("sweep.study.grid.run_trial", busy_at_2)
+    monkeypatch.setattr("sweep.study.measure.run_trial", busy_at_2)
     assert main([*SIMULATED, "-m", "batch=1,2", "backend.seed=0,1"]) == 0
     assert "note: of this one (backend.seed=0 batch=2, backend.seed=1 batch=2)" in capfd.readouterr().out
 
@@ -294,7 +294,7 @@ def test_busy_machines_are_one_note(monkeypatch, capfd):
         notes = (f"{trial_module.BUSY}: others used up to 1.{number} of 2 cores",) if number > 1 else ()
         return replace(real(executor, request, *rest), notes=notes)
 
-    monkeypatch.setattr("sweep.study.grid.run_trial", busy)
+    monkeypatch.setattr("sweep.study.measure.run_trial", busy)
     assert main([*SIMULATED, "-m", "batch=range(1,14)"]) == 0
     lines = [line for line in capfd.readouterr().out.splitlines() if "busy" in line]
     names = ", ".join(f"batch={number}" for number in range(2, 12))

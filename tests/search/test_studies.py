@@ -54,7 +54,7 @@ class TestStudy:
         assert study.begin(PARAMS) == 0
         assert study.trials() == []
         study.finish(0, 8, {"result": "VALID", "p99_ms": 1.5}, -0.25)
-        study.fail(study.begin(PARAMS), "crashed")
+        study.fail(study.begin(PARAMS), {"failure": "crashed"})
         study.set("certificate", {"max_streams": 8})
         study.close()
 

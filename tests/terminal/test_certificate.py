@@ -25,7 +25,7 @@ def test_an_exact_answer_comes_with_what_lies_above_it(searches):
     assert "MultiStream, v0.5 rules, quick run: at least 1440 queries, p99 <= 50 ms" in text
     assert "18 tests, " in text
     assert "1 min 15 s spent" in text
-    assert "study: sqlite:///outputs/search.db" in text
+    assert "study: digits in sqlite:///outputs/search.db" in text
 
 
 def test_logs_of_both_sides_are_named(searches):

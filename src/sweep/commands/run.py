@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import importlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,15 +10,13 @@ from typing import TYPE_CHECKING
 from sweep.config.hydra_app import Composition, run_hydra
 
 if TYPE_CHECKING:
+    from sweep.commands.manifest import Manifest
     from sweep.config.build import Options
     from sweep.config.point import Point
     from sweep.errors import SweepError
     from sweep.paths import SweepPaths
     from sweep.study.measure import Outcome
     from sweep.trial.interrupts import InterruptGate
-
-
-_SIGNAL_EXIT = 128
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,28 +31,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _search(composition: Composition, arguments: Sequence[str]) -> int:
+    from sweep.commands.search import run_searches
     from sweep.config.search import build_searches
 
     searches, options = build_searches(composition.points)
-    # Imported by name: the module is yet to come.
-    command = importlib.import_module("sweep.commands.search")
-    code: int = command.run_searches(searches, options, composition, arguments)
-    return code
+    return run_searches(searches, options, composition, arguments)
 
 
 def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     # Imported here: `--help`, `--cfg` and their like need none of it.
+    from sweep.commands.manifest import Manifest
     from sweep.config.build import build, check_writable
     from sweep.paths import SweepPaths
     from sweep.trial.interrupts import InterruptGate
-    from sweep.vocabulary import ExitCode, TrialState
+    from sweep.vocabulary import SIGNAL_EXIT, ExitCode, TrialState
 
     paths = SweepPaths(composition.directory)
     points, options = build(composition.points)
     check_writable("outputs", options.outputs)
     for note in dict.fromkeys(note for point in points for note in point.notes):
         print(f"note: {note}", file=sys.stderr)
-    manifest = _Manifest(paths, arguments, planned=len(points))
+    manifest = Manifest(paths, arguments, planned=len(points))
     manifest.write(())
 
     stopped: KeyboardInterrupt | SweepError | None = None
@@ -75,13 +70,13 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     if stopped is not None:
         by = "" if gate.signal is signal.SIGINT else f" by {gate.signal.name}"
         print(f"interrupted{by}: {_what_is_left(len(outcomes), len(points), resume=options.resume)}", file=sys.stderr)
-        return _SIGNAL_EXIT + gate.signal  # as shells have it; 130 for Ctrl-C
+        return SIGNAL_EXIT + gate.signal
     failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
     return ExitCode.FAILED if failed else ExitCode.OK
 
 
 def _run(
-    points: Sequence[Point], options: Options, manifest: _Manifest, outcomes: list[Outcome], gate: InterruptGate
+    points: Sequence[Point], options: Options, manifest: Manifest, outcomes: list[Outcome], gate: InterruptGate
 ) -> KeyboardInterrupt | SweepError | None:
     """Measure the points into `outcomes`; return what stopped that early, or kept its tables off the disk."""
     from sweep.errors import SweepError
@@ -126,50 +121,3 @@ def _what_is_left(done: int, planned: int, *, resume: bool) -> str:
         return f"none of {planned} points was finished"
     command = "the same command" if resume else "the same command without resume=false"
     return f"{done} of {planned} points are measured and kept" + (f"; {command} measures the rest" * (done < planned))
-
-
-class _Manifest:
-    """What one command leaves in its own folder: which trials it asked for, and their table.
-
-    Args:
-        paths: Names the files.
-        arguments: The command line.
-        planned: Points of the whole sweep.
-    """
-
-    def __init__(self, paths: SweepPaths, arguments: Sequence[str], planned: int) -> None:
-        self._paths = paths
-        self._arguments = list(arguments)
-        self._planned = planned
-        self._started_at = _now()
-        self.has_tables = False
-
-    def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what is known; with outcomes, their tables too.
-
-        Raises:
-            ConfigError: The folder cannot be written.
-        """
-        from sweep.errors import unwritable
-        from sweep.paths import write_json
-        from sweep.store.table import write_tables
-
-        manifest = {
-            "schema_version": 1,
-            "arguments": self._arguments,
-            "started_at": self._started_at,
-            "finished_at": _now() if outcomes else None,
-            "planned": self._planned,
-            "trials": [str(outcome.stored.directory) for outcome in outcomes],
-        }
-        try:
-            write_json(self._paths.manifest, manifest)
-            if outcomes:
-                write_tables([outcome.stored for outcome in outcomes], self._paths)
-                self.has_tables = True
-        except OSError as error:
-            raise unwritable(self._paths.directory, error, "hydra.sweep.dir") from error
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -24,7 +24,7 @@ from sweep.search.base import Domain, Question
 from sweep.study.search import SearchPlan
 from sweep.trial.messages import TrialFiles
 from sweep.trial.spec import RunSpec, TrialSpec
-from sweep.vocabulary import Precision, RunClass
+from sweep.vocabulary import AbortRule, Precision, RunClass
 
 _ACCURACY_BATCH = 32
 """Samples per query where each sample is run once: enough to keep an engine busy, few enough to fit anywhere."""
@@ -84,7 +84,8 @@ class Search:
         if query_count is None:
             return full
         run = RunSpec(RunClass.CUSTOM, query_count, query_count, 0, 0)
-        return replace(full, spec=replace(full.spec, run=run))
+        # To its end: the latencies of a test that stops at its first one over the bound would mislead.
+        return replace(full, spec=replace(full.spec, run=run, abort=AbortRule.NEVER))
 
     def accuracy_point(self) -> Point:
         """Return the test of the engine's accuracy.
@@ -117,6 +118,21 @@ class Search:
         label = {**self.plan.label, **{key: shown(value) for key, value in setting.items()}}
         plan = replace(self.plan, label=label, spec=point.spec)
         return replace(self, plan=plan, files=point.files, notes=(), composed=replace(composed, label=label))
+
+    @property
+    def has_given_name(self) -> bool:
+        """Whether the study was named by the user."""
+        return self.composed.config.get("study") is not None
+
+    def named(self, name: str) -> Search:
+        """Return the same search with another name for its study."""
+        return replace(self, plan=replace(self.plan, name=name))
+
+    def starting_at(self, n: int) -> Search:
+        """Return the same search of N from `n` on, which is one of its N."""
+        question = self.plan.question
+        domain = replace(question.domain, low=n)
+        return replace(self, plan=replace(self.plan, question=replace(question, domain=domain)))
 
     def _accuracy(self, changes: Mapping[str, Any], engine_batch: int | None) -> Point:
         # As many as an engine launch takes, where that was said: the same engine.

@@ -74,6 +74,7 @@ class Certificate:
         undecided: What lies between, as its first and last N; None when nothing does.
         is_complete: False when a budget or an interruption ended the search before it was done.
         why: The reason for the answer in one line: what bounds it from above, or why there is none.
+        remark: What is to be known about it beside the counts, in one line; often empty.
         evidence: Per N that was tested, ascending.
         tests: Tests altogether.
         query_count: Queries altogether.
@@ -86,6 +87,7 @@ class Certificate:
     undecided: tuple[int, int] | None
     is_complete: bool
     why: str
+    remark: str
     evidence: tuple[Evidence, ...]
     tests: int
     query_count: int
@@ -111,8 +113,6 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
     if answer is not None and answer < domain.high:
         last = domain.high if bad is None else bad - domain.step
         undecided = (answer + domain.step, last) if last > answer else None
-    why = _why(question, by_n, status, answer, bad)
-    remark = searcher.remark()
     return Certificate(
         status=status,
         max_streams=answer,
@@ -120,7 +120,8 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
         first_invalid=bad,
         undecided=undecided,
         is_complete=is_complete,
-        why=f"{why}; {remark}" if remark else why,
+        why=_why(question, by_n, status, answer, bad),
+        remark=searcher.remark(),
         evidence=tuple(
             _evidence(pool, _role(pool.samples_per_query, answer, bad, domain.step)) for pool in by_n.values()
         ),

@@ -114,9 +114,13 @@ class Study:
         """End a trial that was given up because it could not win."""
         self._end(number, "PRUNED", value, attributes)
 
-    def fail(self, number: int, reason: str) -> None:
+    def fail(self, number: int, attributes: Mapping[str, Any]) -> None:
         """End a trial that could not be measured."""
-        self._end(number, "FAIL", None, {"failure": reason})
+        self._end(number, "FAIL", None, attributes)
+
+    def entered(self) -> set[str]:
+        """Return the records, by folder, of its finished trials."""
+        return {str(trial.attributes["record"]) for trial in self.trials() if "record" in trial.attributes}
 
     def set(self, key: str, value: Any) -> None:
         """Note something about the whole study, as JSON."""

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, SweepError
 from sweep.paths import AttemptPaths
 from sweep.search.base import Ask, Latencies, Observation, Question, Shown
-from sweep.search.certificate import Certificate, certify
+from sweep.search.certificate import Certificate, Status, certify
 from sweep.search.evidence import pools
 from sweep.search.searcher import Searcher
 from sweep.study.measure import Bench, Outcome
@@ -79,6 +79,21 @@ class SearchView:
 
 
 @dataclass(frozen=True)
+class SettingResult:
+    """One setting of a joint search.
+
+    Attributes:
+        setting: Key to value.
+        max_streams: The largest N found under it; None when it was dropped before, or has none.
+        why: How it was dropped, or what its search has shown.
+    """
+
+    setting: Mapping[str, Any]
+    max_streams: int | None
+    why: str
+
+
+@dataclass(frozen=True)
 class SearchOutcome:
     """A search, done or stopped.
 
@@ -94,6 +109,8 @@ class SearchOutcome:
         failure: Why the search could not go on; empty when it could.
         notes: What a reader must know before using the numbers.
         directory: Folder of the command, with certificate and plot.
+        stopped_by: The budget that ended it, or `interrupted`; empty where it was done.
+        settings: What a joint search tried, in order.
     """
 
     plan: SearchPlan
@@ -107,6 +124,8 @@ class SearchOutcome:
     failure: str
     notes: tuple[str, ...]
     directory: Path
+    stopped_by: str = ""
+    settings: tuple[SettingResult, ...] = ()
 
 
 class SearchObserver(Protocol):
@@ -167,13 +186,45 @@ class Ledger(Protocol):
         """Return the records, by folder, that are entered already."""
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What one call may spend on tests that are not reused; None is no limit."""
+class Purse:
+    """What a search may spend on tests that are not reused; None is no limit.
 
-    seconds: float | None = None
-    queries: int | None = None
-    tests: int | None = None
+    Args:
+        seconds: Time.
+        queries: LoadGen's queries.
+        tests: Tests.
+    """
+
+    def __init__(self, seconds: float | None = None, queries: int | None = None, tests: int | None = None) -> None:
+        self._seconds = seconds
+        self._queries = queries
+        self._tests = tests
+        self._spent_s, self._spent_queries, self._spent_tests = 0.0, 0, 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the time; None where there is no limit."""
+        return None if self._seconds is None else max(self._seconds - self._spent_s, 0.0)
+
+    def pay(self, seconds: float, query_count: int) -> None:
+        """Take off what a test has cost."""
+        self._spent_s += seconds
+        self._spent_queries += query_count
+        self._spent_tests += 1
+
+    def ends(self, seconds: float, query_count: int) -> str:
+        """Return the limit that the next test would go beyond, as its key and value; empty when none."""
+        if self._tests is not None and self._spent_tests >= self._tests:
+            return f"search.budget.tests={self._tests}"
+        if self._queries is not None and self._spent_queries + query_count > self._queries:
+            return f"search.budget.queries={self._queries}"
+        if self._seconds is not None and self._spent_s + seconds > self._seconds:
+            return f"search.budget.seconds={self._seconds:g}"
+        return ""
+
+
+class TestRefusedError(SweepError):
+    """Not even the smallest N can be set up on this machine."""
 
 
 class SearchRun:
@@ -184,9 +235,9 @@ class SearchRun:
         tests: Makes its tests.
         searcher: Decides which.
         bench: Where they are measured.
-        ledger: Where they are entered.
+        ledger: Where they are entered, if anywhere.
         observer: Told of everything.
-        budget: When to stop.
+        purse: What it may spend.
     """
 
     def __init__(
@@ -195,9 +246,9 @@ class SearchRun:
         tests: Tests,
         searcher: Searcher,
         bench: Bench,
-        ledger: Ledger,
+        ledger: Ledger | None,
         observer: SearchObserver,
-        budget: Budget,
+        purse: Purse,
     ) -> None:
         self._plan = plan
         self._points = tests
@@ -205,51 +256,64 @@ class SearchRun:
         self._bench = bench
         self._ledger = ledger
         self._observer = observer
-        self._budget = budget
-        self._entered = ledger.entered()
+        self._purse = purse
+        self._entered = set() if ledger is None else ledger.entered()
         self._begin = time.perf_counter()
-        self._queries = self._measured = 0
-        self._spent_s = 0.0
         self.tests: list[SearchTest] = []
         self.stopped_by = "interrupted"
         self.refused: dict[int, str] = {}
 
     def run(self) -> None:
-        """Test until the searcher has nothing left to ask, or the budget ends."""
+        """Test until the searcher has nothing left to ask, or the purse is empty."""
         while (ask := self._searcher.ask()) is not None:
-            self._bench.pause()
-            self._observer.asked(ask, self.view)
-            try:
-                point = self._points.point(ask.samples_per_query, ask.query_count)
-            except ConfigError as error:
-                self._refuse(ask, error)
-                continue
-            used = {test.outcome.stored.directory for test in self.tests}
-            outcome = self._bench.unused(point.spec, used)
-            if outcome is None:
-                if (ended := self._exhausted(ask)) is not None:
-                    self.stopped_by = ended
-                    return
-                outcome = self._measure(ask, point)
-            elif str(outcome.stored.directory) not in self._entered:
-                self._enter(self._ledger.begin(_params(ask)), outcome)
-            test = SearchTest(ask, outcome)
-            self.tests.append(test)
-            self._searcher.tell(observation(ask, outcome.stored.result, outcome.stored.directory))
-            self._observer.answered(test, self.view)
+            if self.step(ask) is None and self.stopped_by != "interrupted":
+                return
         self.stopped_by = ""
 
+    def step(self, ask: Ask) -> SearchTest | None:
+        """Look one test up, or measure it; None where it cannot be set up here, or the purse does not hold it.
+
+        Raises:
+            TestRefusedError: The smallest N cannot be set up, so there is nothing to search.
+        """
+        self._bench.pause()
+        self._observer.asked(ask, self.view)
+        try:
+            point = self._points.point(ask.samples_per_query, ask.query_count)
+        except ConfigError as error:
+            self._refuse(ask, error)
+            return None
+        used = {test.outcome.stored.directory for test in self.tests}
+        outcome = self._bench.unused(point.spec, used)
+        if outcome is None:
+            planned = ask.query_count or self._plan.question.full_query_count
+            if ended := self._purse.ends(self._expected_s(ask, planned), planned):
+                self.stopped_by = ended
+                return None
+            outcome = self._measure(ask, point)
+        elif str(outcome.stored.directory) not in self._entered:
+            self._enter(self._begin_entry(ask), outcome)
+        test = SearchTest(ask, outcome)
+        self.tests.append(test)
+        self._searcher.tell(observation(ask, outcome.stored.result, outcome.stored.directory))
+        self._observer.answered(test, self.view)
+        return test
+
+    def _begin_entry(self, ask: Ask) -> int:
+        entry = {"samples_per_query": ask.samples_per_query, "query_count": ask.query_count or 0}
+        return -1 if self._ledger is None else self._ledger.begin(entry)
+
     def _measure(self, ask: Ask, point: TrialPoint) -> Outcome:
-        number = self._ledger.begin(_params(ask))
+        number = self._begin_entry(ask)
         begin = time.perf_counter()
         outcome = self._bench.measure(point.spec, point.files, self._observer.progressed)
-        self._spent_s += time.perf_counter() - begin
-        self._queries += outcome.stored.result.query_count
-        self._measured += 1
+        self._purse.pay(time.perf_counter() - begin, outcome.stored.result.query_count)
         self._enter(number, outcome)
         return outcome
 
     def _enter(self, number: int, outcome: Outcome) -> None:
+        if self._ledger is None:
+            return
         result = outcome.stored.result
         attributes: dict[str, Any] = {
             "record": str(outcome.stored.directory),
@@ -269,23 +333,11 @@ class SearchRun:
     def _refuse(self, ask: Ask, error: ConfigError) -> None:
         """Take an N that cannot be set up here as one that is too large."""
         if ask.samples_per_query == self._plan.question.domain.low:
-            raise error
+            raise TestRefusedError(str(error.problems[0])) from error
         n = ask.samples_per_query
         self.refused[n] = str(error.problems[0])
         empty = np.zeros(0, np.int64)
         self._searcher.tell(Observation(n, ask.query_count is None, Shown.OUT_OF_MEMORY, empty, 0, 0))
-
-    def _exhausted(self, ask: Ask) -> str | None:
-        """Say which budget ends before the next test would."""
-        limits = self._budget
-        planned = ask.query_count or self._plan.question.full_query_count
-        if limits.tests is not None and self._measured >= limits.tests:
-            return f"search.budget.tests={limits.tests}"
-        if limits.queries is not None and self._queries + planned > limits.queries:
-            return f"search.budget.queries={limits.queries}"
-        if limits.seconds is not None and self._spent_s + self._expected_s(ask, planned) > limits.seconds:
-            return f"search.budget.seconds={limits.seconds:g}"
-        return None
 
     def _expected_s(self, ask: Ask, planned: int) -> float:
         """Return how long a test will take, from that of the nearest N; tests over the bound are stopped early."""
@@ -303,9 +355,8 @@ class SearchRun:
         """How far it is."""
         valid, invalid = self._searcher.bracket()
         seen = self._searcher.seen
-        left = None if self._budget.seconds is None else max(self._budget.seconds - self._spent_s, 0.0)
         queries = sum(one.query_count for one in seen)
-        return SearchView(valid, invalid, len(seen), queries, time.perf_counter() - self._begin, left)
+        return SearchView(valid, invalid, len(seen), queries, self.seconds, self._purse.seconds_left)
 
     @property
     def seconds(self) -> float:
@@ -316,9 +367,13 @@ class SearchRun:
         """Return what was shown so far."""
         return certify(self._searcher, is_complete=not self.stopped_by)
 
-
-def _params(ask: Ask) -> dict[str, Any]:
-    return {"samples_per_query": ask.samples_per_query, "query_count": ask.query_count or 0}
+    def failure(self) -> str:
+        """Return why nothing could be found out; empty where something could."""
+        if self.certificate().status is not Status.UNKNOWN:
+            return ""
+        failures = [test.outcome.stored.result.failure for test in self.tests]
+        last = next((one for one in reversed(failures) if one is not None), None)
+        return "" if last is None else f"{last.kind}: {last.message}"
 
 
 def observation(ask: Ask, result: TrialResult, directory: Path) -> Observation:

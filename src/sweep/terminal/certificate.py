@@ -70,13 +70,18 @@ def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
         yield f"the search could not go on: {outcome.failure}"
     if outcome.accuracy:
         yield f"accuracy: {outcome.accuracy}"
-    if certificate.why:
+    # Where N is shown that bounds the answer, its figures say the same.
+    shown = certificate.status is Status.NONE_VALID or certificate.first_invalid is not None
+    if certificate.why and not (shown and certificate.status is not Status.UNCONFIRMED):
         yield certificate.why
     if certificate.status is Status.ALL_VALID:
         yield f"N={high} is the largest that may be asked for; search.max={2 * high} asks further up"
     yield from _evidence_lines(outcome)
+    if certificate.remark:
+        yield certificate.remark
     if not certificate.is_complete:
-        yield "stopped before it was done; its tests are kept, the same search goes on with them unless resume=false"
+        by = f" by {outcome.stopped_by}" if "=" in outcome.stopped_by else ""
+        yield f"stopped{by} before it was done; its tests are kept, and the same search goes on from there"
 
 
 def _evidence_lines(outcome: SearchOutcome) -> Iterator[str]:
@@ -190,7 +195,7 @@ def _places(outcome: SearchOutcome) -> Iterator[str]:
         if found:
             yield f"logs of N={n} {verdict}: {found[-1].outcome.stored.directory}"
     yield f"certificate and plot: {outcome.directory}"
-    yield f"study: {outcome.storage}"
+    yield f"study: {outcome.plan.name} in {outcome.storage}"
 
 
 def _is_verdict(test: SearchTest, n: int | None, verdict: Verdict) -> bool:

@@ -1,0 +1,141 @@
+"""A joint search: Optuna chooses settings; each is held against the largest N that the best one so far has shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from sweep.search.settings import Tried, next_setting
+from sweep.study.conduct import Conduct, Desk, SearchJob
+from sweep.study.search import Ledger, Purse, SearchOutcome, SearchTest, SettingResult
+
+
+class SettingsLedger(Ledger, Protocol):
+    """Where the settings of a joint search are entered."""
+
+    def prune(self, number: int, value: float | None, attributes: Mapping[str, Any]) -> None:
+        """Enter that a setting was dropped."""
+
+
+class JointConduct:
+    """A joint search under way. `run` may be interrupted at any time; `outcome` says what was shown until then.
+
+    A setting is first tested at the next N above the best one's answer. One that is not VALID there is dropped after
+    that test, since it cannot be better; one that is VALID is searched from there upwards.
+
+    Args:
+        job: What to search for.
+        desk: What it shares with others.
+        purse: What it may spend.
+        ledger: Where its settings are entered.
+    """
+
+    def __init__(self, job: SearchJob, desk: Desk, purse: Purse, ledger: SettingsLedger) -> None:
+        self._job = job
+        self._desk = desk
+        self._purse = purse
+        self._ledger = ledger
+        self._entered = ledger.entered()
+        self._begin = time.perf_counter()
+        self._tried: list[Tried] = []
+        self._results: list[SettingResult] = []
+        self._tests: list[SearchTest] = []
+        self._best: SearchOutcome | None = None
+        self._last: SearchOutcome | None = None
+        self._stopped_by = "interrupted"
+
+    def run(self) -> None:
+        """Try settings until all were, or as many as were asked for, or the purse is empty."""
+        while len(self._tried) < self._job.settings:
+            setting = next_setting(self._job.space, self._tried, self._job.seed)
+            if setting is None or self._is_at_the_top:
+                break
+            self._try(setting)
+            if self._last is not None and self._last.stopped_by:
+                self._stopped_by = self._last.stopped_by
+                return
+        self._stopped_by = ""
+
+    def outcome(self) -> SearchOutcome:
+        """Return the search of the best setting, with what all of them have shown."""
+        chosen = self._best or self._last
+        if chosen is None:
+            place = (0, self._job.settings)
+            chosen = Conduct(self._job, self._desk, self._purse, None, place).outcome()
+        return replace(
+            chosen,
+            tests=tuple(self._tests),
+            seconds=time.perf_counter() - self._begin,
+            measured_seconds=sum(test.outcome.stored.result.timing.total_ns for test in self._tests) / 1e9,
+            notes=tuple(dict.fromkeys((*self._job.notes, *chosen.notes))),
+            stopped_by=self._stopped_by,
+            settings=tuple(self._results),
+        )
+
+    @property
+    def _incumbent(self) -> int | None:
+        return None if self._best is None else self._best.certificate.max_streams
+
+    @property
+    def _is_at_the_top(self) -> bool:
+        return self._incumbent == self._job.plan.question.domain.high
+
+    def _try(self, setting: dict[str, Any]) -> None:
+        job, incumbent = self._job.with_setting(setting), self._incumbent
+        if incumbent is not None:
+            job = job.starting_at(incumbent + self._job.plan.question.domain.step)
+        place = (len(self._tried), self._job.settings)
+        conduct = Conduct(job, self._desk, self._purse, None, place, is_challenge=incumbent is not None)
+        name = " ".join(f"{key}={_shown(value)}" for key, value in setting.items())
+        number = None if name in self._entered else self._ledger.begin({key: _shown(v) for key, v in setting.items()})
+        try:
+            conduct.run()
+        finally:
+            found = self._last = conduct.outcome()
+            self._tests += found.tests
+        streams = found.certificate.max_streams
+        if streams is not None and (incumbent is None or streams > incumbent):
+            self._best = found
+        score = _score(found, conduct.lost, incumbent)
+        why = found.failure or (found.accuracy if found.accuracy_failed else found.certificate.why)
+        if conduct.lost is not None:
+            result = conduct.lost.outcome.stored.result
+            why = f"dropped: N={result.spec.samples_per_query} {result.result or result.state}: {_reason(conduct.lost)}"
+        self._tried.append(Tried(setting, score))
+        self._results.append(SettingResult(setting, streams, why))
+        if number is not None and not found.stopped_by:
+            self._enter(number, {"record": name, "why": why, "max_streams": streams}, found, conduct.lost, score)
+
+    def _enter(
+        self, number: int, attributes: dict[str, Any], found: SearchOutcome, lost: SearchTest | None, score: float
+    ) -> None:
+        if found.failure or found.accuracy_failed:
+            self._ledger.fail(number, attributes)
+        elif lost is not None or found.certificate.max_streams is None:
+            self._ledger.prune(number, score, attributes)
+        else:
+            self._ledger.finish(number, score, attributes)
+
+
+def _score(found: SearchOutcome, lost: SearchTest | None, incumbent: int | None) -> float:
+    """Return the largest N of a setting or, where it was dropped, about which N it would reach: Optuna learns by it."""
+    if found.certificate.max_streams is not None:
+        return float(found.certificate.max_streams)
+    if lost is None or incumbent is None:
+        return 0.0
+    result = lost.outcome.stored.result
+    target, latency = result.spec.rules.target_latency_ns, result.percentile_ns
+    if target is None or not latency:
+        return 0.0
+    return min(result.spec.samples_per_query * target / latency, float(incumbent))
+
+
+def _reason(test: SearchTest) -> str:
+    result = test.outcome.stored.result
+    return result.why or "no reason in its record"
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
