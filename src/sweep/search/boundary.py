@@ -42,6 +42,9 @@ _ROUND = (8, 16, 32)
 _NOISY = 1e-3
 _GAP = 0.01
 """Relative width of what may stay undecided below the first N that was shown INVALID."""
+_WIDE = 0.05
+"""Relative width of what stays undecided that is worth some tests more."""
+_REFUSALS_AT_MOST = 10
 _UNDECIDED_AT_MOST = 2
 """N between the answer and the first INVALID whose tests decided nothing: more of them would not either."""
 _BACK = 1e-3
@@ -144,8 +147,8 @@ class _State:
         if len(self._seen) >= _TESTS_AT_MOST:
             return None
         steps: tuple[Callable[[], Ask | None], ...] = (
-            *(self._retry, self._first, self._probe, self._prove, self._bound, self._narrow, self._look_above),
-            self._confirm,
+            *(self._retry, self._retry_idle, self._first, self._probe, self._prove, self._bound, self._narrow),
+            *(self._tighten, self._look_above, self._confirm),
         )
         return next((ask for step in steps if (ask := step()) is not None), None)
 
@@ -160,6 +163,16 @@ class _State:
         if sum(one.samples_per_query == last.samples_per_query for one in failures) > 1:
             return None
         return Ask(last.samples_per_query, None if last.is_full else PROBE, "again, since it failed")
+
+    def _retry_idle(self) -> Ask | None:
+        """Ask once more for a test that was INVALID on a busy machine, unless nearly every query was over the bound."""
+        last = self._seen[-1] if self._seen else None
+        if last is None or not last.busy or not last.is_full or last.shown is not Shown.INVALID:
+            return None
+        n = last.samples_per_query
+        if 2 * last.over_latency_count > last.query_count or self._pools[n].tests_of_full_length > 1:
+            return None
+        return Ask(n, None, "again, since the machine was busy")
 
     def _first(self) -> Ask | None:
         """Start at the smallest N: where that is over the bound, nothing is VALID."""
@@ -327,6 +340,19 @@ class _State:
             if n is not None and good < n < bad and not self._is_tested(n):
                 return Ask(n, None, "between VALID and INVALID")
         return None
+
+    def _tighten(self) -> Ask | None:
+        """Bring the first INVALID nearer where it is far above the answer, as where latencies have a long tail."""
+        good, bad = self.good, self.bad
+        if good is None or bad is None or bad - good <= max(self._step, _WIDE * good):
+            return None
+        above = [n for n, pool in self._pools.items() if n > good and pool.invalid_tests]
+        undecided = max((n for n in above if n < bad), default=good)
+        edge = self._model.edge(self._rate_for_bad, -self.doubt) or good
+        wanted = max(edge + self._step, self._domain.floor((undecided + bad) / 2))
+        if len(above) >= _REFUSALS_AT_MOST or not good < wanted < bad or self._is_tested(wanted):
+            return None
+        return Ask(wanted, None, "is a nearer one INVALID?")
 
     def _is_tested(self, n: int) -> bool:
         return n in self._pools and self._pools[n].tests_of_full_length > 0

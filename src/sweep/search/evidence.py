@@ -163,8 +163,17 @@ class Pool:
 
 
 def pools(question: Question, seen: Sequence[Observation]) -> dict[int, Pool]:
-    """Return what was seen by N, ascending."""
+    """Return what was seen by N, ascending.
+
+    An INVALID of a busy machine does not count once there is a full test of an idle one: it is the neighbours'.
+    """
     by_n: dict[int, list[Observation]] = {}
     for one in seen:
         by_n.setdefault(one.samples_per_query, []).append(one)
-    return {n: Pool(n, tuple(tests), question) for n, tests in sorted(by_n.items())}
+    return {n: Pool(n, tuple(_counting(tests)), question) for n, tests in sorted(by_n.items())}
+
+
+def _counting(tests: Sequence[Observation]) -> Sequence[Observation]:
+    if not any(test.is_full and not test.busy and test.shown in (Shown.VALID, Shown.INVALID) for test in tests):
+        return tests
+    return [test for test in tests if not (test.busy and test.is_full and test.shown is Shown.INVALID)]
