@@ -23,7 +23,7 @@ from sweep.search.quiet import load_optuna
 SCHEMA = 1
 """Of the attributes that sweep gives to studies and trials. 1: the first."""
 
-Space = Mapping[str, Domain | tuple[Any, ...]]
+Space = Mapping[str, Domain | tuple[Any, ...]] | Mapping[str, tuple[Any, ...]]
 """Per parameter, the values that the study may give it. An integer may be left out."""
 
 _SCHEMA_KEY = "sweep_schema"

@@ -67,6 +67,8 @@ def certificate_json(outcome: SearchOutcome) -> dict[str, Any]:
         "accuracy": outcome.accuracy,
         "accuracy_failed": outcome.accuracy_failed,
         "failure": outcome.failure,
+        "stopped_by": outcome.stopped_by,
+        "settings": [dataclasses.asdict(one) for one in outcome.settings],
         "notes": list(outcome.notes),
         "directory": str(outcome.directory),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sweep.search.base import Ask
+from sweep.search.evidence import p_valid
 from sweep.search.registry import make_searcher
 from sweep.study.accuracy_gate import AccuracyTests, GateResult, check_accuracy
 from sweep.study.measure import Bench
@@ -32,10 +33,6 @@ class SearchJob(Tests, AccuracyTests, Protocol):
     @property
     def plan(self) -> SearchPlan:
         """What is searched for."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was chosen for the user."""
 
     @property
     def seed(self) -> int:
@@ -130,18 +127,33 @@ class Conduct:
                 self._gate = check_accuracy(job, bench, *demand, observer.progressed)
             if self._gate is None or self._gate.holds:
                 self._search()
+            else:
+                self._run.stopped_by = ""
         except TestRefusedError as error:
             self._failure = str(error)
         self._stopped_by = self._run.stopped_by
         observer.search_finished(self.outcome())
 
     def _search(self) -> None:
-        if self._is_challenge:
-            test = self._run.step(Ask(self._job.plan.question.domain.low, None, "is this setting better?"))
-            if test is None or test.outcome.stored.result.result is not Verdict.VALID:
-                self.lost = test
-                return
-        self._run.run()
+        if not self._is_challenge or self._passes():
+            self._run.run()
+
+    def _passes(self) -> bool:
+        """Test the smallest N: once, and once more where INVALID may have been bad luck."""
+        question = self._job.plan.question
+        for why in ("is this setting better?", "again: INVALID, but not surely"):
+            test = self._run.step(Ask(question.domain.low, None, why))
+            if test is None:
+                return False
+            result = test.outcome.stored.result
+            if result.result is Verdict.VALID:
+                return True
+            over, count = result.over_latency_count, result.query_count
+            if over is None or p_valid(over, count, question.allowed_rate) <= 1 - question.confidence:
+                break
+        self.lost = test
+        self._run.stopped_by = ""
+        return False
 
     def outcome(self) -> SearchOutcome:
         """Return what was shown so far."""
@@ -157,7 +169,7 @@ class Conduct:
             accuracy="" if gate is None else gate.words,
             accuracy_failed=gate is not None and not gate.holds,
             failure=gate.words if gate is not None and failed_gate else self._failure or run.failure(),
-            notes=(*self._job.notes, *(f"N={n} was not tested: {why}" for n, why in run.refused.items())),
+            notes=tuple(f"N={n} was not tested: {why}" for n, why in run.refused.items()),
             directory=self._desk.directory,
             stopped_by=self._stopped_by,
         )

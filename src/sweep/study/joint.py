@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from sweep.search.certificate import Status
 from sweep.search.settings import Tried, next_setting
 from sweep.study.conduct import Conduct, Desk, SearchJob
 from sweep.study.search import Ledger, Purse, SearchOutcome, SearchTest, SettingResult
@@ -69,7 +70,6 @@ class JointConduct:
             tests=tuple(self._tests),
             seconds=time.perf_counter() - self._begin,
             measured_seconds=sum(test.outcome.stored.result.timing.total_ns for test in self._tests) / 1e9,
-            notes=tuple(dict.fromkeys((*self._job.notes, *chosen.notes))),
             stopped_by=self._stopped_by,
             settings=tuple(self._results),
         )
@@ -89,13 +89,15 @@ class JointConduct:
         place = (len(self._tried), self._job.settings)
         conduct = Conduct(job, self._desk, self._purse, None, place, is_challenge=incumbent is not None)
         name = " ".join(f"{key}={_shown(value)}" for key, value in setting.items())
-        number = None if name in self._entered else self._ledger.begin({key: _shown(v) for key, v in setting.items()})
+        number = None if name in self._entered else self._begin_entry(setting)
         try:
             conduct.run()
         finally:
             found = self._last = conduct.outcome()
             self._tests += found.tests
-        streams = found.certificate.max_streams
+        # What is not confirmed beats nothing.
+        is_proven = found.certificate.status in (Status.EXACT, Status.INTERVAL, Status.ALL_VALID)
+        streams = found.certificate.max_streams if is_proven else None
         if streams is not None and (incumbent is None or streams > incumbent):
             self._best = found
         score = _score(found, conduct.lost, incumbent)
@@ -108,12 +110,16 @@ class JointConduct:
         if number is not None and not found.stopped_by:
             self._enter(number, {"record": name, "why": why, "max_streams": streams}, found, conduct.lost, score)
 
+    def _begin_entry(self, setting: Mapping[str, Any]) -> int:
+        choices = {key: tuple(map(_shown, values)) for key, values in self._job.space}
+        return self._ledger.begin({key: _shown(value) for key, value in setting.items()}, choices)
+
     def _enter(
         self, number: int, attributes: dict[str, Any], found: SearchOutcome, lost: SearchTest | None, score: float
     ) -> None:
         if found.failure or found.accuracy_failed:
             self._ledger.fail(number, attributes)
-        elif lost is not None or found.certificate.max_streams is None:
+        elif lost is not None or attributes["max_streams"] is None:
             self._ledger.prune(number, score, attributes)
         else:
             self._ledger.finish(number, score, attributes)

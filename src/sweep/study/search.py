@@ -173,8 +173,8 @@ class Tests(Protocol):
 class Ledger(Protocol):
     """Where a search enters its tests for others to see: an Optuna study."""
 
-    def begin(self, params: Mapping[str, Any]) -> int:
-        """Enter a test that is about to run; return its number."""
+    def begin(self, params: Mapping[str, Any], space: Mapping[str, tuple[Any, ...]] | None = None) -> int:
+        """Enter what is about to run, and return its number; `space` has the choices of what is no whole number."""
 
     def finish(self, number: int, value: float, attributes: Mapping[str, Any]) -> None:
         """Enter what came out of it."""

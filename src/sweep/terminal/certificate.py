@@ -39,6 +39,8 @@ def show_search(out: Console, outcome: SearchOutcome, *, plot: bool | None = Non
         out.print(line, markup=False, highlight=False)
     if outcome.certificate.evidence:
         _show_evidence(out, outcome)
+    if outcome.settings:
+        _show_settings(out, outcome)
     if out.is_terminal if plot is None else plot:
         _show_plot(out, outcome)
     _show_all_notes(out, [("", outcome)])
@@ -163,6 +165,22 @@ def _show_evidence(out: Console, outcome: SearchOutcome) -> None:
     hidden = len(outcome.certificate.evidence) - len(chosen)
     if hidden:
         out.print(f"and {hidden} more N further from the edge", style="dim", highlight=False)
+
+
+def _show_settings(out: Console, outcome: SearchOutcome) -> None:
+    """Print what each setting of a joint search has shown, in the order in which they were tried."""
+    keys = list(outcome.settings[0].setting)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key in keys:
+        table.add_column(key, no_wrap=True)
+    table.add_column("max streams", justify="right", no_wrap=True)
+    table.add_column("why", max_width=WHY_WIDTH)
+    for one in outcome.settings:
+        values = ["null" if one.setting[key] is None else str(one.setting[key]) for key in keys]
+        streams = "-" if one.max_streams is None else str(one.max_streams)
+        best = one.max_streams is not None and one.max_streams == outcome.certificate.max_streams
+        table.add_row(*map(Text, values), Text(streams), Text(one.why), style="bold" if best else "")
+    print_table(out, table, whole=True)
 
 
 def _near_edge(certificate: Certificate) -> list[Evidence]:
