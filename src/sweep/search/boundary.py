@@ -314,6 +314,11 @@ class _State:
             return Ask(following, None, "is the next one INVALID?")
         if self.bad is not None:
             return None
+        for n in refused:  # stopped too soon to be conclusive, by so many over the bound that it soon will be
+            pool = self._pools[n]
+            often = pool.over_latency_count > 5 * self._rate * pool.query_count
+            if often and len(pool.full) < _TESTS_WHEN_FLAT:
+                return Ask(n, None, "INVALID, but not surely: again")
         edge = self._model.edge(self._rate_when_refused if refused else self._rate_for_bad, -self.doubt)
         wanted, leap = min(max((edge or good) + self._step, following), high), _BACK
         while wanted < high and self._is_tested(wanted):
