@@ -80,6 +80,7 @@ def near_edge(outcome: SearchOutcome, points: Sequence[PlotPoint]) -> list[PlotP
     if low is None or high is None:
         return []
     reach = max(_NEAR_WIDTHS * (high - low), _NEAR_SHARE * low, _NEAR_STEPS * outcome.plan.question.domain.step)
+    reach = min(reach, max(low // 2, 1))  # the other panel has the rest
     near = [point for point in points if low - reach <= point.samples_per_query <= high + reach]
     shown = {point.samples_per_query for point in near}
     return near if 1 < len(shown) < len({point.samples_per_query for point in points}) else []
