@@ -284,31 +284,32 @@ class SearchRun:
             self._refuse(ask, error)
             return None
         used = {test.outcome.stored.directory for test in self.tests}
-        outcome = self._bench.unused(point.spec, used)
+        outcome, number = self._bench.unused(point.spec, used), None
         if outcome is None:
             planned = ask.query_count or self._plan.question.full_query_count
             if ended := self._purse.ends(self._expected_s(ask, planned), planned):
                 self.stopped_by = ended
                 return None
-            outcome = self._measure(ask, point)
+            number = self._begin_entry(ask)
+            outcome = self._measure(point)
         elif str(outcome.stored.directory) not in self._entered:
-            self._enter(self._begin_entry(ask), outcome)
+            number = self._begin_entry(ask)
         test = SearchTest(ask, outcome)
         self.tests.append(test)
         self._searcher.tell(observation(ask, outcome.stored.result, outcome.stored.directory))
+        if number is not None:
+            self._enter(number, outcome)
         self._observer.answered(test, self.view)
         return test
 
-    def _begin_entry(self, ask: Ask) -> int:
+    def _begin_entry(self, ask: Ask) -> int | None:
         entry = {"samples_per_query": ask.samples_per_query, "query_count": ask.query_count or 0}
-        return -1 if self._ledger is None else self._ledger.begin(entry)
+        return None if self._ledger is None else self._ledger.begin(entry)
 
-    def _measure(self, ask: Ask, point: TrialPoint) -> Outcome:
-        number = self._begin_entry(ask)
+    def _measure(self, point: TrialPoint) -> Outcome:
         begin = time.perf_counter()
         outcome = self._bench.measure(point.spec, point.files, self._observer.progressed)
         self._purse.pay(time.perf_counter() - begin, outcome.stored.result.query_count)
-        self._enter(number, outcome)
         return outcome
 
     def _enter(self, number: int, outcome: Outcome) -> None:
@@ -326,9 +327,10 @@ class SearchRun:
         if result.failure is not None:
             self._ledger.fail(number, attributes)
             return
-        # An INVALID point is COMPLETE and worth nothing: samplers ignore those that failed.
-        value = result.spec.samples_per_query if result.result is Verdict.VALID else 0
-        self._ledger.finish(number, float(value), attributes)
+        # What is not shown VALID is COMPLETE and worth nothing: Optuna's best must not be a lucky or a short test.
+        n = result.spec.samples_per_query
+        is_good = pools(self._plan.question, self._searcher.seen)[n].is_good
+        self._ledger.finish(number, float(n if is_good else 0), attributes)
 
     def _refuse(self, ask: Ask, error: ConfigError) -> None:
         """Take an N that cannot be set up here as one that is too large."""
