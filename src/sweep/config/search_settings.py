@@ -7,12 +7,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.rules import SAMPLES_PER_QUERY_MAX
 from sweep.errors import ConfigError, Problem, choose
+from sweep.paths import SweepPaths
 
 _COUNT_MAX = 1_000_000_000
 _SECONDS_MAX = 1e9
@@ -216,6 +218,11 @@ def _study(fields: Fields) -> str | None:
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > _NAME_MAX:
         fix = f"give one line of text, {_NAME_MAX} characters at most"
         fields.problems.append(Problem("study", repr(value), "is not a name", fix))
+        return None
+    paths = SweepPaths(Path())
+    if paths.certificate(value) == paths.manifest:
+        reason = "would give the certificate the name of a file that is there already"
+        fields.problems.append(Problem("study", value, reason, "choose another name"))
         return None
     return value
 

@@ -360,7 +360,8 @@ class _State:
         return Ask(wanted, None, "is a nearer one INVALID?")
 
     def _is_tested(self, n: int) -> bool:
-        return n in self._pools and self._pools[n].tests_of_full_length > 0
+        """Say whether N was tested in full, or does not run at all."""
+        return n in self._pools and (self._pools[n].tests_of_full_length > 0 or bool(self._pools[n].does_not_run))
 
     # Around the answer
 

@@ -27,7 +27,7 @@ class Status(StrEnum):
     ALL_VALID = "all valid"
     """The largest N that the search may ask for is VALID: the answer lies above it."""
     UNKNOWN = "unknown"
-    """Nothing was shown: tests failed, or the budget ended first."""
+    """Nothing was shown: tests failed (a crash is no verdict on N), or the budget ended first."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _status(
         if good == high:
             return good, Status.ALL_VALID
         return good, Status.EXACT if bad == good + step else Status.INTERVAL
-    if low in by_n and by_n[low].is_bad and bad == low:
+    if low in by_n and by_n[low].is_bad and bad == low and by_n[low].does_not_run != Shown.FAILED:
         return None, Status.NONE_VALID
     once = [n for n, pool in by_n.items() if pool.valid_tests > pool.invalid_tests and pool.p_valid >= 0.5]
     return (max(once), Status.UNCONFIRMED) if once else (None, Status.UNKNOWN)

@@ -131,6 +131,7 @@ class Conduct:
                 self._run.stopped_by = ""
         except TestRefusedError as error:
             self._failure = str(error)
+            self._run.stopped_by = ""
         self._stopped_by = self._run.stopped_by
         observer.search_finished(self.outcome())
 

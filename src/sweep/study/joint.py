@@ -67,6 +67,7 @@ class JointConduct:
             chosen = Conduct(self._job, self._desk, self._purse, None, place).outcome()
         return replace(
             chosen,
+            certificate=replace(chosen.certificate, is_complete=not self._stopped_by),
             tests=tuple(self._tests),
             seconds=time.perf_counter() - self._begin,
             measured_seconds=sum(test.outcome.stored.result.timing.total_ns for test in self._tests) / 1e9,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -226,6 +227,8 @@ class Purse:
 class TestRefusedError(SweepError):
     """Not even the smallest N can be set up on this machine."""
 
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
 
 class SearchRun:
     """One search under way. `run` may be interrupted at any time; `outcome` says what was shown until then.
@@ -395,6 +398,8 @@ def observation(ask: Ask, result: TrialResult, directory: Path) -> Observation:
     over, target = result.over_latency_count, result.spec.rules.target_latency_ns
     if over is None and latencies.size and target is not None:  # more queries than latencies are kept of
         over = round(float((latencies > target).mean()) * result.query_count)
+    if over is None and result.result is Verdict.VALID:  # unknown: as many as VALID allows
+        over = result.over_latency_allowed
     return Observation(
         samples_per_query=ask.samples_per_query,
         is_full=ask.query_count is None,
@@ -423,6 +428,8 @@ def _over_by_loadgen(result: TrialResult) -> int:
 def _latencies(directory: Path) -> Latencies:
     """Return the latencies of a test; none where the file is gone or damaged, since the record's counts remain."""
     try:
-        return np.asarray(np.load(AttemptPaths(directory).latencies, allow_pickle=False), dtype=np.int64)
-    except (OSError, ValueError):
+        latencies = np.load(AttemptPaths(directory).latencies, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile):
         return np.zeros(0, np.int64)
+    is_whole = isinstance(latencies, np.ndarray) and latencies.dtype == np.int64 and latencies.ndim == 1
+    return latencies if is_whole else np.zeros(0, np.int64)

@@ -136,11 +136,12 @@ def _undecided(certificate: Certificate, first: int, last: int) -> str:
 
 
 def _effort_lines(outcome: SearchOutcome) -> Iterator[str]:
-    certificate = outcome.certificate
+    """Yield what the search has cost, all settings of a joint one together."""
     reused = sum(test.outcome.reused for test in outcome.tests)
-    tests = count_of(certificate.tests, "test") + (f" ({reused} reused)" if reused else "")
+    queries = sum(test.outcome.stored.result.query_count for test in outcome.tests)
+    tests = count_of(len(outcome.tests), "test") + (f" ({reused} reused)" if reused else "")
     yield (
-        f"{tests}, {count_of(certificate.query_count, 'query')}; {duration(outcome.seconds)} spent, "
+        f"{tests}, {count_of(queries, 'query')}; {duration(outcome.seconds)} spent, "
         f"the tests took {duration(outcome.measured_seconds)} whenever they ran"
     )
 

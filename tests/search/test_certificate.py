@@ -1,0 +1,63 @@
+"""Each kind of answer is given for what was seen, and for nothing less."""
+
+import numpy as np
+import pytest
+
+from sweep.search.base import Domain, Observation, Question, Shown
+from sweep.search.bisection import BisectionSearcher
+from sweep.search.boundary import BoundarySearcher
+from sweep.search.certificate import Status, certify
+
+V, I, F, M = Shown.VALID, Shown.INVALID, Shown.FAILED, Shown.OUT_OF_MEMORY
+
+
+def seen(n, shown, over=0, count=1440, full=True):
+    latencies = np.full(count, 40, np.int64)
+    latencies[:over] = 60
+    return Observation(n, full, shown, latencies, over, count)
+
+
+@pytest.mark.parametrize("make", [BisectionSearcher, BoundarySearcher])
+@pytest.mark.parametrize(
+    ("tests", "status", "answer", "first_invalid", "undecided", "words"),
+    [
+        ([(4, V), (5, I, 40)], Status.EXACT, 4, 5, None, "N=5 is not VALID: 40 of 1440 queries over the bound"),
+        ([(4, V), (5, M, 0, 0)], Status.EXACT, 4, 5, None, "N=5 is not VALID: out of memory"),
+        ([(4, V), (5, F, 0, 0), (5, F, 0, 0)], Status.EXACT, 4, 5, None, "N=5 is not VALID: FAILED"),
+        ([(4, V), (7, I, 40)], Status.INTERVAL, 4, 7, (5, 6), "N=7 is not VALID"),
+        ([(4, V), (5, F, 0, 0)], Status.INTERVAL, 4, None, (5, 8), "nothing above it was shown INVALID"),
+        ([(4, V), (5, V, 14), (7, I, 40)], Status.INTERVAL, 4, 7, (5, 6), "N=7 is not VALID"),
+        ([(4, V, 12), (5, I, 40)], Status.UNCONFIRMED, 4, 5, None, "N=4 was VALID, but not surely: 12 of 1440"),
+        ([(1, I, 40), (2, I, 40)], Status.NONE_VALID, None, 1, None, "the smallest N=1 is not VALID: 40 of 1440"),
+        ([(1, M, 0, 0)], Status.NONE_VALID, None, 1, None, "the smallest N=1 is not VALID: out of memory"),
+        (
+            [(1, F, 0, 0), (1, F, 0, 0)],
+            Status.UNKNOWN,
+            None,
+            None,
+            None,
+            "no N was shown VALID or INVALID; N=1: FAILED",
+        ),
+        ([(8, V)], Status.ALL_VALID, 8, None, None, "N=8 is VALID, and the search may ask for no more"),
+        ([(8, V, 0, 100, False)], Status.UNKNOWN, None, None, None, "no N was shown VALID or INVALID"),
+        ([(1, I, 15)], Status.UNKNOWN, None, None, None, "N=1: 15 of 1440 queries over the bound"),
+        ([], Status.UNKNOWN, None, None, None, "no N was shown VALID or INVALID"),
+    ],
+)
+def test_a_status_for_what_was_seen(make, tests, status, answer, first_invalid, undecided, words):
+    searcher = make(Question(Domain(1, 8), 50, 99.0, 1440, 0.95))
+    for test in tests:
+        searcher.tell(seen(*test))
+    certificate = certify(searcher, is_complete=True)
+    assert certificate.status is status
+    assert certificate.max_streams == answer
+    assert certificate.first_invalid == first_invalid
+    assert certificate.undecided == undecided
+    assert words in certificate.why
+    assert (certificate.confidence is None) == (answer is None)
+    if status in (Status.EXACT, Status.INTERVAL, Status.ALL_VALID):
+        assert certificate.confidence >= 0.95
+    assert certificate.tests == len(tests)
+    assert sum(one.full_tests + one.short_tests for one in certificate.evidence) == len(tests)
+    roles = {one.samples_per_query: one.role for one in certificate.evidence if one.role}
+    assert roles.get(answer, "answer") == "answer"
