@@ -106,6 +106,18 @@ def test_all_valid_is_said_after_a_full_test():
     assert certificate.undecided is None
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.001, 0.01, 0.1])
+def test_a_latency_that_does_not_grow_with_n(noise):
+    """By noise alone it falls as often as it rises, and no N may seem to be the edge for that."""
+    for seed in range(10):
+        for memory, status, answer in ((None, Status.ALL_VALID, 500), (40, Status.EXACT, 40)):
+            curve = curves.Curve("level", lambda _: 20.0, noise=noise, memory=memory)
+            searcher, queries = search(curve, seed, question=curves.question(500))
+            certificate = certify(searcher, is_complete=True)
+            assert (certificate.status, certificate.max_streams) == (status, answer)
+            assert queries < 3 * curves.SCREENING
+
+
 def test_out_of_memory_bounds_the_search_from_above():
     curve = curves.Curve("memory", lambda n: 1 + 0.01 * n, memory=300)
     searcher, _ = search(curve)

@@ -8,7 +8,7 @@ from sweep.search.bisection import BisectionSearcher
 from sweep.search.boundary import BoundarySearcher
 from sweep.search.certificate import Status, certify
 
-V, I, F, M = Shown.VALID, Shown.INVALID, Shown.FAILED, Shown.OUT_OF_MEMORY
+V, X, F, M = Shown.VALID, Shown.INVALID, Shown.FAILED, Shown.OUT_OF_MEMORY
 
 
 def seen(n, shown, over=0, count=1440, full=True):
@@ -21,14 +21,14 @@ def seen(n, shown, over=0, count=1440, full=True):
 @pytest.mark.parametrize(
     ("tests", "status", "answer", "first_invalid", "undecided", "words"),
     [
-        ([(4, V), (5, I, 40)], Status.EXACT, 4, 5, None, "N=5 is not VALID: 40 of 1440 queries over the bound"),
+        ([(4, V), (5, X, 40)], Status.EXACT, 4, 5, None, "N=5 is not VALID: 40 of 1440 queries over the bound"),
         ([(4, V), (5, M, 0, 0)], Status.EXACT, 4, 5, None, "N=5 is not VALID: out of memory"),
         ([(4, V), (5, F, 0, 0), (5, F, 0, 0)], Status.EXACT, 4, 5, None, "N=5 is not VALID: FAILED"),
-        ([(4, V), (7, I, 40)], Status.INTERVAL, 4, 7, (5, 6), "N=7 is not VALID"),
+        ([(4, V), (7, X, 40)], Status.INTERVAL, 4, 7, (5, 6), "N=7 is not VALID"),
         ([(4, V), (5, F, 0, 0)], Status.INTERVAL, 4, None, (5, 8), "nothing above it was shown INVALID"),
-        ([(4, V), (5, V, 14), (7, I, 40)], Status.INTERVAL, 4, 7, (5, 6), "N=7 is not VALID"),
-        ([(4, V, 12), (5, I, 40)], Status.UNCONFIRMED, 4, 5, None, "N=4 was VALID, but not surely: 12 of 1440"),
-        ([(1, I, 40), (2, I, 40)], Status.NONE_VALID, None, 1, None, "the smallest N=1 is not VALID: 40 of 1440"),
+        ([(4, V), (5, V, 14), (7, X, 40)], Status.INTERVAL, 4, 7, (5, 6), "N=7 is not VALID"),
+        ([(4, V, 12), (5, X, 40)], Status.UNCONFIRMED, 4, 5, None, "N=4 was VALID, but not surely: 12 of 1440"),
+        ([(1, X, 40), (2, X, 40)], Status.NONE_VALID, None, 1, None, "the smallest N=1 is not VALID: 40 of 1440"),
         ([(1, M, 0, 0)], Status.NONE_VALID, None, 1, None, "the smallest N=1 is not VALID: out of memory"),
         (
             [(1, F, 0, 0), (1, F, 0, 0)],
@@ -40,7 +40,7 @@ def seen(n, shown, over=0, count=1440, full=True):
         ),
         ([(8, V)], Status.ALL_VALID, 8, None, None, "N=8 is VALID, and the search may ask for no more"),
         ([(8, V, 0, 100, False)], Status.UNKNOWN, None, None, None, "no N was shown VALID or INVALID"),
-        ([(1, I, 15)], Status.UNKNOWN, None, None, None, "N=1: 15 of 1440 queries over the bound"),
+        ([(1, X, 15)], Status.UNKNOWN, None, None, None, "N=1: 15 of 1440 queries over the bound"),
         ([], Status.UNKNOWN, None, None, None, "no N was shown VALID or INVALID"),
     ],
 )

@@ -109,6 +109,8 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
     domain = question.domain
     good, bad = searcher.proven()
     answer, status = _status(question, by_n, good, bad)
+    if status is Status.UNKNOWN and bad == domain.low:
+        bad = None  # it failed, which is no verdict
     undecided = None
     if answer is not None and answer < domain.high:
         last = domain.high if bad is None else bad - domain.step

@@ -25,7 +25,7 @@ class Curve:
     """A fitted curve.
 
     Attributes:
-        name: `line`, `steps of 8`, `knee at 96`, `parabola`.
+        name: `line`, `steps of 8`, `knee at 96`, `parabola`; `level` where none of them rises.
         at: Median latency in ns, by N.
         misfit: Weighted sum of squared residuals.
         points: How many points it was fitted to.
@@ -63,7 +63,7 @@ def fit(n: Vector, centre: Vector, error: Vector, target: float) -> Curve | None
         candidates.append(_solve("parabola", n, centre, error, lambda x: [np.ones_like(x), x, x * x], 3))
         candidates += [_solve(f"knee at {knot:g}", n, centre, error, _hinge(float(knot)), 4) for knot in n[1:-1]]
     known = [curve for curve in candidates if curve is not None]
-    return min(known, key=lambda curve: curve.score, default=None)
+    return min(known, key=lambda curve: curve.score, default=_level(centre, error))
 
 
 _Columns = Callable[[Vector], list[Vector]]
@@ -75,6 +75,13 @@ def _tiles(step: int) -> _Columns:
 
 def _hinge(knot: float) -> _Columns:
     return lambda x: [np.ones_like(x), x, np.maximum(x - knot, 0.0)]
+
+
+def _level(centre: Vector, error: Vector) -> Curve:
+    """Return the curve of a latency that N does not change, as far as can be seen."""
+    level = float(np.median(centre))
+    misfit = float(np.square((level - centre) / (centre * error)).sum())
+    return Curve("level", lambda _: level, misfit, centre.size, 1)
 
 
 def _solve(name: str, n: Vector, centre: Vector, error: Vector, columns: _Columns, parameters: int) -> Curve | None:

@@ -40,7 +40,7 @@ def next_setting(space: Space, tried: Sequence[Tried], seed: int) -> dict[str, A
     optuna = load_optuna()
     categorical = optuna.distributions.CategoricalDistribution  # takes few types: values go in as JSON
     choices = {key: categorical(tuple(map(json.dumps, values))) for key, values in space}
-    sampler = optuna.samplers.TPESampler(seed=seed + len(tried), n_startup_trials=4, multivariate=True)
+    sampler = optuna.samplers.TPESampler(seed=(seed + len(tried)) % 2**32, n_startup_trials=4, multivariate=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for one in tried:
         params = {key: json.dumps(one.setting[key]) for key, _ in space}
