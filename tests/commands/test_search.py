@@ -335,14 +335,14 @@ class TestAccuracy:
 
 
 class TestJoint:
-    SPACE = "search.space={backend.per_sample_ms:[6,3,4],engine_batch:[null,8]}"
+    SPACE = "search.space={backend.per_sample_ms:[6,2.9,4],engine_batch:[null,8]}"
     JOINT = ("search=joint", *QUICK[1:], "search.max=12", SPACE)
 
     def test_the_best_setting_is_found_said_and_reused(self, search, tmp_path):
         out, _ = search(*self.JOINT)
         assert out.startswith("max streams: 7 (")
         assert re.search(r"^backend.per_sample_ms  engine_batch  max streams  why", out, re.MULTILINE)
-        assert re.search(r"^3 +(null|8) +7 ", out, re.MULTILINE)
+        assert re.search(r"^2.9 +(null|8) +7 ", out, re.MULTILINE)
         assert re.search(r"^4 +(null|8) +- +dropped: N=8 INVALID: ", out, re.MULTILINE)
         _, (saved,) = _certificates(tmp_path)
         assert saved.certificate.is_complete
@@ -357,7 +357,7 @@ class TestJoint:
         assert _attempts(tmp_path) == kept
 
     def test_interrupted_it_goes_on(self, start, search, tmp_path):
-        command = [*self.JOINT[:-1], "search.space={backend.per_sample_ms:[6,3]}"]
+        command = [*self.JOINT[:-1], "search.space={backend.per_sample_ms:[6,2.9]}"]
         process = start(*command)
         _wait_for(lambda: len(_attempts(tmp_path)) > 4)
         os.killpg(process.pid, signal.SIGINT)
@@ -415,5 +415,7 @@ def test_killed_ten_times_no_finished_test_is_lost_and_none_is_repeated(start, s
     _, (undisturbed,) = _certificates(tmp_path, "undisturbed")
     assert _asks(resumed.data) == _asks(undisturbed.data)
     assert resumed.certificate.max_streams == undisturbed.certificate.max_streams == 21
+    begun = list(tmp_path.glob("outputs/trials/*/*/spec.json"))
+    assert len(begun) > len(_attempts(tmp_path))  # at least one was killed in the middle of a test
     assert len(_attempts(tmp_path)) == len(_attempts(tmp_path, "undisturbed")) == len(resumed.data["tests"])
     _wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in workers), 10)

@@ -1,88 +1,18 @@
 """One search step by step, on tests that nobody ran: what is reused, what is refused, what a budget ends."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from sweep.errors import ConfigError, Problem
-from sweep.search.base import Ask, Domain, Question, Shown
+from sweep.search.base import Ask, Shown
 from sweep.search.certificate import Status
-from sweep.search.registry import make_searcher
-from sweep.store.records import Store
-from sweep.study import measure
-from sweep.study.measure import Bench
-from sweep.study.search import Purse, SearchPlan, SearchRun, TestRefusedError, observation
-from sweep.trial.interrupts import InterruptGate
+from sweep.study.search import Purse, TestRefusedError, observation
 from sweep.trial.trial import BUSY
 from sweep.vocabulary import Verdict
 
-FULL = 1440
-
-
-class Ledger:
-    """A study on paper."""
-
-    def __init__(self, entered=()):
-        self.rows = []
-        self._entered = set(entered)
-
-    def begin(self, params, space=None):
-        self.rows.append({"params": dict(params), "state": "RUNNING"})
-        return len(self.rows) - 1
-
-    def finish(self, number, value, attributes):
-        self.rows[number] |= {"state": "COMPLETE", "value": value, **attributes}
-
-    def fail(self, number, attributes):
-        self.rows[number] |= {"state": "FAIL", **attributes}
-
-    def entered(self):
-        return self._entered | {row["record"] for row in self.rows if "record" in row}
-
-
-class Bed:
-    """Measures by formula: 0.15 ms for each sample, so that N=325 is the largest with room for noise below 50 ms."""
-
-    def __init__(self, searches, simulated, root, monkeypatch):
-        self._searches, self._simulated = searches, simulated
-        self.store = Store(root)
-        self.failures = {}  # N: how its next tests fail
-        self.refuses = set()
-        self.measured = []
-        monkeypatch.setattr(measure, "run_trial", self._run_trial)
-
-    def run(self, ledger=None, purse=None, low=1, high=512, algorithm="bisection", **options):
-        spec = self.point(low, None).spec
-        question = Question(Domain(low, high), 50_000_000, 99.0, FULL, 0.95)
-        plan = SearchPlan("digits", {}, question, algorithm, spec)
-        nobody = SimpleNamespace(asked=self._ignore, answered=self._ignore, progressed=self._ignore)
-        bench = Bench(self.store, None, InterruptGate(), options.get("resume", True))
-        return SearchRun(plan, self, make_searcher(algorithm, question), bench, ledger, nobody, purse or Purse())
-
-    def point(self, n, query_count):
-        if n in self.refuses:
-            raise ConfigError(Problem("batch", n, "is too large for this machine", "choose another"))
-        return SimpleNamespace(spec=self._simulated(batch=n, queries=query_count or FULL, target_ms=50.0), files=None)
-
-    def _run_trial(self, executor, request, number, on_progress, gate):
-        spec = request.spec
-        self.measured.append(spec.samples_per_query)
-        failures = self.failures.get(spec.samples_per_query)
-        failure = failures.pop(0) if failures else None
-        test = self._searches.test(
-            spec.samples_per_query, queries=spec.run.min_query_count, failure=failure, seed=number
-        ).outcome.stored
-        if failure is None:
-            shutil.copy(test.directory / "latencies_ns.npy", request.directory)
-        return replace(test.result, attempt=number)
-
-    @staticmethod
-    def _ignore(*_):
-        pass
+from .bed import FULL, Bed, Ledger
 
 
 @pytest.fixture

@@ -1,0 +1,119 @@
+"""Where tests are measured that nobody runs: the real store and the real search, on latencies by formula."""
+
+import shutil
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+from sweep.errors import ConfigError, Problem
+from sweep.search.base import Domain, Question
+from sweep.search.registry import make_searcher
+from sweep.store.records import Store
+from sweep.study import measure
+from sweep.study.measure import Bench
+from sweep.study.search import Purse, SearchPlan, SearchRun
+from sweep.trial.interrupts import InterruptGate
+
+FULL = 1440
+
+
+def _ignore(*_):
+    pass
+
+
+NOBODY = SimpleNamespace(
+    search_started=_ignore, asked=_ignore, progressed=_ignore, answered=_ignore, search_finished=_ignore
+)
+"""Looks at nothing."""
+
+
+class Ledger:
+    """A study on paper."""
+
+    def __init__(self, entered=()):
+        self.rows = []
+        self._entered = set(entered)
+
+    def begin(self, params, space=None):
+        self.rows.append({"params": dict(params), "state": "RUNNING"})
+        return len(self.rows) - 1
+
+    def finish(self, number, value, attributes):
+        self.rows[number] |= {"state": "COMPLETE", "value": value, **attributes}
+
+    def fail(self, number, attributes):
+        self.rows[number] |= {"state": "FAIL", **attributes}
+
+    def entered(self):
+        return self._entered | {row["record"] for row in self.rows if "record" in row}
+
+
+class Bed:
+    """Measures by formula, 0.15 ms for each sample if nothing else is said: N up to about 305 are VALID at 50 ms."""
+
+    def __init__(self, searches, simulated, root, monkeypatch):
+        self._searches, self._simulated = searches, simulated
+        self.store = Store(root)
+        self.failures = {}  # N: how its next tests fail
+        self.refuses = set()
+        self.measured = []
+        monkeypatch.setattr(measure, "run_trial", self._run_trial)
+
+    def plan(self, low=1, high=512, algorithm="bisection"):
+        question = Question(Domain(low, high), 50_000_000, 99.0, FULL, 0.95)
+        return SearchPlan("digits", {}, question, algorithm, self.point(low, None).spec)
+
+    def bench(self, resume=True):
+        return Bench(self.store, None, InterruptGate(), resume)
+
+    def run(self, ledger=None, purse=None, low=1, high=512, algorithm="bisection", **options):
+        plan = self.plan(low, high, algorithm)
+        searcher = make_searcher(algorithm, plan.question)
+        return SearchRun(plan, self, searcher, self.bench(**options), ledger, NOBODY, purse or Purse())
+
+    def point(self, n, query_count, per_sample_ms=0.15):
+        if n in self.refuses or (n, per_sample_ms) in self.refuses:
+            raise ConfigError(Problem("batch", n, "is too large for this machine", "choose another"))
+        spec = self._simulated(batch=n, queries=query_count or FULL, target_ms=50.0, per_sample_ms=per_sample_ms)
+        return SimpleNamespace(spec=spec, files=None)
+
+    def _run_trial(self, executor, request, number, on_progress, gate):
+        spec = request.spec
+        self.measured.append(spec.samples_per_query)
+        failures = self.failures.get(spec.samples_per_query)
+        failure = failures.pop(0) if failures else None
+        per_sample_ms = spec.backend.options["per_sample_ms"]
+        queries = spec.run.min_query_count
+        made = self._searches.test(
+            spec.samples_per_query, queries=queries, failure=failure, seed=number, per_sample_ms=per_sample_ms
+        )
+        test = made.outcome.stored
+        if failure is None:
+            shutil.copy(test.directory / "latencies_ns.npy", request.directory)
+        return replace(test.result, spec=spec, spec_digest=spec.digest, attempt=number)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A joint search over how long a sample takes."""
+
+    bed: Bed
+    plan: SearchPlan
+    space: tuple
+    per_sample_ms: float = 0.15
+    settings: int = 12
+    seed: int = 0
+    trials: int = 30
+    min_accuracy: float | None = None
+    reference_accuracy: float | None = None
+
+    def point(self, n, query_count):
+        return self.bed.point(n, query_count, self.per_sample_ms)
+
+    def with_setting(self, setting):
+        return replace(self, per_sample_ms=setting["backend.per_sample_ms"])
+
+    def starting_at(self, n):
+        question = self.plan.question
+        return replace(
+            self, plan=replace(self.plan, question=replace(question, domain=replace(question.domain, low=n)))
+        )

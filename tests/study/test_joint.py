@@ -1,0 +1,93 @@
+"""A joint search, on tests that nobody ran: who is challenged where, who is dropped, and what ends it."""
+
+from collections import Counter
+
+import pytest
+
+from sweep.search.certificate import Status
+from sweep.study.conduct import Desk
+from sweep.study.joint import JointConduct
+from sweep.study.search import Purse
+from sweep.vocabulary import Verdict
+
+from .bed import NOBODY, Bed, Job, Ledger
+
+
+class SettingsLedger(Ledger):
+    def begin(self, params, space=None):
+        assert all(params[key] in space[key] for key in params)
+        return super().begin(params)
+
+    def prune(self, number, value, attributes):
+        self.rows[number] |= {"state": "PRUNED", "value": value, **attributes}
+
+
+@pytest.fixture
+def bed(searches, simulated, tmp_path, monkeypatch):
+    return Bed(searches, simulated, tmp_path / "outputs", monkeypatch)
+
+
+def joint(bed, values, tmp_path, ledger=None, **limits):
+    job = Job(bed, bed.plan(), (("backend.per_sample_ms", values),))
+    conduct = JointConduct(
+        job, Desk(bed.bench(), NOBODY, tmp_path, "here"), Purse(**limits), ledger or SettingsLedger()
+    )
+    conduct.run()
+    return conduct.outcome()
+
+
+def by_setting(outcome):
+    return {one.setting["backend.per_sample_ms"]: one for one in outcome.settings}
+
+
+def of_setting(outcome, per_sample_ms):
+    options = [test.outcome.stored.result.spec.backend.options["per_sample_ms"] for test in outcome.tests]
+    return [test for test, own in zip(outcome.tests, options, strict=True) if own == per_sample_ms]
+
+
+def test_a_setting_is_challenged_above_the_best_answer_and_dropped_after_one_test(bed, tmp_path):
+    outcome = joint(bed, (0.2, 0.15, 0.3, 0.25, 0.4), tmp_path)
+    found = by_setting(outcome)
+    assert outcome.certificate.status is Status.EXACT or outcome.certificate.max_streams > 290
+    best = outcome.certificate.max_streams
+    assert found[0.15].max_streams == best > found[0.2].max_streams
+    assert of_setting(outcome, 0.15)[0].ask.why == "is this setting better?"
+    for slow in (0.3, 0.25, 0.4):
+        (test,) = of_setting(outcome, slow)
+        assert test.outcome.stored.result.result is Verdict.INVALID
+        assert found[slow].why.startswith(f"dropped: N={test.ask.samples_per_query} INVALID: ")
+    assert (outcome.stopped_by, outcome.certificate.is_complete) == ("", True)
+
+
+def test_the_study_holds_each_setting_once_and_a_second_call_measures_nothing(bed, tmp_path):
+    ledger = SettingsLedger()
+    first = joint(bed, (0.2, 0.15, 0.4), tmp_path, ledger)
+    assert Counter(row["state"] for row in ledger.rows) == {"COMPLETE": 2, "PRUNED": 1}
+    (pruned,) = (row for row in ledger.rows if row["state"] == "PRUNED")
+    assert 100 < pruned["value"] < 150  # about the N that it would reach: by that Optuna learns
+    measured = len(bed.measured)
+    again = joint(bed, (0.2, 0.15, 0.4), tmp_path, ledger)
+    assert len(bed.measured) == measured
+    assert len(ledger.rows) == 3
+    assert [one.setting for one in again.settings] == [one.setting for one in first.settings]
+    assert again.certificate == first.certificate
+
+
+def test_a_challenger_that_cannot_be_set_up_leaves_the_others(bed, tmp_path):
+    bed.refuses = {(n, 0.1) for n in range(1, 513)}
+    outcome = joint(bed, (0.2, 0.1, 0.15), tmp_path)
+    found = by_setting(outcome)
+    assert found[0.1].max_streams is None
+    assert "is too large for this machine" in found[0.1].why
+    assert outcome.certificate.max_streams == found[0.15].max_streams > 290
+    assert (outcome.stopped_by, outcome.failure, outcome.certificate.is_complete) == ("", "", True)
+
+
+def test_a_budget_is_shared_by_all_settings_and_what_it_ends_is_not_complete(bed, tmp_path):
+    alone = len(of_setting(joint(bed, (0.2,), tmp_path), 0.2))
+    outcome = joint(bed, (0.2, 0.15, 0.4), tmp_path, tests=3)
+    assert outcome.stopped_by == "search.budget.tests=3"
+    assert sum(not test.outcome.reused for test in outcome.tests) == 3
+    assert len(outcome.tests) == alone + 3
+    assert outcome.certificate.max_streams is not None
+    assert not outcome.certificate.is_complete
