@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 from sweep.search.base import Ask, Observation, Question, Shown
 from sweep.search.evidence import most_over, pools
@@ -37,7 +38,7 @@ _TESTS_AT_MOST = 80
 _TESTS_OF_ONE_N = 2
 _TESTS_WHEN_FLAT = 4
 _ENOUGH = 0.7
-"""Share of the doubt by which N must be away from the bound: tests are placed a whole one away."""
+"""Share of the doubt by which N must be away from the edge: tests are placed a whole one away."""
 _ROUND = (8, 16, 32)
 _NOISY = 1e-3
 _GAP = 0.01
@@ -79,6 +80,10 @@ class BoundarySearcher(Searcher):
         """Return the answer, and the smallest N above it that was shown not VALID."""
         return self._now.good, self._now.bad
 
+    def confidence(self, n: int) -> float:
+        """Return how surely N is VALID: by its counts, and by its distance from an edge that may be off."""
+        return self._now.confidence(n)
+
     def remark(self) -> str:
         """Say how far whole tests differed, where they did."""
         doubt = self._now.doubt
@@ -110,6 +115,13 @@ class _State:
         """The largest N shown VALID with the wanted confidence."""
         return max((n for n in self._pools if self._is_good(n)), default=None)
 
+    def confidence(self, n: int) -> float:
+        """Return how surely N is VALID."""
+        pool = self._pools[n]
+        if not self.doubt or pool.valid_tests >= _TESTS_WHEN_FLAT:
+            return pool.p_valid
+        return min(pool.p_valid, self._model.p_below_the_edge(n))
+
     @functools.cached_property
     def bad(self) -> int | None:
         """The smallest N above `good` that was shown not VALID."""
@@ -122,13 +134,13 @@ class _State:
 
     def _is_bad(self, n: int) -> bool:
         pool = self._pools[n]
-        clear = bool(pool.does_not_run) or not self.doubt or self._model.margin(n) <= -_ENOUGH * self.doubt
-        return pool.is_bad and clear
+        clear = not self.doubt or self._model.margin(n) <= -_ENOUGH * self.doubt
+        return pool.is_bad and (clear or bool(pool.does_not_run))
 
     @property
     def doubt(self) -> float:
-        """How far off, relative, the edge may be because whole tests differ."""
-        return self._model.doubt
+        """How far off, relative, the edge may be because whole tests differ, at the wanted confidence."""
+        return self._model.doubt * NormalDist().inv_cdf(self._question.confidence)
 
     @functools.cached_property
     def bracket(self) -> tuple[int | None, int | None]:
@@ -170,7 +182,8 @@ class _State:
         if last is None or not last.busy or not last.is_full or last.shown is not Shown.INVALID:
             return None
         n = last.samples_per_query
-        if 2 * last.over_latency_count > last.query_count or self._pools[n].tests_of_full_length > 1:
+        tests = sum(one.is_full and one.samples_per_query == n for one in self._seen)
+        if 2 * last.over_latency_count > last.query_count or tests > 1:
             return None
         return Ask(n, None, "again, since the machine was busy")
 

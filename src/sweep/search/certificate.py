@@ -118,7 +118,7 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
     return Certificate(
         status=status,
         max_streams=answer,
-        confidence=None if answer is None else by_n[answer].p_valid,
+        confidence=None if answer is None else searcher.confidence(answer),
         first_invalid=bad,
         undecided=undecided,
         is_complete=is_complete,

@@ -165,7 +165,7 @@ class Pool:
 def pools(question: Question, seen: Sequence[Observation]) -> dict[int, Pool]:
     """Return what was seen by N, ascending.
 
-    An INVALID of a busy machine does not count once there is a full test of an idle one: it is the neighbours'.
+    The first INVALID of a busy machine does not count once another full test has shown N VALID: it was the neighbours'.
     """
     by_n: dict[int, list[Observation]] = {}
     for one in seen:
@@ -174,6 +174,7 @@ def pools(question: Question, seen: Sequence[Observation]) -> dict[int, Pool]:
 
 
 def _counting(tests: Sequence[Observation]) -> Sequence[Observation]:
-    if not any(test.is_full and not test.busy and test.shown in (Shown.VALID, Shown.INVALID) for test in tests):
-        return tests
-    return [test for test in tests if not (test.busy and test.is_full and test.shown is Shown.INVALID)]
+    full = [test for test in tests if test.is_full]
+    if full and full[0].busy and full[0].shown is Shown.INVALID and any(test.shown is Shown.VALID for test in full):
+        return [test for test in tests if test is not full[0]]
+    return tests

@@ -164,9 +164,9 @@ class LatencyModel:
 
     @functools.cached_property
     def doubt(self) -> float:
-        """How far off, relative, the edge may be where whole tests differ by more than their queries explain, else 0.
+        """Relative standard error of the edge where whole tests differ by more than their queries explain, else 0.
 
-        That spread, over the root of the number of tests near the edge, at 99 %.
+        That spread, over the root of the number of tests near the edge.
         """
         excess, count = 0.0, self.tests_at_the_edge
         for test in (test for pool in self._pools for test in pool.tests if self._is_at_the_edge(test)):
@@ -177,7 +177,11 @@ class LatencyModel:
         if count < 3 or excess <= 0:
             return 0.0
         spread = math.sqrt(excess / (count - 2))
-        return NormalDist().inv_cdf(0.99) * spread / math.sqrt(count - 1)
+        return spread / math.sqrt(count - 1)
+
+    def p_below_the_edge(self, n: int) -> float:
+        """Return the probability that the percentile of N, by the curve, is within the bound, where there is doubt."""
+        return NormalDist(0.0, self.doubt).cdf(self.margin(n))
 
     def margin(self, n: int) -> float:
         """Return how far below the bound, relative, the percentile of N is by the curve; negative above it."""

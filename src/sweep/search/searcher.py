@@ -55,6 +55,10 @@ class Searcher(ABC):
         good = max((n for n, pool in by_n.items() if pool.is_good), default=None)
         return good, min((n for n, pool in by_n.items() if pool.is_bad and n > (good or 0)), default=None)
 
+    def confidence(self, n: int) -> float:
+        """Return how surely N, which was tested, is VALID: by its counts, and by whatever else the searcher knows."""
+        return pools(self.question, self._seen)[n].p_valid
+
     def remark(self) -> str:
         """Return what is to be known about the answer beside its counts, in one line; often nothing."""
         return ""
