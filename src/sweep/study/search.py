@@ -301,7 +301,7 @@ class SearchRun:
         self.tests.append(test)
         self._searcher.tell(observation(ask, outcome.stored.result, outcome.stored.directory))
         if number is not None:
-            self._enter(number, outcome)
+            self._enter(number, ask, outcome)
         self._observer.answered(test, self.view)
         return test
 
@@ -315,13 +315,13 @@ class SearchRun:
         self._purse.pay(time.perf_counter() - begin, outcome.stored.result.query_count)
         return outcome
 
-    def _enter(self, number: int, outcome: Outcome) -> None:
+    def _enter(self, number: int, ask: Ask, outcome: Outcome) -> None:
         if self._ledger is None:
             return
-        result = outcome.stored.result
+        result, is_full = outcome.stored.result, ask.query_count is None
         attributes: dict[str, Any] = {
             "record": str(outcome.stored.directory),
-            "result": str(result.result or result.state),
+            "result": str(result.result or result.state) if is_full or result.failure else "none: a short test",
             "why": result.why,
             "query_count": result.query_count,
             "over_latency_count": result.over_latency_count,
