@@ -103,7 +103,7 @@ BUSY = seen(Shown.INVALID, 40, busy=True)
         ([BUSY], False, True),
         ([BUSY, seen()], True, False),
         ([BUSY, seen(busy=True)], True, False),  # others make it slower, never faster
-        ([BUSY, BUSY, seen()], False, False),  # set aside once at most
+        ([BUSY, seen(Shown.INVALID, 40, busy=True), seen()], False, True),  # set aside once at most
         ([BUSY, PROBE], False, True),
     ],
 )
