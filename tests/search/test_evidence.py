@@ -102,7 +102,8 @@ BUSY = seen(Shown.INVALID, 40, busy=True)
         ([seen(), OUT_OF_MEMORY], False, True),
         ([BUSY], False, True),
         ([BUSY, seen()], True, False),
-        ([BUSY, seen(busy=True)], False, True),
+        ([BUSY, seen(busy=True)], True, False),  # others make it slower, never faster
+        ([BUSY, seen(Shown.INVALID, 40, busy=True), seen()], False, True),  # set aside once at most
         ([BUSY, PROBE], False, True),
     ],
 )

@@ -53,7 +53,7 @@ class Bed:
     def __init__(self, searches, simulated, root, monkeypatch):
         self._searches, self._simulated = searches, simulated
         self.store = Store(root)
-        self.failures = {}  # N: how its next tests fail
+        self.failures = {}  # N, or N and the time of a sample: how its next tests fail
         self.refuses = set()
         self.measured = []
         monkeypatch.setattr(measure, "run_trial", self._run_trial)
@@ -79,9 +79,10 @@ class Bed:
     def _run_trial(self, executor, request, number, on_progress, gate):
         spec = request.spec
         self.measured.append(spec.samples_per_query)
-        failures = self.failures.get(spec.samples_per_query)
-        failure = failures.pop(0) if failures else None
         per_sample_ms = spec.backend.options["per_sample_ms"]
+        n = spec.samples_per_query
+        failures = self.failures.get((n, per_sample_ms)) or self.failures.get(n)
+        failure = failures.pop(0) if failures else None
         queries = spec.run.min_query_count
         made = self._searches.test(
             spec.samples_per_query, queries=queries, failure=failure, seed=number, per_sample_ms=per_sample_ms
@@ -108,6 +109,12 @@ class Job:
 
     def point(self, n, query_count):
         return self.bed.point(n, query_count, self.per_sample_ms)
+
+    def accuracy_point(self):
+        return self.point(32, 64)
+
+    def reference_point(self):
+        return self.point(33, 64)
 
     def with_setting(self, setting):
         return replace(self, per_sample_ms=setting["backend.per_sample_ms"])

@@ -1,11 +1,13 @@
 """A joint search, on tests that nobody ran: who is challenged where, who is dropped, and what ends it."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from sweep.report.search_words import answer_of
 from sweep.search.certificate import Status
-from sweep.study.conduct import Desk
+from sweep.study.conduct import Conduct, Desk
 from sweep.study.joint import JointConduct
 from sweep.study.search import Purse
 from sweep.vocabulary import Verdict
@@ -81,6 +83,26 @@ def test_a_challenger_that_cannot_be_set_up_leaves_the_others(bed, tmp_path):
     assert "is too large for this machine" in found[0.1].why
     assert outcome.certificate.max_streams == found[0.15].max_streams > 290
     assert (outcome.stopped_by, outcome.failure, outcome.certificate.is_complete) == ("", "", True)
+
+
+def test_a_challenger_that_crashed_once_is_challenged_again(bed, tmp_path):
+    bed.failures = {(n, 0.15): ["crash"] for n in range(1, 513)}
+    outcome = joint(bed, (0.4, 0.15), tmp_path)
+    first, second = of_setting(outcome, 0.15)[:2]
+    assert first.ask.samples_per_query == second.ask.samples_per_query
+    assert (first.outcome.stored.result.failure.kind, second.outcome.stored.result.result) == ("crash", Verdict.VALID)
+    assert outcome.certificate.max_streams == by_setting(outcome)[0.15].max_streams > 290
+
+
+def test_an_accuracy_that_cannot_be_measured_is_a_failure_and_not_too_low(bed, tmp_path):
+    bed.failures = {32: ["crash"]}
+    job = replace(Job(bed, bed.plan(), ()), min_accuracy=0.99)
+    conduct = Conduct(job, Desk(bed.bench(), NOBODY, tmp_path, "here"), Purse(), None, (0, 1))
+    conduct.run()
+    outcome = conduct.outcome()
+    assert outcome.failure == "the accuracy of the engine could not be measured: crash: crash at N=32"
+    assert (outcome.accuracy, outcome.accuracy_failed, outcome.tests, outcome.stopped_by) == ("", False, (), "")
+    assert answer_of(outcome) == "max streams: unknown"
 
 
 def test_a_budget_is_shared_by_all_settings_and_what_it_ends_is_not_complete(bed, tmp_path):

@@ -112,8 +112,11 @@ class _Command:
             raise stopped
         if stopped is not None:
             by = "" if self._gate.signal is signal.SIGINT else f" by {self._gate.signal.name}"
-            again = "the same command" if self._options.resume else "the same command without resume=false"
-            print(f"interrupted{by}: what was measured is kept; {again} goes on from there", file=sys.stderr)
+            # Which of several measurements of a test a search reuses is no matter of its study.
+            again = (
+                "goes on from there" if self._options.resume else "without resume=false reuses what it needs of that"
+            )
+            print(f"interrupted{by}: what was measured is kept; the same command {again}", file=sys.stderr)
             return SIGNAL_EXIT + self._gate.signal
         return ExitCode.FAILED if any(outcome.failure for outcome in self._outcomes) else ExitCode.OK
 

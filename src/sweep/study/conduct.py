@@ -140,16 +140,18 @@ class Conduct:
             self._run.run()
 
     def _passes(self) -> bool:
-        """Test the smallest N: once, and once more where INVALID may have been bad luck."""
+        """Test the smallest N: once, and once more where that may have been bad luck."""
         question = self._job.plan.question
-        for why in ("is this setting better?", "again: INVALID, but not surely"):
+        for why in ("is this setting better?", "again, since that was not sure"):
             test = self._run.step(Ask(question.domain.low, None, why))
             if test is None:
                 return False
             result = test.outcome.stored.result
             if result.result is Verdict.VALID:
                 return True
-            over, count = result.over_latency_count, result.query_count
+            failure, over, count = result.failure, result.over_latency_count, result.query_count
+            if failure is not None and not failure.is_out_of_memory:
+                continue
             if over is None or p_valid(over, count, question.allowed_rate) <= 1 - question.confidence:
                 break
         self.lost = test
@@ -159,7 +161,6 @@ class Conduct:
     def outcome(self) -> SearchOutcome:
         """Return what was shown so far."""
         run, gate = self._run, self._gate
-        failed_gate = gate is not None and gate.failed
         return SearchOutcome(
             plan=self._job.plan,
             certificate=run.certificate(),
@@ -167,9 +168,9 @@ class Conduct:
             seconds=time.perf_counter() - self._begin,
             measured_seconds=_measured_seconds(run.tests),
             storage=self._desk.location,
-            accuracy="" if gate is None else gate.words,
-            accuracy_failed=gate is not None and not gate.holds,
-            failure=gate.words if gate is not None and failed_gate else self._failure or run.failure(),
+            accuracy="" if gate is None or gate.failed else gate.words,
+            accuracy_failed=gate is not None and not gate.holds and not gate.failed,
+            failure=gate.words if gate is not None and gate.failed else self._failure or run.failure(),
             notes=tuple(f"N={n} was not tested: {why}" for n, why in run.refused.items()),
             directory=self._desk.directory,
             stopped_by=self._stopped_by,
