@@ -32,6 +32,7 @@ class Ledger:
     def __init__(self, entered=()):
         self.rows = []
         self._entered = set(entered)
+        self.starts_over = False
 
     def begin(self, params, space=None):
         self.rows.append({"params": dict(params), "state": "RUNNING"})

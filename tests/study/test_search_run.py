@@ -96,7 +96,7 @@ def test_the_ledger_holds_every_test_once(bed):
         first.step(ask)
     assert [(row["state"], row.get("value"), row["result"]) for row in ledger.rows] == [
         ("FAIL", None, "FAILED"),
-        ("COMPLETE", 0.0, "VALID"),  # a short test shows nothing VALID
+        ("COMPLETE", 0.0, "none: a short test"),
         ("COMPLETE", 128.0, "VALID"),
         ("COMPLETE", 0.0, "INVALID"),
     ]
@@ -174,3 +174,19 @@ class TestObservation:
             test = searches.test(300, failure=kind)
             seen = observation(test.ask, test.outcome.stored.result, test.outcome.stored.directory)
             assert (seen.shown, seen.query_count, seen.over_latency_count) == (shown, 0, 0)
+
+
+def test_a_study_that_started_over_takes_only_records_of_its_own(bed):
+    """Else a search begun with resume=false, once interrupted, would end on the records that it was to replace."""
+    first = bed.run()
+    first.run()
+    ledger = Ledger()
+    ledger.starts_over = True
+    second = bed.run(ledger)
+    second.step(Ask(1, 6, ""))
+    assert not second.tests[0].outcome.reused
+    own = Ledger([str(second.tests[0].outcome.stored.directory)])
+    own.starts_over = True
+    third = bed.run(own)
+    third.step(Ask(1, 6, ""))
+    assert third.tests[0].outcome.stored.directory == second.tests[0].outcome.stored.directory

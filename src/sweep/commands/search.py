@@ -112,11 +112,10 @@ class _Command:
             raise stopped
         if stopped is not None:
             by = "" if self._gate.signal is signal.SIGINT else f" by {self._gate.signal.name}"
-            # Which of several measurements of a test a search reuses is no matter of its study.
-            again = (
-                "goes on from there" if self._options.resume else "without resume=false reuses what it needs of that"
-            )
-            print(f"interrupted{by}: what was measured is kept; the same command {again}", file=sys.stderr)
+            again = "the same command goes on from there"
+            if not self._options.resume and self._outcomes:
+                again = f"study={self._outcomes[-1].plan.name} instead of resume=false goes on from there"
+            print(f"interrupted{by}: what was measured is kept; {again}", file=sys.stderr)
             return SIGNAL_EXIT + self._gate.signal
         return ExitCode.FAILED if any(outcome.failure for outcome in self._outcomes) else ExitCode.OK
 

@@ -29,6 +29,7 @@ Space = Mapping[str, Domain | tuple[Any, ...]] | Mapping[str, tuple[Any, ...]]
 _SCHEMA_KEY = "sweep_schema"
 _IDENTITY_KEY = "identity"
 _PROCESS_KEY = "process"
+_STARTS_OVER_KEY = "starts_over"
 _RENAME = "choose another name with study=NAME"
 _ANY_INT = 2**31 - 1
 
@@ -66,6 +67,7 @@ class Study:
         self._book = book
         self._id = study_id
         self._lock = lock
+        self._starts_over = bool(self.attributes().get(_STARTS_OVER_KEY))
 
     def trials(self) -> list[StudyTrial]:
         """Return the finished trials in the order in which they were begun, failed ones too."""
@@ -117,6 +119,11 @@ class Study:
     def fail(self, number: int, attributes: Mapping[str, Any]) -> None:
         """End a trial that could not be measured."""
         self._end(number, "FAIL", None, attributes)
+
+    @property
+    def starts_over(self) -> bool:
+        """Whether it was begun with resume=false, so that records of other searches are none of its own."""
+        return self._starts_over
 
     def entered(self) -> set[str]:
         """Return the records, by folder, of its finished trials."""
@@ -203,6 +210,8 @@ class StudyBook:
         if not existed:
             with self.told() as storage:
                 storage.set_study_user_attr(study_id, _IDENTITY_KEY, wanted)
+                if not resume:
+                    storage.set_study_user_attr(study_id, _STARTS_OVER_KEY, True)
                 storage.set_study_user_attr(study_id, _SCHEMA_KEY, SCHEMA)  # last: from here on it is sweep's
         return Study(self, name, study_id, existed, lock)
 
@@ -223,7 +232,7 @@ class StudyBook:
         """Refuse a study that is not the wanted one; False for one that was made a moment ago and is still blank."""
         with self.told() as storage:
             found = storage.get_study_user_attrs(study_id)
-            blank = not set(found) - {_IDENTITY_KEY} and not storage.get_all_trials(study_id)
+            blank = not set(found) - {_IDENTITY_KEY, _STARTS_OVER_KEY} and not storage.get_all_trials(study_id)
             is_ours = [one.name for one in storage.get_study_directions(study_id)] == ["MAXIMIZE"]
         schema = found.get(_SCHEMA_KEY)
         if schema is None and blank and is_ours:

@@ -64,18 +64,24 @@ class Bench:
         found = self.store.find(spec, self.environment_digest) if self.resume else None
         return None if found is None else Outcome(found, reused=True)
 
-    def unused(self, spec: TrialSpec, used: Collection[Path]) -> Outcome | None:
+    def unused(self, spec: TrialSpec, used: Collection[Path], only: Collection[str] | None = None) -> Outcome | None:
         """Return the oldest record of a test that is not among those used already; None when it is to be measured.
 
         A search may ask for one test several times, and means as many measurements. Of FAILED ones only those count
         that would fail again: out of memory.
+
+        Args:
+            spec: Of the test.
+            used: Folders of the records used already.
+            only: Folders of those that may be used; None for all.
         """
         if not self.resume:
             return None
         for stored in self.store.attempts(spec, self.environment_digest):
             failure = stored.result.failure
             counts = stored.result.state is TrialState.COMPLETE or (failure is not None and failure.is_out_of_memory)
-            if counts and stored.directory not in used:
+            allowed = only is None or str(stored.directory) in only
+            if counts and allowed and stored.directory not in used:
                 return Outcome(stored, reused=True)
         return None
 

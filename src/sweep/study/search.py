@@ -183,6 +183,10 @@ class Ledger(Protocol):
     def fail(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Enter that it failed."""
 
+    @property
+    def starts_over(self) -> bool:
+        """Whether records of other searches are none of its own."""
+
     def entered(self) -> set[str]:
         """Return the records, by folder, that are entered already."""
 
@@ -261,6 +265,7 @@ class SearchRun:
         self._observer = observer
         self._purse = purse
         self._entered = set() if ledger is None else ledger.entered()
+        self._only = self._entered if ledger is not None and ledger.starts_over else None
         self._begin = time.perf_counter()
         self.tests: list[SearchTest] = []
         self.stopped_by = "interrupted"
@@ -287,7 +292,7 @@ class SearchRun:
             self._refuse(ask, error)
             return None
         used = {test.outcome.stored.directory for test in self.tests}
-        outcome, number = self._bench.unused(point.spec, used), None
+        outcome, number = self._bench.unused(point.spec, used, self._only), None
         if outcome is None:
             planned = ask.query_count or self._plan.question.full_query_count
             if ended := self._purse.ends(self._expected_s(ask, planned), planned):
