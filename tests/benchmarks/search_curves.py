@@ -168,8 +168,8 @@ def measure(rounds):
     if quick:
         yield f"One round only shows that this runs: a seed or two, tpe with {QUICK_TRIALS} tests, no grid, no gp."
     yield "Seeds a curve: " + ", ".join(f"{name} {count}" for name, count in seeds.items())
-    yield "Aims of boundary, by curve. Without noise: all exact, a third of bisection's queries at most. At 1 %: 98 % truly"
-    yield "VALID, an error of 1 %, less than 5760 queries. Always: 1 % of certificates wrong, at most."
+    yield "Aims of boundary, by curve. Without noise: all exact, a third of bisection's queries at most. At 1 %: 98 %"
+    yield "truly VALID, an error of 1 %, less than 5760 queries. Always: 1 % of certificates wrong, at most."
     tasks = [
         Task(algorithm, curve, setting, seed, trials)
         for setting in SETTINGS
