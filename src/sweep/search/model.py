@@ -25,6 +25,8 @@ _AT_THE_EDGE = 0.1
 """Within a tenth of the bound, tests tell how far one differs from another."""
 _CURVE_ERROR = 2e-3
 """Relative error of the curve at the edge."""
+_ALIKE = 0.01
+"""Chance, at most, that repeated tests agree so well though whole tests differ."""
 _DRIFT_SIGNIFICANCE = 5.0
 _DRIFT_AT_MOST = 0.1
 
@@ -74,27 +76,42 @@ class LatencyModel:
 
     @functools.cached_property
     def noise(self) -> float:
-        """Relative standard deviation of single queries, from the spread within each N; outliers do not count."""
+        """Relative standard deviation of single queries, from the spread within each test; outliers do not count."""
         total, weight = 0.0, 0
-        for pool in self._pools:
-            if pool.latencies_ns.size >= _LEAST:
-                relative = self._steady(pool) / self._centres[pool.samples_per_query]
-                spread = 1.4826 * float(np.median(np.abs(relative - 1)))
-                total += spread**2 * pool.latencies_ns.size
-                weight += pool.latencies_ns.size
+        # Not within each N: how far whole tests of one N differ is no noise of queries.
+        for test in (test for pool in self._pools for test in pool.tests if test.latencies_ns.size >= _LEAST):
+            steady = test.latencies_ns / (1 + self.drift * np.arange(test.latencies_ns.size))
+            spread = 1.4826 * float(np.median(np.abs(steady / np.median(steady) - 1)))
+            total += spread**2 * test.latencies_ns.size
+            weight += test.latencies_ns.size
         return math.sqrt(total / weight) if weight else 0.0
 
     def error(self, query_count: int) -> float:
         """Return the relative standard error of the median of so many queries."""
         return MEDIAN_ERROR * self.noise / math.sqrt(query_count)
 
-    @functools.cached_property
+    @property
     def curve(self) -> Curve | None:
         """The curve of medians; None before two N were measured."""
+        return self._fitted[0]
+
+    @functools.cached_property
+    def _fitted(self) -> tuple[Curve | None, float]:
+        """The curve, and how far whole tests are off it beyond what their queries explain (`_scatter`).
+
+        Where they are, a curve that follows each of them explains nothing: it is fitted anew with that much error.
+        """
+        curve = self._fit(0.0)
+        scatter = 0.0 if curve is None else self._scatter(curve)
+        return (self._fit(scatter) or curve if scatter else curve), scatter
+
+    def _fit(self, scatter: float) -> Curve | None:
         n = np.array(list(self._centres), dtype=np.float64)
         centre = np.array(list(self._centres.values()))
-        error = np.array([self.error(pool.latencies_ns.size) for pool in self._pools])
-        return fit(n, centre, error, self._target)
+        error = [
+            math.hypot(self.error(pool.latencies_ns.size), scatter / math.sqrt(len(pool.tests))) for pool in self._pools
+        ]
+        return fit(n, centre, np.array(error), self._target)
 
     def centre(self, n: float) -> float:
         """Return the median latency in ns that is expected of N; infinite while nothing is known."""
@@ -162,32 +179,54 @@ class LatencyModel:
         """Tests whose latency is within a tenth of the bound."""
         return sum(self._is_at_the_edge(test) for pool in self._pools for test in pool.tests)
 
-    @functools.cached_property
+    @property
     def doubt(self) -> float:
         """Relative standard error of the edge where whole tests differ by more than their queries explain, else 0.
 
         That spread, over the root of the number of tests near the edge.
         """
-        excess, count = 0.0, self.tests_at_the_edge
-        for test in (test for pool in self._pools for test in pool.tests if self._is_at_the_edge(test)):
-            steady = test.latencies_ns / (1 + self.drift * np.arange(test.latencies_ns.size))
-            off = math.log(float(np.median(steady)) / self.centre(test.samples_per_query))
-            explained = math.hypot(self.error(test.latencies_ns.size), _CURVE_ERROR)
-            excess += off**2 - 4 * explained**2
-        if count < 3 or excess <= 0:
-            return 0.0
-        spread = math.sqrt(excess / (count - 2))
-        return spread / math.sqrt(count - 1)
+        scatter = self._fitted[1]
+        return scatter / math.sqrt(self.tests_at_the_edge - 1) if scatter else 0.0
 
     def p_below_the_edge(self, n: int) -> float:
         """Return the probability that the percentile of N, by the curve, is within the bound, where there is doubt."""
         return NormalDist(0.0, self.doubt).cdf(self.margin(n))
+
+    def _scatter(self, curve: Curve) -> float:
+        """Return the relative standard deviation of whole tests near the edge beyond what their queries explain."""
+        excess, count = 0.0, self.tests_at_the_edge
+        for test in (test for pool in self._pools for test in pool.tests if self._is_at_the_edge(test)):
+            off = math.log(self._median(test) / curve.at(test.samples_per_query))
+            explained = math.hypot(self.error(test.latencies_ns.size), _CURVE_ERROR)
+            excess += off**2 - 4 * explained**2
+        if count < 3 or excess <= 0:
+            return 0.0
+        scatter = math.sqrt(excess / (count - 2))
+        return 0.0 if self._repeats_agree(scatter) else scatter
+
+    def _repeats_agree(self, scatter: float) -> bool:
+        """Say whether tests of one N are too alike for such a scatter: then it is the curve that is off.
+
+        By the lower tail of the chi-square distribution, which is below its first term.
+        """
+        squares, freedom = 0.0, 0
+        for pool in self._pools:
+            logs = [math.log(self._median(test)) for test in pool.tests if self._is_at_the_edge(test)]
+            if len(logs) > 1:
+                squares += float(np.square(np.array(logs) - np.mean(logs)).sum())
+                freedom += len(logs) - 1
+        half = freedom / 2
+        return freedom > 0 and (squares / (2 * scatter**2)) ** half / math.gamma(half + 1) < _ALIKE
+
+    def _median(self, test: Observation) -> float:
+        """Return the median latency of a test without drift, ns."""
+        return float(np.median(test.latencies_ns / (1 + self.drift * np.arange(test.latencies_ns.size))))
 
     def margin(self, n: int) -> float:
         """Return how far below the bound, relative, the percentile of N is by the curve; negative above it."""
         return 1 - self.centre(n) * self.tail(self._question.allowed_rate) / self._target
 
     def _is_at_the_edge(self, test: Observation) -> bool:
-        if self.curve is None or test.latencies_ns.size < _LEAST:
+        if len(self._pools) < 2 or test.latencies_ns.size < _LEAST:
             return False
         return abs(math.log(self._centres[test.samples_per_query] * self.tail(0.01) / self._target)) < _AT_THE_EDGE
