@@ -178,6 +178,7 @@ def _evidence(n, tests, roles, p_valid):
         query_count=queries,
         over_latency_count=over,
         percentile_ns=max(percentiles, default=None),
+        set_aside_tests=0,
         p_valid=p_valid.get(n, 0.97 if over <= queries / 100 else 0.0001),
         role=roles.get(n, ""),
     )

@@ -181,8 +181,8 @@ def test_a_budget_of_tests_is_gone_on_from(search, tmp_path):
         (["backend.per_sample_ms=1", "backend.max_batch=3"], "exact", ["max streams: 3 (", "N=4: out of memory"]),
         (
             ["backend.per_sample_ms=1", "search.max=3", "backend.fault=crash", "backend.fault_batch=3"],
-            "exact",
-            ["max streams: 2 (", "N=3: FAILED", "again, since it failed"],
+            "open",
+            ["max streams: 2 or more (", "N=3: FAILED", "again, since it failed"],
         ),
     ],
     ids=["none valid", "all valid", "out of memory", "one N crashes"],

@@ -8,7 +8,7 @@ from sweep.search.bisection import BisectionSearcher
 from sweep.search.boundary import BoundarySearcher
 from sweep.search.certificate import Status, certify
 
-V, X, F, M = Shown.VALID, Shown.INVALID, Shown.FAILED, Shown.OUT_OF_MEMORY
+V, X, F, M, R = Shown.VALID, Shown.INVALID, Shown.FAILED, Shown.OUT_OF_MEMORY, Shown.REFUSED
 
 
 def seen(n, shown, over=0, count=1440, full=True):
@@ -23,9 +23,12 @@ def seen(n, shown, over=0, count=1440, full=True):
     [
         ([(4, V), (5, X, 40)], Status.EXACT, 4, 5, None, "N=5 is not VALID: 40 of 1440 queries over the bound"),
         ([(4, V), (5, M, 0, 0)], Status.EXACT, 4, 5, None, "N=5 is not VALID: out of memory"),
-        ([(4, V), (5, F, 0, 0), (5, F, 0, 0)], Status.EXACT, 4, 5, None, "N=5 is not VALID: FAILED"),
+        ([(4, V), (5, F, 0, 0), (5, F, 0, 0)], Status.OPEN, 4, None, None, "N=5 bounds the search without a verdict"),
+        ([(4, V), (5, R, 0, 0)], Status.OPEN, 4, None, None, "without a verdict: could not be set up here"),
+        ([(4, V), (5, X, 40), (7, V, 14)], Status.INTERVAL, 4, 5, None, "N=5 is not VALID: 40 of 1440"),
+        ([(2, X, 40), (4, V, 12)], Status.UNCONFIRMED, 4, None, (5, 8), "nothing above it was shown INVALID"),
         ([(4, V), (7, X, 40)], Status.INTERVAL, 4, 7, (5, 6), "N=7 is not VALID"),
-        ([(4, V), (5, F, 0, 0)], Status.INTERVAL, 4, None, (5, 8), "nothing above it was shown INVALID"),
+        ([(4, V), (5, F, 0, 0)], Status.OPEN, 4, None, (5, 8), "nothing above it was shown INVALID"),
         ([(4, V), (5, V, 14), (7, X, 40)], Status.INTERVAL, 4, 7, (5, 6), "N=7 is not VALID"),
         ([(4, V, 12), (5, X, 40)], Status.UNCONFIRMED, 4, 5, None, "N=4 was VALID, but not surely: 12 of 1440"),
         ([(1, X, 40), (2, X, 40)], Status.NONE_VALID, None, 1, None, "the smallest N=1 is not VALID: 40 of 1440"),
@@ -55,9 +58,9 @@ def test_a_status_for_what_was_seen(make, tests, status, answer, first_invalid, 
     assert certificate.undecided == undecided
     assert words in certificate.why
     assert (certificate.confidence is None) == (answer is None)
-    if status in (Status.EXACT, Status.INTERVAL, Status.ALL_VALID):
+    if status in (Status.EXACT, Status.INTERVAL, Status.OPEN, Status.ALL_VALID):
         assert certificate.confidence >= 0.95
-    assert certificate.tests == len(tests)
+    assert certificate.tests == sum(test[1] is not R for test in tests)
     assert sum(one.full_tests + one.short_tests for one in certificate.evidence) == len(tests)
     roles = {one.samples_per_query: one.role for one in certificate.evidence if one.role}
     assert roles.get(answer, "answer") == "answer"

@@ -55,8 +55,9 @@ def test_an_n_that_cannot_be_set_up_bounds_from_above_unless_it_is_the_smallest(
     run = bed.run()
     run.run()
     certificate = run.certificate()
-    assert certificate.status is Status.EXACT
-    assert (certificate.max_streams, certificate.first_invalid) == (100, 101)
+    assert certificate.status is Status.OPEN  # whether it fits depends on what else is in memory
+    assert (certificate.max_streams, certificate.first_invalid) == (100, None)
+    assert certificate.tests == len(bed.measured)
     assert run.refused[101] == "batch=101: is too large for this machine; choose another"
     assert not set(bed.measured) & bed.refuses
     again = bed.run()

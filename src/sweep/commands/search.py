@@ -16,6 +16,8 @@ from sweep.errors import SweepError, unwritable
 from sweep.paths import OutputPaths, SweepPaths, write_json
 from sweep.report.search_plot import write_search_plot
 from sweep.report.search_table import write_search_table
+from sweep.search.certificate import Status
+from sweep.search.database import without_password
 from sweep.search.studies import Study, StudyBook, open_studies
 from sweep.store.records import Store
 from sweep.study.certificate_file import certificate_json
@@ -44,7 +46,8 @@ def run_searches(
     with ExitStack() as stack:
         searches, studies = _open(searches, options, stack)
         gate = InterruptGate()
-        command = _Command(searches, studies, options, paths, Manifest(paths, arguments, planned=len(searches)), gate)
+        manifest = Manifest(paths, [_without_password(one) for one in arguments], planned=len(searches))
+        command = _Command(searches, studies, options, paths, manifest, gate)
         return command.run(is_grid=composition.is_grid)
 
 
@@ -65,6 +68,11 @@ def _open(
         named.append(one)
         studies.append((book, study))
     return named, studies
+
+
+def _without_password(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    return f"{key}={without_password(value)}" if equals and key.lstrip("+").endswith("search.storage") else argument
 
 
 def _free(name: str, book: StudyBook) -> str:
@@ -165,7 +173,8 @@ class _Command:
         except OSError as error:
             raise unwritable(self._paths.directory, error, "hydra.sweep.dir") from error
         self._manifest.write([test.outcome for one in self._outcomes for test in one.tests])
-        study.set("certificate", data["certificate"] | {"evidence": []})
+        if outcome.certificate.status is not Status.UNKNOWN:  # it may have been better before
+            study.set("certificate", data["certificate"] | {"evidence": []})
 
     def _show(self, *, is_grid: bool) -> None:
         out = console()

@@ -369,7 +369,7 @@ def _named(searches: Sequence[Search]) -> list[Search]:
 
 
 def _word(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text).strip("-")[:80] or "x"
+    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-")[:80] or "x"
 
 
 def _point(composed: Composed, changes: Mapping[str, Any]) -> Point:

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from sweep.paths import AttemptPaths
+from sweep.study.observe import stored_latencies
 from sweep.study.search import SearchOutcome, SearchTest
 from sweep.vocabulary import TrialState, Verdict
 
@@ -92,7 +92,7 @@ def spans_log(values: list[float]) -> bool:
 
 def _point(test: SearchTest, percentile: float) -> PlotPoint:
     result = test.outcome.stored.result
-    low, high = percentile_interval(_latencies(test), percentile)
+    low, high = percentile_interval(stored_latencies(test.outcome.stored.directory), percentile)
     return PlotPoint(result.spec.samples_per_query, _kind(test), result.percentile_ns, low, high)
 
 
@@ -103,12 +103,3 @@ def _kind(test: SearchTest) -> Kind:
     if test.ask.query_count is not None:
         return Kind.SHORT
     return Kind.VALID if result.result is Verdict.VALID else Kind.INVALID
-
-
-def _latencies(test: SearchTest) -> npt.NDArray[np.int64]:
-    """Return a test's query latencies; none where the file is gone, because a plot is no reason to fail."""
-    try:
-        loaded = np.load(AttemptPaths(test.outcome.stored.directory).latencies, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return np.zeros(0, np.int64)
-    return np.asarray(loaded, np.int64).ravel()

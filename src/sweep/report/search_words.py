@@ -29,5 +29,7 @@ def answer_of(outcome: SearchOutcome) -> str:
     if certificate.max_streams is None or certificate.status is Status.UNKNOWN:
         return "max streams: unknown"
     surely = by if certificate.confidence is None else f"confidence {percent(certificate.confidence)}, {by}"
-    kind = {Status.ALL_VALID: " or more", Status.UNCONFIRMED: ", not confirmed"}.get(certificate.status, "")
+    kind = {Status.ALL_VALID: " or more", Status.OPEN: " or more", Status.UNCONFIRMED: ", not confirmed"}.get(
+        certificate.status, ""
+    )
     return f"max streams: {certificate.max_streams}{kind} ({surely})"

@@ -11,6 +11,10 @@ import numpy.typing as npt
 Latencies = npt.NDArray[np.int64]
 
 
+ROUND_VALUES = (8, 16, 32)
+"""Accelerators favour multiples of these: the first INVALID need not be the last VALID."""
+
+
 @dataclass(frozen=True)
 class Domain:
     """The samples per query that a search may ask for: `low`, `low + step`, ... up to `high`.
@@ -95,6 +99,7 @@ class Shown(StrEnum):
     INVALID = "INVALID"
     OUT_OF_MEMORY = "out of memory"
     FAILED = "FAILED"
+    REFUSED = "could not be set up here"
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ class Observation:
         over_latency_count: Of its queries, how many were over the bound.
         query_count: Queries finished.
         busy: Whether other processes kept the machine busy meanwhile.
+        why: The reason of an INVALID.
     """
 
     samples_per_query: int
@@ -118,3 +124,4 @@ class Observation:
     over_latency_count: int
     query_count: int
     busy: bool = False
+    why: str = ""

@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
-from sweep.search.base import Ask, Observation, Question, Shown
+from sweep.search.base import ROUND_VALUES, Ask, Observation, Question, Shown
 from sweep.search.evidence import most_over, pools
 from sweep.search.model import LatencyModel
 from sweep.search.searcher import Searcher
@@ -39,7 +39,6 @@ _TESTS_OF_ONE_N = 2
 _TESTS_WHEN_FLAT = 4
 _ENOUGH = 0.7
 """Share of the doubt by which N must be away from the edge: tests are placed a whole one away."""
-_ROUND = (8, 16, 32)
 _NOISY = 1e-3
 _GAP = 0.01
 """Relative width of what may stay undecided below the first N that was shown INVALID."""
@@ -382,7 +381,7 @@ class _State:
         """Look at round values above the edge."""
         if self.good is None or self.bad is None:
             return None
-        for multiple in _ROUND:
+        for multiple in ROUND_VALUES:
             n = (self.bad // multiple + 1) * multiple
             if n not in self._domain:
                 continue
@@ -392,6 +391,8 @@ class _State:
                 return Ask(n, None if cheap else EDGE_PROBE, f"a multiple of {multiple} above it")
             if pool.query_count and not pool.leans_over and not pool.full and self._model.is_faster(pool):
                 return Ask(n, None, f"a multiple of {multiple} that looks VALID")
+            if pool.valid_tests and not self._is_good(n) and len(pool.full) < _TESTS_OF_ONE_N:
+                return Ask(n, None, f"a multiple of {multiple} that was VALID: again")
         return None
 
     def _confirm(self) -> Ask | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sweep.search.base import Question, Shown
+from sweep.search.base import ROUND_VALUES, Question, Shown
 from sweep.search.evidence import Pool, pools
 from sweep.search.searcher import Searcher
-
-_ROUND = (8, 16, 32)
 
 
 class Status(StrEnum):
@@ -19,7 +17,9 @@ class Status(StrEnum):
     EXACT = "exact"
     """N is VALID, and the next larger one INVALID."""
     INTERVAL = "interval"
-    """N is VALID, some larger one INVALID; what lies between is too close to the bound to be told apart."""
+    """N is VALID, some larger one INVALID; what lies between is undecided."""
+    OPEN = "open"
+    """N is VALID, and no larger one was shown INVALID."""
     UNCONFIRMED = "unconfirmed"
     """N was VALID, but not surely: the search ended, by its budget or by its nature, before that was confirmed."""
     NONE_VALID = "none valid"
@@ -44,6 +44,7 @@ class Evidence:
         query_count: Queries of all its tests.
         over_latency_count: Of them, over the bound.
         percentile_ns: Their pooled latency at the percentile; None when no query finished.
+        set_aside_tests: Tests that do not count: INVALID on a busy machine, where an idle one gave VALID.
         p_valid: Probability that at most the allowed share of queries is over the bound, from these counts alone.
         role: Its place in the certificate: `answer`, `next` (the one above the answer), `first invalid`, `round` (a
             multiple of 8, 16 or 32 above the edge), or empty.
@@ -58,6 +59,7 @@ class Evidence:
     query_count: int
     over_latency_count: int
     percentile_ns: int | None
+    set_aside_tests: int
     p_valid: float
     role: str
 
@@ -70,7 +72,7 @@ class Certificate:
         status: What kind of answer it is.
         max_streams: The largest N shown VALID at the asked run class; None when there is none.
         confidence: Probability that `max_streams` is truly VALID, by its evidence; None when there is none.
-        first_invalid: The smallest N above it that was shown INVALID; None when none was.
+        first_invalid: The smallest N above it that was shown INVALID, or out of memory; None when none was.
         undecided: What lies between, as its first and last N; None when nothing does.
         is_complete: False when a budget or an interruption ended the search before it was done.
         why: The reason for the answer in one line: what bounds it from above, or why there is none.
@@ -107,43 +109,74 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
     question = searcher.question
     by_n = pools(question, searcher.seen)
     domain = question.domain
-    good, bad = searcher.proven()
-    answer, status = _status(question, by_n, good, bad)
-    if status is Status.UNKNOWN and bad == domain.low:
-        bad = None  # it failed, which is no verdict
+    answer, status, bad = _answer(searcher, by_n)
     undecided = None
     if answer is not None and answer < domain.high:
         last = domain.high if bad is None else bad - domain.step
         undecided = (answer + domain.step, last) if last > answer else None
+    # What bounds the search without a verdict is no INVALID.
+    invalid = None if bad is None or by_n[bad].has_no_verdict else bad
     return Certificate(
         status=status,
         max_streams=answer,
         confidence=None if answer is None else searcher.confidence(answer),
-        first_invalid=bad,
+        first_invalid=invalid,
         undecided=undecided,
         is_complete=is_complete,
         why=_why(question, by_n, status, answer, bad),
-        remark=searcher.remark(),
+        remark="; ".join(filter(None, (searcher.remark(), *_remarks(searcher, by_n, answer, bad)))),
         evidence=tuple(
             _evidence(pool, _role(pool.samples_per_query, answer, bad, domain.step)) for pool in by_n.values()
         ),
-        tests=len(searcher.seen),
+        tests=sum(one.shown is not Shown.REFUSED for one in searcher.seen),
         query_count=sum(one.query_count for one in searcher.seen),
     )
 
 
-def _status(
-    question: Question, by_n: Mapping[int, Pool], good: int | None, bad: int | None
-) -> tuple[int | None, Status]:
-    low, high, step = question.domain.low, question.domain.high, question.domain.step
+def _answer(searcher: Searcher, by_n: Mapping[int, Pool]) -> tuple[int | None, Status, int | None]:
+    """Return the answer, what kind it is, and the smallest N above it that is not VALID."""
+    domain = searcher.question.domain
+    low, high, step = domain.low, domain.high, domain.step
+    good, bad = searcher.proven()
     if good is not None:
         if good == high:
-            return good, Status.ALL_VALID
-        return good, Status.EXACT if bad == good + step else Status.INTERVAL
-    if low in by_n and by_n[low].is_bad and bad == low and by_n[low].does_not_run != Shown.FAILED:
-        return None, Status.NONE_VALID
-    once = [n for n, pool in by_n.items() if pool.valid_tests > pool.invalid_tests and pool.p_valid >= 0.5]
-    return (max(once), Status.UNCONFIRMED) if once else (None, Status.UNKNOWN)
+            return good, Status.ALL_VALID, None
+        if bad is None or by_n[bad].has_no_verdict:
+            return good, Status.OPEN, bad
+        beyond = any(pool.valid_tests for n, pool in by_n.items() if n > bad)
+        return good, Status.EXACT if bad == good + step and not beyond else Status.INTERVAL, bad
+    once = [n for n, pool in by_n.items() if _was_valid(searcher, n, pool)]
+    if once:
+        above = [n for n, pool in by_n.items() if n > max(once) and pool.is_bad]
+        return max(once), Status.UNCONFIRMED, min(above, default=None)
+    if low in by_n and by_n[low].is_bad and not by_n[low].has_no_verdict:
+        return None, Status.NONE_VALID, low
+    return None, Status.UNKNOWN, None
+
+
+def _was_valid(searcher: Searcher, n: int, pool: Pool) -> bool:
+    """Say whether N is more likely VALID than not, by full tests."""
+    more = pool.valid_tests > pool.invalid_tests and not pool.is_bad
+    return more and searcher.confidence(n) >= 0.5
+
+
+def _remarks(searcher: Searcher, by_n: Mapping[int, Pool], answer: int | None, bad: int | None) -> Iterator[str]:
+    """Yield what a reader of the answer must know beside it."""
+    if answer is None:
+        return
+    wanted, reached = searcher.question.confidence, searcher.confidence(answer)
+    if reached < wanted:
+        yield f"the confidence is below the {100 * wanted:g} % that was asked for"
+    beyond = [n for n, pool in by_n.items() if bad is not None and n > bad and pool.valid_tests]
+    if beyond:
+        yield f"above the first INVALID, N={_several(beyond)} VALID once, but not surely"
+    below = [n for n, pool in by_n.items() if n < answer and pool.is_bad and not pool.has_no_verdict]
+    if below:
+        yield f"below the answer, N={_several(below)} INVALID: latency does not always rise with N"
+
+
+def _several(ns: Sequence[int]) -> str:
+    return f"{ns[0]} was" if len(ns) == 1 else f"{', '.join(map(str, ns))} were"
 
 
 def _why(question: Question, by_n: Mapping[int, Pool], status: Status, answer: int | None, bad: int | None) -> str:
@@ -158,7 +191,11 @@ def _why(question: Question, by_n: Mapping[int, Pool], status: Status, answer: i
                 return f"no N was shown VALID or INVALID; N={domain.low}: {told(by_n[domain.low])}"
             failed = [f"N={n}: {told(pool)}" for n, pool in by_n.items() if pool.does_not_run]
             return f"no N was shown VALID or INVALID{'; ' if failed else ''}{'; '.join(failed)}"
-    above = "nothing above it was shown INVALID" if bad is None else f"N={bad} is not VALID: {told(by_n[bad])}"
+    above = "nothing above it was shown INVALID"
+    if bad is not None:
+        above = f"N={bad} is not VALID: {told(by_n[bad])}"
+        if by_n[bad].has_no_verdict:
+            above = f"N={bad} bounds the search without a verdict: {told(by_n[bad])}"
     if status is Status.UNCONFIRMED and answer is not None:
         return f"N={answer} was VALID, but not surely: {told(by_n[answer])}; {above}"
     return above
@@ -168,6 +205,10 @@ def told(pool: Pool) -> str:
     """Return what the tests of one N have told, in a few words."""
     if pool.does_not_run:
         return pool.does_not_run
+    allowed = pool.question.over_latency_allowed(max(pool.query_count, 1))
+    reasons = [test.why for test in pool.tests if test.is_full and test.shown is Shown.INVALID and test.why]
+    if reasons and pool.over_latency_count <= allowed:  # not for its latency
+        return reasons[-1]
     return f"{pool.over_latency_count} of {pool.query_count} queries over the bound"
 
 
@@ -178,13 +219,14 @@ def _role(n: int, answer: int | None, bad: int | None, step: int) -> str:
         return "next"
     if n == bad:
         return "first invalid"
-    if answer is not None and bad is not None and n > bad and any(n == (bad // m + 1) * m for m in _ROUND):
+    if answer is not None and bad is not None and n > bad and any(n == (bad // m + 1) * m for m in ROUND_VALUES):
         return "round"
     return ""
 
 
 def _evidence(pool: Pool, role: str) -> Evidence:
-    failures = [str(one.shown) for one in pool.tests if one.shown in (Shown.FAILED, Shown.OUT_OF_MEMORY)]
+    failed = (Shown.FAILED, Shown.OUT_OF_MEMORY, Shown.REFUSED)
+    failures = [str(one.shown) for one in pool.tests if one.shown in failed]
     return Evidence(
         samples_per_query=pool.samples_per_query,
         full_tests=pool.tests_of_full_length,
@@ -195,6 +237,7 @@ def _evidence(pool: Pool, role: str) -> Evidence:
         query_count=pool.query_count,
         over_latency_count=pool.over_latency_count,
         percentile_ns=pool.percentile_ns,
+        set_aside_tests=pool.set_aside,
         p_valid=pool.p_valid,
         role=role,
     )

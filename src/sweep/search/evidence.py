@@ -75,11 +75,13 @@ class Pool:
         samples_per_query: N.
         tests: In order.
         question: Whose tests they are.
+        set_aside: Tests that do not count, as `pools` says.
     """
 
     samples_per_query: int
     tests: tuple[Observation, ...]
     question: Question
+    set_aside: int = 0
 
     @functools.cached_property
     def latencies_ns(self) -> Latencies:
@@ -129,11 +131,17 @@ class Pool:
 
     @property
     def does_not_run(self) -> str:
-        """Say how N failed: out of memory, or any other failure twice; empty when it runs."""
-        failed = [test.shown for test in self.tests if test.shown in (Shown.FAILED, Shown.OUT_OF_MEMORY)]
-        if Shown.OUT_OF_MEMORY in failed:
-            return str(Shown.OUT_OF_MEMORY)
-        return str(Shown.FAILED) if len(failed) > 1 and not self.full else ""
+        """Say how N failed: out of memory, not to be set up, or any other failure twice; empty when it runs."""
+        shown = [test.shown for test in self.tests]
+        for final in (Shown.OUT_OF_MEMORY, Shown.REFUSED):
+            if final in shown:
+                return str(final)
+        return str(Shown.FAILED) if shown.count(Shown.FAILED) > 1 and not self.full else ""
+
+    @property
+    def has_no_verdict(self) -> bool:
+        """Whether it does not run for a reason that says nothing about N: a crash, or what else is in memory."""
+        return self.does_not_run in (str(Shown.FAILED), str(Shown.REFUSED))
 
     @property
     def is_good(self) -> bool:
@@ -165,16 +173,18 @@ class Pool:
 def pools(question: Question, seen: Sequence[Observation]) -> dict[int, Pool]:
     """Return what was seen by N, ascending.
 
-    The first INVALID of a busy machine does not count once another full test has shown N VALID: it was the neighbours'.
+    The first INVALID, of a busy machine, does not count once an idle one has shown N VALID: it was the neighbours'.
     """
     by_n: dict[int, list[Observation]] = {}
     for one in seen:
         by_n.setdefault(one.samples_per_query, []).append(one)
-    return {n: Pool(n, tuple(_counting(tests)), question) for n, tests in sorted(by_n.items())}
+    counting = {n: _counting(tests) for n, tests in sorted(by_n.items())}
+    return {n: Pool(n, tuple(tests), question, len(by_n[n]) - len(tests)) for n, tests in counting.items()}
 
 
 def _counting(tests: Sequence[Observation]) -> Sequence[Observation]:
     full = [test for test in tests if test.is_full]
-    if full and full[0].busy and full[0].shown is Shown.INVALID and any(test.shown is Shown.VALID for test in full):
+    idle_valid = any(test.shown is Shown.VALID and not test.busy for test in full)
+    if full and full[0].busy and full[0].shown is Shown.INVALID and idle_valid:
         return [test for test in tests if test is not full[0]]
     return tests

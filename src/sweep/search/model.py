@@ -165,12 +165,14 @@ class LatencyModel:
 
     def leans_over(self, pool: Pool) -> bool:
         """Say whether N is more likely INVALID than VALID: by its counts or, before a full test, by its median."""
-        if pool.leans_over or not pool.query_count or pool.tests_of_full_length:
+        if pool.leans_over or not pool.latencies_ns.size or pool.tests_of_full_length:
             return pool.leans_over
         return self._centres[pool.samples_per_query] * self.tail(self._question.allowed_rate) > self._target
 
     def is_faster(self, pool: Pool) -> bool:
         """Say whether an N is faster than the curve has it, by more than its error."""
+        if not pool.latencies_ns.size:
+            return False
         expected, error = self.centre(pool.samples_per_query), self.error(pool.latencies_ns.size)
         return self._centres[pool.samples_per_query] < expected * (1 - 3 * error - 1e-3)
 
@@ -229,4 +231,5 @@ class LatencyModel:
     def _is_at_the_edge(self, test: Observation) -> bool:
         if len(self._pools) < 2 or test.latencies_ns.size < _LEAST:
             return False
-        return abs(math.log(self._centres[test.samples_per_query] * self.tail(0.01) / self._target)) < _AT_THE_EDGE
+        percentile = self._centres[test.samples_per_query] * self.tail(self._question.allowed_rate)
+        return abs(math.log(percentile / self._target)) < _AT_THE_EDGE

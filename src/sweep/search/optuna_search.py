@@ -66,7 +66,9 @@ class OptunaSearcher(Searcher):
         optuna = load_optuna()
         domain = self.question.domain
         space = optuna.distributions.IntDistribution(domain.low, domain.high, step=domain.step)
-        study = optuna.create_study(direction="maximize", sampler=self._sampler((self._seed + len(self.seen)) % 2**32))
+        # Failed tests do not count: they are measured again when a search is resumed.
+        told = sum(one.shown is not Shown.FAILED for one in self.seen)
+        study = optuna.create_study(direction="maximize", sampler=self._sampler((self._seed + told) % 2**32))
         for one in self.seen:
             if one.shown is Shown.FAILED or not (one.is_full or one.shown is Shown.INVALID):
                 continue

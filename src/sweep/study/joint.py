@@ -45,6 +45,7 @@ class JointConduct:
         self._tests: list[SearchTest] = []
         self._best: SearchOutcome | None = None
         self._last: SearchOutcome | None = None
+        self._unproven: SearchOutcome | None = None
         self._stopped_by = "interrupted"
 
     def run(self) -> None:
@@ -61,7 +62,7 @@ class JointConduct:
 
     def outcome(self) -> SearchOutcome:
         """Return the search of the best setting, with what all of them have shown."""
-        chosen = self._best or self._last
+        chosen = self._best or self._unproven or self._last
         if chosen is None:
             place = (0, self._job.settings)
             chosen = Conduct(self._job, self._desk, self._purse, None, place).outcome()
@@ -93,12 +94,18 @@ class JointConduct:
         number = None if name in self._entered else self._begin_entry(setting)
         try:
             conduct.run()
+        except BaseException:
+            if number is not None:
+                self._ledger.fail(number, {"why": "interrupted"})
+            raise
         finally:
             found = self._last = conduct.outcome()
             self._tests += found.tests
         # What is not confirmed beats nothing.
-        is_proven = found.certificate.status in (Status.EXACT, Status.INTERVAL, Status.ALL_VALID)
+        is_proven = found.certificate.status in (Status.EXACT, Status.INTERVAL, Status.OPEN, Status.ALL_VALID)
         streams = found.certificate.max_streams if is_proven else None
+        if not is_proven and _reach(found) > _reach(self._unproven):
+            self._unproven = found
         if streams is not None and (incumbent is None or streams > incumbent):
             self._best = found
         score = _score(found, conduct.lost, incumbent)
@@ -108,7 +115,9 @@ class JointConduct:
             why = f"dropped: N={result.spec.samples_per_query} {result.result or result.state}: {_reason(conduct.lost)}"
         self._tried.append(Tried(setting, score))
         self._results.append(SettingResult(setting, streams, why))
-        if number is not None and not found.stopped_by:
+        if number is not None and found.stopped_by:
+            self._ledger.fail(number, {"why": f"stopped by {found.stopped_by}"})
+        elif number is not None:
             self._enter(number, {"record": name, "why": why, "max_streams": streams}, found, conduct.lost, score)
 
     def _begin_entry(self, setting: Mapping[str, Any]) -> int:
@@ -124,6 +133,11 @@ class JointConduct:
             self._ledger.prune(number, score, attributes)
         else:
             self._ledger.finish(number, score, attributes)
+
+
+def _reach(found: SearchOutcome | None) -> int:
+    """Return the largest N that was VALID, if not surely."""
+    return 0 if found is None else found.certificate.max_streams or 0
 
 
 def _score(found: SearchOutcome, lost: SearchTest | None, incumbent: int | None) -> float:

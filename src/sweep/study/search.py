@@ -7,23 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 
 from sweep.errors import ConfigError, SweepError
-from sweep.paths import AttemptPaths
-from sweep.search.base import Ask, Latencies, Observation, Question, Shown
+from sweep.search.base import Ask, Observation, Question, Shown
 from sweep.search.certificate import Certificate, Status, certify
 from sweep.search.evidence import pools
 from sweep.search.searcher import Searcher
 from sweep.study.measure import Bench, Outcome
+from sweep.study.observe import observation
 from sweep.trial.executor import Progress
 from sweep.trial.messages import TrialFiles
-from sweep.trial.result import TrialResult
-from sweep.trial.spec import TrialSpec, percentile_index
-from sweep.trial.trial import BUSY
-from sweep.vocabulary import TrialState, Verdict
+from sweep.trial.spec import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -299,7 +295,12 @@ class SearchRun:
                 self.stopped_by = ended
                 return None
             number = self._begin_entry(ask)
-            outcome = self._measure(point)
+            try:
+                outcome = self._measure(point)
+            except BaseException:  # Ctrl-C: a test left running would keep other machines off the study
+                if number is not None and self._ledger is not None:
+                    self._ledger.fail(number, {"why": "interrupted"})
+                raise
         elif str(outcome.stored.directory) not in self._entered:
             number = self._begin_entry(ask)
         test = SearchTest(ask, outcome)
@@ -347,7 +348,7 @@ class SearchRun:
         n = ask.samples_per_query
         self.refused[n] = str(error.problems[0])
         empty = np.zeros(0, np.int64)
-        self._searcher.tell(Observation(n, ask.query_count is None, Shown.OUT_OF_MEMORY, empty, 0, 0))
+        self._searcher.tell(Observation(n, ask.query_count is None, Shown.REFUSED, empty, 0, 0))
 
     def _expected_s(self, ask: Ask, planned: int) -> float:
         """Return how long a test will take, from that of the nearest N; tests over the bound are stopped early."""
@@ -358,7 +359,8 @@ class SearchRun:
         latencies = known[nearest].latencies_ns
         scale = max(ask.samples_per_query / nearest, 1.0)
         each = float(np.median(latencies)) * scale if latencies.size else 0.0
-        return planned * min(each, self._plan.question.target_latency_ns) / 1e9
+        by_count = planned * min(each, self._plan.question.target_latency_ns) / 1e9
+        return max(by_count, self._plan.spec.run.min_duration_ms / 1e3) if ask.query_count is None else by_count
 
     @property
     def view(self) -> SearchView:
@@ -384,57 +386,3 @@ class SearchRun:
         failures = [test.outcome.stored.result.failure for test in self.tests]
         last = next((one for one in reversed(failures) if one is not None), None)
         return "" if last is None else f"{last.kind}: {last.message}"
-
-
-def observation(ask: Ask, result: TrialResult, directory: Path) -> Observation:
-    """Return what a stored test tells a searcher.
-
-    Args:
-        ask: What was asked for.
-        result: Its record.
-        directory: Where that lies, with the latencies.
-    """
-    latencies = _latencies(directory)
-    if result.state is TrialState.FAILED:
-        memory = result.failure is not None and result.failure.is_out_of_memory
-        shown = Shown.OUT_OF_MEMORY if memory else Shown.FAILED
-        # Its queries tell nothing of the tests of this N that do not fail.
-        return Observation(ask.samples_per_query, ask.query_count is None, shown, latencies[:0], 0, 0)
-    over, target = result.over_latency_count, result.spec.rules.target_latency_ns
-    if over is None and latencies.size and target is not None:  # more queries than latencies are kept of
-        over = round(float((latencies > target).mean()) * result.query_count)
-    if over is None and result.result is Verdict.VALID:  # unknown: as many as VALID allows
-        over = result.over_latency_allowed
-    return Observation(
-        samples_per_query=ask.samples_per_query,
-        is_full=ask.query_count is None,
-        shown=Shown.VALID if result.result is Verdict.VALID else Shown.INVALID,
-        latencies_ns=latencies,
-        over_latency_count=max(over or 0, _over_by_loadgen(result)),
-        query_count=result.query_count,
-        busy=any(note.startswith(BUSY) for note in result.notes),
-    )
-
-
-def _over_by_loadgen(result: TrialResult) -> int:
-    """Return how many queries at least were over the bound as LoadGen saw them, who sees more of each than the SUT."""
-    latencies, target = result.latencies, result.spec.rules.target_latency_ns
-    if latencies is None or target is None or latencies.source != "loadgen":
-        return 0
-    count = result.query_count
-    over = [
-        count - percentile_index(count, float(name.removeprefix("p")))
-        for name, latency_ns in latencies.percentiles.items()
-        if latency_ns > target
-    ]
-    return max([*over, int(latencies.max > target)])
-
-
-def _latencies(directory: Path) -> Latencies:
-    """Return the latencies of a test; none where the file is gone or damaged, since the record's counts remain."""
-    try:
-        latencies = np.load(AttemptPaths(directory).latencies, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile):
-        return np.zeros(0, np.int64)
-    is_whole = isinstance(latencies, np.ndarray) and latencies.dtype == np.int64 and latencies.ndim == 1
-    return latencies if is_whole else np.zeros(0, np.int64)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.config.rules import SAMPLES_PER_QUERY_MAX
 from sweep.report.search_words import answer_of, percent
 from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.study.search import SearchOutcome, SearchTest
@@ -77,7 +78,8 @@ def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
     if certificate.why and not (shown and certificate.status is not Status.UNCONFIRMED):
         yield certificate.why
     if certificate.status is Status.ALL_VALID:
-        yield f"N={high} is the largest that may be asked for; search.max={2 * high} asks further up"
+        further = min(2 * high, SAMPLES_PER_QUERY_MAX)
+        yield f"N={high} is the largest that may be asked for; search.max={further} asks further up"
     yield from _evidence_lines(outcome)
     if certificate.remark:
         yield certificate.remark
@@ -117,14 +119,18 @@ def _described(evidence: Evidence, outcome: SearchOutcome) -> str:
         return f"N={evidence.samples_per_query}: {evidence.failure}"
     else:
         shown = "seen in short tests only"
-    return f"N={evidence.samples_per_query} {shown} {figures}"
+    aside = f"; {evidence.set_aside_tests} INVALID on a busy machine set aside" if evidence.set_aside_tests else ""
+    return f"N={evidence.samples_per_query} {shown} {figures}{aside}"
 
 
 def _undecided(certificate: Certificate, first: int, last: int) -> str:
     between = f"N={first}" if first == last else f"N={first} to {last}"
     why = "not settled when the search ended"
-    if certificate.status is Status.INTERVAL:
-        why = "too close to the bound for these tests to tell VALID from INVALID"
+    if certificate.is_complete:
+        full = any(one.full_tests and first <= one.samples_per_query <= last for one in certificate.evidence)
+        why = "too close to the bound for these tests to tell VALID from INVALID" if full else "not tested in full"
+        if certificate.first_invalid is None:
+            why = "not shown VALID, nor INVALID"
     odds = [
         f"{one.samples_per_query} {percent(one.p_valid)}"
         for one in certificate.evidence

@@ -1,0 +1,70 @@
+"""From the record of a test to what it tells a searcher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from sweep.paths import AttemptPaths
+from sweep.search.base import Ask, Latencies, Observation, Shown
+from sweep.trial.result import TrialResult
+from sweep.trial.spec import percentile_index
+from sweep.trial.trial import BUSY
+from sweep.vocabulary import TrialState, Verdict
+
+
+def observation(ask: Ask, result: TrialResult, directory: Path) -> Observation:
+    """Return what a stored test tells a searcher.
+
+    Args:
+        ask: What was asked for.
+        result: Its record.
+        directory: Where that lies, with the latencies.
+    """
+    latencies = stored_latencies(directory)
+    if result.state is TrialState.FAILED:
+        memory = result.failure is not None and result.failure.is_out_of_memory
+        shown = Shown.OUT_OF_MEMORY if memory else Shown.FAILED
+        # Its queries tell nothing of the tests of this N that do not fail.
+        return Observation(ask.samples_per_query, ask.query_count is None, shown, latencies[:0], 0, 0)
+    over, target = result.over_latency_count, result.spec.rules.target_latency_ns
+    if over is None and latencies.size and target is not None:  # more queries than latencies are kept of
+        over = round(float((latencies > target).mean()) * result.query_count)
+    if over is None and result.result is Verdict.VALID:  # unknown: as many as VALID allows
+        over = result.over_latency_allowed
+    return Observation(
+        samples_per_query=ask.samples_per_query,
+        is_full=ask.query_count is None,
+        shown=Shown.VALID if result.result is Verdict.VALID else Shown.INVALID,
+        latencies_ns=latencies,
+        over_latency_count=max(over or 0, _over_by_loadgen(result)),
+        query_count=result.query_count,
+        busy=any(note.startswith(BUSY) for note in result.notes),
+        why=result.why,
+    )
+
+
+def _over_by_loadgen(result: TrialResult) -> int:
+    """Return how many queries at least were over the bound as LoadGen saw them, who sees more of each than the SUT."""
+    latencies, target = result.latencies, result.spec.rules.target_latency_ns
+    if latencies is None or target is None or latencies.source != "loadgen":
+        return 0
+    count = result.query_count
+    over = [
+        count - percentile_index(count, float(name.removeprefix("p")))
+        for name, latency_ns in latencies.percentiles.items()
+        if latency_ns > target
+    ]
+    return max([*over, int(latencies.max > target)])
+
+
+def stored_latencies(directory: Path) -> Latencies:
+    """Return the latencies of a test; none where the file is gone or damaged, since the record's counts remain."""
+    try:
+        latencies = np.load(AttemptPaths(directory).latencies, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile):
+        return np.zeros(0, np.int64)
+    is_whole = isinstance(latencies, np.ndarray) and latencies.dtype == np.int64 and latencies.ndim == 1
+    return latencies if is_whole else np.zeros(0, np.int64)
