@@ -250,10 +250,11 @@ def _show_all_notes(out: Console, named: Sequence[tuple[str, SearchOutcome]]) ->
 
 def _noted(outcome: SearchOutcome) -> Iterator[tuple[SearchTest, TrialResult]]:
     """Yield tests with their notes; those of short tests without what is said of shortness, which is their nature."""
+    has_full = any(test.ask.query_count is None for test in outcome.tests)
     full = {note for test in outcome.tests if test.ask.query_count is None for note in test.outcome.stored.result.notes}
     for test in outcome.tests:
         result = test.outcome.stored.result
-        if test.ask.query_count is None or not full:
+        if test.ask.query_count is None or not has_full:
             yield test, result
         else:
             kept = tuple(note for note in result.notes if note in full or note.startswith(BUSY))
