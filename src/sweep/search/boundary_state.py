@@ -24,6 +24,8 @@ _FULL_TESTS_AT_MOST = 12
 _TESTS_AT_MOST = 80
 _TESTS_OF_ONE_N = 2
 _TESTS_WHEN_FLAT = 4
+_PATIENCE_S = 120.0
+"""Time in full tests after which no N gets a third one."""
 _PROMISE = 6
 """How much more doubt than is wanted the counts of an N may leave for one test more to be worth it."""
 _ENOUGH = 0.7
@@ -232,12 +234,18 @@ class BoundaryState:
         again = pool is not None and len(pool.full) > 0
         return Ask(candidate, None, "VALID, but not surely: again" if again else "is it VALID?")
 
+    @property
+    def _tests_when_flat(self) -> int:
+        """Full tests that one N may have: more than two only while full tests have taken little time."""
+        spent_ns = sum(float(one.latencies_ns.sum()) for one in self._seen if one.is_full)
+        return _TESTS_WHEN_FLAT if spent_ns < _PATIENCE_S * 1e9 else _TESTS_OF_ONE_N
+
     def _promising(self) -> int | None:
         """Return the largest N above the answer that one test more will likely show VALID surely."""
         likely = 1 - _PROMISE * (1 - self._question.confidence)
         for n, pool in sorted(self._pools.items(), reverse=True):
             is_near = likely <= pool.p_valid < self._question.confidence and not pool.invalid_tests
-            if n > (self.good or 0) and is_near and 0 < pool.valid_tests < _TESTS_WHEN_FLAT:
+            if n > (self.good or 0) and is_near and 0 < pool.valid_tests < self._tests_when_flat:
                 return n
         return None
 
@@ -264,7 +272,7 @@ class BoundaryState:
         """Say whether another full test of N would hardly show it VALID."""
         pool = self._pools[n]
         flat = n == self._edge_for_good and pool.p_valid > 0.5
-        most = _TESTS_WHEN_FLAT if flat else _TESTS_OF_ONE_N
+        most = self._tests_when_flat if flat else _TESTS_OF_ONE_N
         return bool(pool.full) and not self._is_good(n) and (pool.invalid_tests > 0 or len(pool.full) >= most)
 
     def _bound(self) -> Ask | None:
