@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from sweep.paths import write_bytes
 from sweep.study.search import SearchOutcome
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def search_table(outcomes: Sequence[SearchOutcome]) -> pd.DataFrame:
     """Return one row per search: what sets it apart, its answer, how sure that is, and what it has cost."""
+    import pandas as pd  # late: it takes half a second
+
     return pd.DataFrame([_row(outcome) for outcome in outcomes])
 
 
