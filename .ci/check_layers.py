@@ -18,7 +18,7 @@ LAYERS = (
     ("backends",),
     ("datasets",),
     ("models",),
-    ("environment", "paths", "vocabulary", "errors", ""),
+    ("environment", "gpus", "paths", "vocabulary", "errors", ""),
 )
 """Highest first; a module may import its own layer and those below. The last holds the package itself."""
 

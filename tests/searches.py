@@ -12,7 +12,7 @@ from sweep.study.measure import Outcome
 from sweep.study.search import SearchOutcome, SearchPlan, SearchTest
 from sweep.trial.executor import Measurement
 from sweep.trial.result import Failure
-from sweep.trial.trial import _Record, _sut_latencies
+from sweep.trial.trial import _Record, _percentiles
 from sweep.trial.verdict import Check
 from sweep.vocabulary import TrialState, Verdict
 
@@ -60,7 +60,7 @@ class Searches:
                 result=Verdict.VALID if fits else Verdict.INVALID,
                 checks=checks,
                 why="" if fits else f"{result.over_latency_count} over-latency",
-                latencies=_sut_latencies(latencies, 99.0),
+                latencies=_percentiles(latencies, 99.0, "sut"),
             )
         return SearchTest(ask, Outcome(StoredTrial(result, Path(request.directory)), reused=reused))
 

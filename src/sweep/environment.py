@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import distributions, entry_points
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 
 import sweep
+from sweep.gpus import gpus
 from sweep.paths import PACKAGE
 
 _PACKAGES = ("cuda-python", "mlcommons-loadgen", "numpy", "onnxruntime*", "tensorrt*")
@@ -179,16 +179,7 @@ def _cached(folder: Path) -> int:
 
 
 def _gpus() -> list[dict[str, str]]:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    query = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    try:
-        done = subprocess.run([tool, *query], capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
-    return [{"name": row[0], "driver": row[1], "memory": row[2]} for row in rows if len(row) == 3]
+    return [{"name": gpu.name, "driver": gpu.driver, "memory": gpu.memory} for gpu in gpus()]
 
 
 def _git_commit() -> str | None:

@@ -110,6 +110,16 @@ class AttemptPaths:
         return self.directory / "latencies_ns.npy"
 
     @property
+    def device_times(self) -> Path:
+        """How long the device worked on each query: int64 [queries], ns, 0 where it is not known."""
+        return self.directory / "device_ns.npy"
+
+    @property
+    def telemetry(self) -> Path:
+        """What the GPU reported while the test ran, one row a reading."""
+        return self.directory / "telemetry.csv"
+
+    @property
     def worker_log(self) -> Path:
         """What the worker and its libraries printed."""
         return self.directory / "worker.log"

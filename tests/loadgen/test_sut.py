@@ -29,7 +29,7 @@ class Log:
     def flushed(self):
         self.flushes += 1
 
-    def record(self, latency_ns):
+    def record(self, latency_ns, device_ns):
         self.latencies.append(latency_ns)
 
 

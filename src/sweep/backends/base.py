@@ -37,6 +37,9 @@ class EngineRequest:
         samples_per_query: The largest `count` that `run` will be called with.
         engine_batch: Samples per engine launch; `run` splits larger counts.
         options: The backend's own options, as `validate_options` returned them.
+        model_digest: `sha256:<hex>` of the file and its external data; empty where there is no file.
+        precision: What the file was prepared in: `fp32`, `fp16` or `int8`.
+        cache: Folder for what takes long to build; None for a backend that builds nothing.
     """
 
     model_path: Path | None
@@ -45,6 +48,9 @@ class EngineRequest:
     samples_per_query: int
     engine_batch: int
     options: Mapping[str, Any]
+    model_digest: str = ""
+    precision: str = "fp32"
+    cache: Path | None = None
 
 
 class Backend(ABC):
@@ -60,6 +66,8 @@ class Backend(ABC):
     """False for a stand-in that computes nothing; records say so."""
     engine_depends_on_query: ClassVar[bool] = False
     """Whether an engine is built for one N (optimization profiles), so that another N needs another engine."""
+    uses_gpu: ClassVar[bool] = False
+    """Whether it runs on a CUDA GPU. Its process then sees one GPU only, the one that the test is for, as device 0."""
     reusable: ClassVar[bool] = True
     """False where an engine remembers its earlier queries, so that each trial needs a new one: what a trial shows
     must not depend on the trials before it."""
@@ -140,3 +148,14 @@ class Backend(ABC):
         Raises:
             BackendError: The engine failed.
         """
+
+    def device_ns(self) -> int | None:
+        """Return how long the device worked on the last query, first copy to last, in ns; None where nobody knows."""
+        return None
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what a record should say of the engine, as plain JSON data: its version, how and when it was built.
+
+        Asked once per trial, between the warm-up and the test.
+        """
+        return {}

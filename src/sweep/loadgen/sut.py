@@ -16,6 +16,8 @@ from sweep.loadgen.responses import ResponsePool
 Array = npt.NDArray[Any]
 RunQuery = Callable[[int, int, Callable[[], None]], Sequence[Array]]
 """`Backend.run`: (slot, count, meanwhile) to outputs."""
+DeviceTime = Callable[[], int | None]
+"""`Backend.device_ns`: of the last query."""
 
 
 class QueryLog(Protocol):
@@ -24,8 +26,8 @@ class QueryLog(Protocol):
     def start(self) -> None:
         """Learn that the first query has begun."""
 
-    def record(self, latency_ns: int) -> None:
-        """Take the latency of the query that has just been completed."""
+    def record(self, latency_ns: int, device_ns: int | None) -> None:
+        """Take the latency of the query that has just been completed, and the device's part of it where it is known."""
 
     def flushed(self) -> None:
         """Learn that LoadGen sends no more queries for now."""
@@ -51,6 +53,7 @@ class SystemUnderTest:
         log: Receives each query's latency: from LoadGen's call to the moment before responding, so never more
             than what LoadGen measures.
         on_fault: Called with the reason when the engine breaks; must not return, since LoadGen cannot unwind.
+        device_ns: Tells how long the device worked on the last query. Asked after the answer is given.
     """
 
     def __init__(
@@ -63,8 +66,10 @@ class SystemUnderTest:
         predicts_class: bool,
         log: QueryLog,
         on_fault: Callable[[BaseException], None],
+        device_ns: DeviceTime = lambda: None,
     ) -> None:
         self._run_query = run_query
+        self._device_ns = device_ns
         self._store = store
         self._predicts_class = predicts_class
         self._log = log
@@ -102,10 +107,10 @@ class SystemUnderTest:
         latency_ns = time.perf_counter_ns() - begin
         lg.QuerySamplesComplete(responses)
         self.query_count += 1
-        self._log.record(latency_ns)
         try:
+            self._log.record(latency_ns, self._device_ns())
             self._verify(slot, indices, outputs)
-        except EngineFaultError as fault:
+        except Exception as fault:  # noqa: BLE001  (likewise)
             self._on_fault(fault)
 
     def flush(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from sweep.trial.machine_load import LoadMeter, MachineLoad
 from sweep.trial.messages import RunRequest, Warmup, warmup_from
 from sweep.trial.result import Failure
 from sweep.trial.spec import TrialSpec, percentile_index
+from sweep.trial.telemetry import Telemetry
 from sweep.trial.worker_process import WorkerProcess
 from sweep.vocabulary import TestMode
 
@@ -71,12 +72,15 @@ class Measurement:
     """What was seen of one trial, before it is judged; `failure` is None when LoadGen ran to its end or was aborted."""
 
     latencies_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    device_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     query_count: int = 0
     warmup: Warmup | None = None
     expected_latency_ns: int | None = None
     engine_ns: int = 0
+    engine: Mapping[str, Any] = field(default_factory=dict)
     test_ns: int = 0
     machine_load: MachineLoad | None = None
+    telemetry: Telemetry | None = None
     abort: Abort | None = None
     failure: Failure | None = None
     worker_was_warm: bool = False
@@ -186,6 +190,7 @@ class _Watch:
                 self._end_test(time.perf_counter() - self._test_begin)
                 # Queries that finished after the decision took no part in it.
                 self.seen.latencies_ns = self.seen.latencies_ns[: abort.query_count]
+                self.seen.device_ns = self.seen.device_ns[: abort.query_count]
                 self.seen.query_count = abort.query_count
                 self.seen.abort = abort
                 return
@@ -222,6 +227,7 @@ class _Watch:
             case "warm":
                 self.seen.warmup = warmup_from(message)
                 self.seen.engine_ns = message["engine_ns"]
+                self.seen.engine = message["engine"]
                 self.seen.expected_latency_ns = message["expected_latency_ns"]
                 self._begin_test(self.seen.warmup)
             case "done":
@@ -274,6 +280,7 @@ class _Watch:
     def _end_test(self, test_s: float) -> None:
         self.seen.test_ns = int(test_s * 1e9)
         self.seen.latencies_ns = self._worker.query_log.latencies_ns()
+        self.seen.device_ns = self._worker.query_log.device_ns()
         self.seen.query_count = self._worker.query_log.query_count
         self.seen.machine_load = self._meter.finish()
 

@@ -17,7 +17,9 @@ _ITEM = 8
 _COUNT, _STARTED, _FLUSHED, _FIRST = range(4)
 """Where in the memory, in items: queries finished, whether the first has begun, 1 + queries finished when LoadGen last
 said that no more would come for now, and the latencies themselves."""
-_SIZE = _ITEM * (_FIRST + CAPACITY)
+_DEVICE = _FIRST + CAPACITY
+"""Where the device times begin: one for each latency, 0 where it is not known."""
+_SIZE = _ITEM * (_FIRST + 2 * CAPACITY)
 
 
 class QueryLogReader:
@@ -61,6 +63,10 @@ class QueryLogReader:
         """Return all latencies kept so far, in query order."""
         return self._values[_FIRST : _FIRST + min(self.query_count, CAPACITY)].copy()
 
+    def device_ns(self) -> npt.NDArray[np.int64]:
+        """Return the device times (ns) of the latencies kept so far, in query order; 0 where one is not known."""
+        return self._values[_DEVICE : _DEVICE + min(self.query_count, CAPACITY)].copy()
+
     def close(self) -> None:
         """Release the memory."""
         self._values = np.zeros(_FIRST, np.int64)
@@ -88,11 +94,18 @@ class QueryLogWriter:
         """Say that LoadGen sends no more queries for now."""
         self._values[_FLUSHED] = self._count + 1
 
-    def record(self, latency_ns: int) -> None:
-        """Append one latency; the count moves last, so that the parent never reads a hole."""
+    def record(self, latency_ns: int, device_ns: int | None = None) -> None:
+        """Append one latency; the count moves last, so that the parent never reads a hole.
+
+        Args:
+            latency_ns: Of the query, as the system under test saw it.
+            device_ns: How long the device worked on it; None where nobody knows.
+        """
         count = self._count
         if count < CAPACITY:
             self._values[_FIRST + count] = latency_ns
+            if device_ns is not None:
+                self._values[_DEVICE + count] = device_ns
         self._count = self._values[_COUNT] = count + 1
 
 

@@ -14,14 +14,18 @@ from sweep.trial.abort import Abort
 from sweep.trial.machine_load import MachineLoad
 from sweep.trial.messages import Warmup
 from sweep.trial.spec import TrialSpec
+from sweep.trial.telemetry import Telemetry
 from sweep.trial.verdict import Check
 from sweep.vocabulary import AbortRule, TestMode, TrialState, Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """History of the record's format. Newer is refused, older is migrated.
 
 1: first.
+2: `device_latencies`, `engine` and `telemetry`, which older records lack.
 """
+
+_SINCE_2: Mapping[str, Any] = {"device_latencies": None, "engine": {}, "telemetry": None}
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Latencies:
 
     Attributes:
         source: `loadgen` for a test that ran to its end (LoadGen's own figures); `sut` for one that was aborted or
-            failed (measured by the system under test up to that point).
+            failed (measured by the system under test up to that point); `device` for the device's part of them.
         percentiles: `p50`, `p90`, `p95`, `p97`, `p99`, `p99.9`, each read at index floor(n * p).
     """
 
@@ -103,6 +107,8 @@ class TrialResult:
         loadgen_result: LoadGen's own `Result is`, verbatim; None for a test that LoadGen did not finish.
         aborted: Why the test was stopped early; None when it ran to its end.
         latencies: Query latencies; None when no query finished.
+        device_latencies: The part of each query in which the device worked on it, by its own clock; None where it has
+            none. Its percentiles are of its own order, not those of the same queries.
         early_stopping_estimate_ns: LoadGen's early-stopping estimate of the percentile.
         query_count: Queries finished.
         planned_query_count: Queries of the whole test, at least.
@@ -112,6 +118,8 @@ class TrialResult:
         warmup: The warm-up.
         accuracy: Accuracy mode's score.
         machine_load: What other processes did meanwhile.
+        telemetry: What the GPU reported meanwhile; None without a GPU.
+        engine: What the backend says of its engine: version, how it was built, what it does with a query.
         timing: Where the time went.
         failure: Why it FAILED.
         notes: What a reader must know before using the numbers: synthetic weights, a stand-in engine, a busy machine.
@@ -132,6 +140,7 @@ class TrialResult:
     loadgen_result: str | None
     aborted: Abort | None
     latencies: Latencies | None
+    device_latencies: Latencies | None
     early_stopping_estimate_ns: int | None
     query_count: int
     planned_query_count: int
@@ -141,6 +150,8 @@ class TrialResult:
     warmup: Warmup | None
     accuracy: Accuracy | None
     machine_load: MachineLoad | None
+    telemetry: Telemetry | None
+    engine: Mapping[str, Any]
     timing: Timing
     failure: Failure | None
     notes: tuple[str, ...]
@@ -201,7 +212,8 @@ class TrialResult:
                 f"{SCHEMA_VERSION}); update sweep to read it"
             )
         try:
-            return cls._from_plain({key: value for key, value in data.items() if key != "schema_version"})
+            plain = {key: value for key, value in data.items() if key != "schema_version"}
+            return cls._from_plain(plain if data["schema_version"] >= 2 else {**_SINCE_2, **plain})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RecordError(f"{origin}: damaged trial record: {type(error).__name__}: {error}") from error
 
@@ -220,6 +232,8 @@ class TrialResult:
                 "checks": tuple(Check(**check) for check in data["checks"]),
                 "aborted": None if aborted is None else Abort(**{**aborted, "rule": AbortRule(aborted["rule"])}),
                 "latencies": part(Latencies, "latencies"),
+                "device_latencies": part(Latencies, "device_latencies"),
+                "telemetry": None if data["telemetry"] is None else Telemetry.from_json(data["telemetry"]),
                 "warmup": part(Warmup, "warmup"),
                 "accuracy": part(Accuracy, "accuracy"),
                 "machine_load": part(MachineLoad, "machine_load"),

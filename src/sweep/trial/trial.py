@@ -75,6 +75,8 @@ def run_trial(
     if measurement.latencies_ns.size:
         try:
             write_bytes(paths.latencies, _npy(measurement.latencies_ns))
+            if measurement.device_ns.any():
+                write_bytes(paths.device_times, _npy(measurement.device_ns))
         except OSError as error:
             measurement.failure = Failure("error", f"{paths.latencies.name} cannot be written: {error.strerror}", "")
     return _Record(request, measurement, attempt, started_at, begin).conclude()
@@ -200,7 +202,8 @@ class _Record:
             recommendation="" if judgement is None else judgement.recommendation,
             loadgen_result=None if summary is None else summary.loadgen_result,
             aborted=seen.abort,
-            latencies=loadgen or _sut_latencies(seen.latencies_ns, spec.rules.percentile),
+            latencies=loadgen or _percentiles(seen.latencies_ns, spec.rules.percentile, "sut"),
+            device_latencies=_percentiles(seen.device_ns[seen.device_ns > 0], spec.rules.percentile, "device"),
             early_stopping_estimate_ns=None if summary is None else summary.early_stopping_estimate_ns,
             query_count=seen.query_count,
             planned_query_count=planned_query_count(spec),
@@ -217,6 +220,8 @@ class _Record:
             warmup=seen.warmup,
             accuracy=accuracy,
             machine_load=seen.machine_load,
+            telemetry=seen.telemetry,
+            engine=seen.engine,
             timing=Timing(
                 started_at=self._started_at,
                 engine_ns=seen.engine_ns,
@@ -283,13 +288,13 @@ def _loadgen_latencies(summary: Summary, percentile: float) -> Latencies | None:
     return Latencies(source="loadgen", min=seen.min_ns, mean=seen.mean_ns, max=seen.max_ns, percentiles=at)
 
 
-def _sut_latencies(latencies_ns: npt.NDArray[np.int64], percentile: float) -> Latencies | None:
+def _percentiles(latencies_ns: npt.NDArray[np.int64], percentile: float, source: str) -> Latencies | None:
     if not latencies_ns.size:
         return None
     ordered = np.sort(latencies_ns)
     wanted = sorted({*_PERCENTILES, percentile})
     return Latencies(
-        source="sut",
+        source=source,
         min=int(ordered[0]),
         mean=int(ordered.mean()),
         max=int(ordered[-1]),

@@ -99,6 +99,7 @@ class Worker:
             predicts_class=spec.model.predicts_class,
             log=self._query_log,
             on_fault=self._die,
+            device_ns=engine.device_ns,
         )
         settings = LoadGenSettings(
             model="".join(c if c.isalnum() else "_" for c in spec.model.name),
@@ -117,7 +118,13 @@ class Worker:
                 f"LoadGen's list of queries would take {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB are "
                 "available; lower batch, min_query_count or min_duration_ms"
             )
-        self._send("warm", engine_ns=engine_ns, expected_latency_ns=settings.expected_latency_ns, **vars(warmup))
+        self._send(
+            "warm",
+            engine_ns=engine_ns,
+            engine=engine.facts(),
+            expected_latency_ns=settings.expected_latency_ns,
+            **vars(warmup),
+        )
         with no_garbage_collection():
             test_begin = time.perf_counter_ns()
             try:
@@ -151,6 +158,9 @@ class Worker:
                 samples_per_query=largest,
                 engine_batch=spec.engine_batch,
                 options=spec.backend.options,
+                model_digest=spec.model.digest,
+                precision=str(spec.precision),
+                cache=Path(request.files.cache),
             )
         )
         self._engine = engine.__enter__()
