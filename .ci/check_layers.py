@@ -31,6 +31,7 @@ ONLY_IMPORTERS = {
     "optuna": ("search/",),
     "pandas": ("store/", "report/"),
     "plotext": ("terminal/",),
+    "pynvml": ("trial/nvml.py",),
     "rich": ("terminal/", "commands/"),
 }
 

@@ -48,7 +48,7 @@ def _import_all_without(*libraries):
 
 
 def test_without_engines_and_slow_libraries_every_module_imports():
-    engines = ("onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "torch")
+    engines = ("onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "torch", "pynvml")
     assert _import_all_without(*engines, "optuna", "pandas", "pyarrow", "PIL", "cv2", "matplotlib", "plotext") == {}
 
 
@@ -69,6 +69,7 @@ def test_start_up_imports_no_engine_and_nothing_slow():
         "torch",
         "tensorrt",
         "cuda",
+        "pynvml",
         "rich",
         "matplotlib",
         "plotext",

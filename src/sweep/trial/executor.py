@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from sweep.paths import AttemptPaths
 from sweep.trial.abort import Abort, AbortMonitor
+from sweep.trial.gpu_meter import GpuMeter, GpuMeters
 from sweep.trial.interrupts import InterruptGate
 from sweep.trial.machine_load import LoadMeter, MachineLoad
 from sweep.trial.messages import RunRequest, Warmup, warmup_from
 from sweep.trial.result import Failure
 from sweep.trial.spec import TrialSpec, percentile_index
-from sweep.trial.telemetry import Telemetry
+from sweep.trial.telemetry import Telemetry, TimedReading, summarised
 from sweep.trial.worker_process import WorkerProcess
 from sweep.vocabulary import TestMode
 
@@ -81,6 +82,8 @@ class Measurement:
     test_ns: int = 0
     machine_load: MachineLoad | None = None
     telemetry: Telemetry | None = None
+    telemetry_series: tuple[TimedReading, ...] = ()
+    no_telemetry: str = ""
     abort: Abort | None = None
     failure: Failure | None = None
     worker_was_warm: bool = False
@@ -91,10 +94,12 @@ class Executor:
 
     Args:
         timeouts: When to give a worker up.
+        gpus: Makes the meters of the GPU that its tests run on; None reads none.
     """
 
-    def __init__(self, timeouts: Timeouts) -> None:
+    def __init__(self, timeouts: Timeouts, gpus: GpuMeters | None = None) -> None:
         self._timeouts = timeouts
+        self._gpus = gpus
         self._worker: WorkerProcess | None = None
         self._meter: LoadMeter | None = None
 
@@ -103,6 +108,8 @@ class Executor:
 
     def __exit__(self, *_: object) -> None:
         self._drop_worker()
+        if self._gpus is not None:
+            self._gpus.close()
 
     def measure(
         self,
@@ -126,8 +133,10 @@ class Executor:
         except OSError as error:
             return Measurement(failure=Failure("error", f"no worker process can be started: {error}", ""))
         self._meter = LoadMeter((os.getpid(), worker.pid), self._meter)
-        watch = _Watch(worker, request, self._timeouts, self._meter, on_progress, gate)
+        gpu, why_none = (None, "") if self._gpus is None else self._gpus.meter(request.spec)
+        watch = _Watch(worker, request, self._timeouts, self._meter, on_progress, gate, gpu)
         watch.seen.worker_was_warm = warm
+        watch.seen.no_telemetry = why_none
         try:
             gate.open()
             worker.send(request)
@@ -155,6 +164,7 @@ class _Watch:
         meter: LoadMeter,
         on_progress: Callable[[Progress], None] | None,
         gate: InterruptGate,
+        gpu: GpuMeter | None = None,
     ) -> None:
         self._worker = worker
         self._spec = request.spec
@@ -167,6 +177,7 @@ class _Watch:
         self._phase = "engine"
         self._monitor: AbortMonitor | None = None
         self._meter = meter
+        self._gpu = gpu or GpuMeter()
         self._test_begin = 0.0
         self._last_query_at: float | None = None
         self._last_count = 0
@@ -195,6 +206,7 @@ class _Watch:
                 self.seen.abort = abort
                 return
             self._meter.sample()
+            self._gpu.sample()
             if (overdue := self._overdue(begin)) is not None:
                 self._fail("timeout", overdue)
                 return
@@ -222,6 +234,7 @@ class _Watch:
                 self._phase = message["phase"]
                 if self._phase == "warm-up":
                     self._meter.begin()
+                    self._gpu.warm_up()
             case "warming":
                 self._last_query_at = time.perf_counter()
             case "warm":
@@ -249,6 +262,7 @@ class _Watch:
         spec = self._spec
         self._phase = "test"
         self._test_begin = self._last_query_at = time.perf_counter()
+        self._gpu.begin_test()
         target = spec.rules.target_latency_ns
         if target is None or spec.mode is TestMode.ACCURACY:
             return
@@ -278,11 +292,15 @@ class _Watch:
         return abort
 
     def _end_test(self, test_s: float) -> None:
+        gpu = self._gpu.finish()
         self.seen.test_ns = int(test_s * 1e9)
         self.seen.latencies_ns = self._worker.query_log.latencies_ns()
         self.seen.device_ns = self._worker.query_log.device_ns()
         self.seen.query_count = self._worker.query_log.query_count
         self.seen.machine_load = self._meter.finish()
+        if gpu is not None:
+            self.seen.telemetry_series = gpu.series
+            self.seen.telemetry = summarised(gpu, self.seen.query_count * self._spec.samples_per_query)
 
     def _fail(self, kind: str, message: str) -> None:
         self._gate.close()

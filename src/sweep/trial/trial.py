@@ -6,7 +6,7 @@ import datetime as dt
 import io
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from sweep.environment import fingerprint, fingerprint_digest
 from sweep.errors import LogError, SweepError
 from sweep.loadgen.accuracy import Accuracy, score_top1
 from sweep.loadgen.logs import Summary, parse_detail, parse_summary
-from sweep.paths import SUMMARY_LOG, AttemptPaths, write_bytes
+from sweep.paths import SUMMARY_LOG, AttemptPaths, write_bytes, write_text
 from sweep.trial.executor import Executor, Measurement, Progress, planned_query_count
 from sweep.trial.interrupts import InterruptGate
 from sweep.trial.messages import RunRequest
 from sweep.trial.result import Failure, Latencies, Timing, TrialResult
 from sweep.trial.spec import percentile_index
+from sweep.trial.telemetry import SHARED, THROTTLED, series_csv
 from sweep.trial.verdict import JUDGE_VERSION, Judgement, judge, judge_aborted
 from sweep.vocabulary import TestMode, TrialState, Weights
 
@@ -36,6 +37,9 @@ _ERRORS_SHOWN, _ERROR_CHARACTERS = 2, 200
 
 BUSY = "busy machine"
 """How the note of a test on a busy machine begins."""
+
+DISTURBANCES = (BUSY, THROTTLED, SHARED)
+"""How the notes begin that say of a test that others, or its own machine, had a part in its figures."""
 
 
 def run_trial(
@@ -55,7 +59,8 @@ def run_trial(
         gate: Open while a test runs, closed once it has ended.
 
     Returns:
-        The record; not yet stored. The query latencies lie beside the logs in `latencies_ns.npy`, int64 [queries].
+        The record; not yet stored. The query latencies lie beside the logs in `latencies_ns.npy`, int64 [queries], and
+        what the GPU reported in `telemetry.csv`.
     """
     begin = time.perf_counter_ns()
     started_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -72,14 +77,20 @@ def run_trial(
     if _ran_out_of_queries(request, measurement):
         message = f"LoadGen ran out of prepared queries {_RERUNS + 1} times: latency fell far below that of the warm-up"
         measurement.failure = Failure("error", message, "")
-    if measurement.latencies_ns.size:
-        try:
-            write_bytes(paths.latencies, _npy(measurement.latencies_ns))
-            if measurement.device_ns.any():
-                write_bytes(paths.device_times, _npy(measurement.device_ns))
-        except OSError as error:
-            measurement.failure = Failure("error", f"{paths.latencies.name} cannot be written: {error.strerror}", "")
+    try:
+        _write_figures(paths, measurement)
+    except OSError as error:
+        measurement.failure = Failure("error", f"{paths.latencies.name} cannot be written: {error.strerror}", "")
     return _Record(request, measurement, attempt, started_at, begin).conclude()
+
+
+def _write_figures(paths: AttemptPaths, measurement: Measurement) -> None:
+    if measurement.latencies_ns.size:
+        write_bytes(paths.latencies, _npy(measurement.latencies_ns))
+        if measurement.device_ns.any():
+            write_bytes(paths.device_times, _npy(measurement.device_ns))
+    if measurement.telemetry_series:
+        write_text(paths.telemetry, series_csv(measurement.telemetry_series))
 
 
 class _Record:
@@ -247,15 +258,24 @@ class _Record:
         if spec.mode is TestMode.PERFORMANCE and not spec.over_latency_allowed(spec.run.min_query_count):
             few = f"p{spec.rules.percentile:g} of {spec.run.min_query_count} queries"
             notes.append(f"{few} is the slowest of them: too few for that percentile")
-        if seen.machine_load is not None and seen.machine_load.busy:
-            notes.append(f"{BUSY}: {seen.machine_load}; measure again when it is idle (resume=false)")
-        if seen.machine_load is not None and seen.machine_load.busy is None and seen.failure is None:
-            notes.append("whether others kept the machine busy could not be told: the test was too short")
+        notes += self._disturbances()
         if errors := self._loadgen_errors():
             notes.append(f"LoadGen's errors: {'; '.join(errors)}")
         if seen.warmup is not None and not seen.warmup.steady:
             notes.append("latency was not steady when the test began")
         return tuple(notes)
+
+    def _disturbances(self) -> Iterator[str]:
+        """Yield what others, or the machine itself, did to the test, and what is not known of that."""
+        seen, load = self._seen, self._seen.machine_load
+        if load is not None and load.busy:
+            yield f"{BUSY}: {load}; measure again when it is idle (resume=false)"
+        if load is not None and load.busy is None and seen.failure is None:
+            yield "whether others kept the machine busy could not be told: the test was too short"
+        for words in seen.telemetry.disturbances if seen.telemetry is not None else ():
+            yield f"{words}; measure again when it is not (resume=false, or telemetry.reject=true)"
+        if seen.no_telemetry:
+            yield f"no GPU telemetry: {seen.no_telemetry}"
 
     def _loadgen_errors(self) -> list[str]:
         """Return the first errors in LoadGen's detail log: the summary only counts them."""
