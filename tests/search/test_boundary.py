@@ -131,7 +131,7 @@ def test_an_invalid_test_on_a_busy_machine_is_run_again():
     searcher, latencies = BoundarySearcher(Question(Domain(4, 4), 50_000_000, 99.0, 1440, 0.99)), np.full(1440, 10**7)
     searcher.tell(Observation(4, False, Shown.VALID, latencies[:6], 0, 6))
     searcher.tell(Observation(4, True, Shown.INVALID, latencies, 15, 1440, busy=True))
-    assert searcher.ask() == Ask(4, None, "again, since the machine was busy")
+    assert searcher.ask() == Ask(4, None, "again, since the machine was disturbed")
     searcher.tell(Observation(4, True, Shown.VALID, latencies, 0, 1440))
     assert searcher.ask() is None
     assert certify(searcher, is_complete=True).status is Status.ALL_VALID

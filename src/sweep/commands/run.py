@@ -83,14 +83,17 @@ def _run(
     from sweep.store.records import Store
     from sweep.study.grid import run_grid
     from sweep.study.measure import Bench
+    from sweep.study.rejection import Rejection
     from sweep.terminal import Watcher
     from sweep.trial.executor import Executor
+    from sweep.trial.gpu_meter import GpuMeters
 
     stopped: KeyboardInterrupt | SweepError | None = None
     grid = [(point.spec, point.files) for point in points]
-    with Watcher(points) as watcher, Executor(options.timeouts) as executor:
+    with Watcher(points) as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
         try:
-            bench = Bench(Store(options.outputs), executor, gate, options.resume)
+            rejection = Rejection.wanted(options.telemetry, watcher.say)
+            bench = Bench(Store(options.outputs), executor, gate, options.resume, rejection)
             outcomes.extend(run_grid(grid, bench, watcher))
         except (KeyboardInterrupt, SweepError) as reason:
             stopped = reason

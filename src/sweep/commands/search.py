@@ -24,9 +24,11 @@ from sweep.study.certificate_file import certificate_json
 from sweep.study.conduct import Conduct, Desk
 from sweep.study.joint import JointConduct
 from sweep.study.measure import Bench
+from sweep.study.rejection import Rejection
 from sweep.study.search import Purse, SearchOutcome
 from sweep.terminal import SearchWatcher, console, show_search, show_searches
 from sweep.trial.executor import Executor
+from sweep.trial.gpu_meter import GpuMeters
 from sweep.trial.interrupts import InterruptGate
 from sweep.vocabulary import SIGNAL_EXIT, ExitCode
 
@@ -130,8 +132,9 @@ class _Command:
     def _measure(self) -> KeyboardInterrupt | SweepError | None:
         """Search into the outcomes; return what stopped that early."""
         options = self._options
-        with SearchWatcher() as watcher, Executor(options.timeouts) as executor:
-            bench = Bench(Store(options.outputs), executor, self._gate, options.resume)
+        with SearchWatcher() as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
+            rejection = Rejection.wanted(options.telemetry, watcher.say)
+            bench = Bench(Store(options.outputs), executor, self._gate, options.resume, rejection)
             for number, (search, (book, study)) in enumerate(zip(self._searches, self._studies, strict=True)):
                 desk = Desk(bench, watcher, self._paths.directory, book.location)
                 budget = search.budget

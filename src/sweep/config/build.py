@@ -14,6 +14,7 @@ from sweep.config.hydra_app import Composed
 from sweep.config.point import Point, PointBuilder
 from sweep.errors import ConfigError, Problem, unwritable
 from sweep.trial.executor import Timeouts
+from sweep.trial.gpu_meter import TelemetryOptions
 
 _Built = TypeVar("_Built")
 
@@ -28,11 +29,13 @@ class Options:
         outputs: Where records are kept.
         resume: Whether what is measured already is reused.
         timeouts: When a worker counts as hung.
+        telemetry: What is asked of GPUs, and what becomes of tests that they disturbed.
     """
 
     outputs: Path
     resume: bool
     timeouts: Timeouts
+    telemetry: TelemetryOptions
 
 
 def build(points: Sequence[Composed]) -> tuple[list[Point], Options]:
@@ -93,13 +96,32 @@ def _options(composed: Composed) -> Options:
     fields = Fields(composed.config)
     outputs = fields.text("outputs")
     resume = fields.truth("resume")
-    if not isinstance(fields.get("timeout"), dict):
-        fix = "write timeout.load_s=SECONDS or timeout.query_s=SECONDS"
-        raise ConfigError(Problem("timeout", fields.get("timeout"), "is a group of two settings", fix))
+    groups = (
+        ("timeout", "is a group of two settings", "write timeout.load_s=SECONDS or timeout.query_s=SECONDS"),
+        ("telemetry", "is a group of settings", "write telemetry.enabled=false, or telemetry.reject=true"),
+    )
+    for group, reason, fix in groups:
+        if not isinstance(fields.get(group), dict):
+            raise ConfigError(Problem(group, fields.get(group), reason, fix))
     timeouts = Timeouts(fields.duration_s("timeout.load_s", 1e6), fields.duration_s("timeout.query_s", 1e6))
+    telemetry = _telemetry(fields)
     if fields.problems:
         raise ConfigError(fields.problems)
-    return Options(Path(outputs).expanduser().absolute(), resume, timeouts)
+    return Options(Path(outputs).expanduser().absolute(), resume, timeouts, telemetry)
+
+
+def _telemetry(fields: Fields) -> TelemetryOptions:
+    options = TelemetryOptions(
+        enabled=fields.truth("telemetry.enabled"),
+        interval_s=fields.whole("telemetry.interval_ms", 50, 60_000, 100) / 1e3,
+        reject=fields.truth("telemetry.reject"),
+        cooldown_s=fields.duration_s("telemetry.cooldown_s", 86_400),
+        retries=fields.whole("telemetry.retries", 0, 100, 2),
+    )
+    if options.reject and fields.get("telemetry.enabled") is False:
+        fix = "leave out telemetry.enabled=false, or telemetry.reject=true"
+        fields.problems.append(Problem("telemetry.reject", True, "needs the telemetry that it judges by", fix))
+    return options
 
 
 def check_writable(field: str, folder: Path) -> None:

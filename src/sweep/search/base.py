@@ -113,7 +113,7 @@ class Observation:
         latencies_ns: Query latencies in order, int64 [queries]; empty where none are known.
         over_latency_count: Of its queries, how many were over the bound.
         query_count: Queries finished.
-        busy: Whether other processes kept the machine busy meanwhile.
+        busy: Whether other processes kept the machine busy meanwhile, or its GPU was throttled or shared.
         why: The reason of an INVALID.
     """
 

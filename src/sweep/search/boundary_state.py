@@ -121,7 +121,7 @@ class BoundaryState:
         return Ask(last.samples_per_query, None if last.is_full else PROBE, "again, since it failed")
 
     def _retry_idle(self) -> Ask | None:
-        """Ask once more for a test that was INVALID on a busy machine, unless nearly every query was over the bound."""
+        """Ask once more for a test that was INVALID where disturbed, unless nearly every query was over the bound."""
         last = self._seen[-1] if self._seen else None
         if last is None or not last.busy or not last.is_full or last.shown is not Shown.INVALID:
             return None
@@ -129,7 +129,7 @@ class BoundaryState:
         tests = sum(one.is_full and one.samples_per_query == n for one in self._seen)
         if 2 * last.over_latency_count > last.query_count or tests > 1:
             return None
-        return Ask(n, None, "again, since the machine was busy")
+        return Ask(n, None, "again, since the machine was disturbed")
 
     def _first(self) -> Ask | None:
         """Start at the smallest N: where that is over the bound, nothing is VALID."""

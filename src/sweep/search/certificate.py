@@ -44,7 +44,7 @@ class Evidence:
         query_count: Queries of all its tests.
         over_latency_count: Of them, over the bound.
         percentile_ns: Their pooled latency at the percentile; None when no query finished.
-        set_aside_tests: Tests that do not count: INVALID on a busy machine, where an idle one gave VALID.
+        set_aside_tests: Tests that do not count: INVALID on a disturbed machine, where an undisturbed one gave VALID.
         p_valid: Probability that at most the allowed share of queries is over the bound, from these counts alone.
         role: Its place in the certificate: `answer`, `next` (the one above the answer), `first invalid`, `round` (a
             multiple of 8, 16 or 32 above the edge), or empty.

@@ -65,7 +65,7 @@ class Watcher:
             self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
         elif time.perf_counter() - self._spoke_at > PLAIN_EVERY_S:
             self._spoke_at = time.perf_counter()
-            self._say(f"{self._title(self._number, self._points[self._number].spec)}: {self._state(progress)}")
+            self.say(f"{self._title(self._number, self._points[self._number].spec)}: {self._state(progress)}")
 
     def finished(self, number: int, outcome: Outcome) -> None:
         """Say what came out of the point, in one line that stays."""
@@ -74,12 +74,13 @@ class Watcher:
             self._task = None
         result = outcome.stored.result
         reused = " (reused)" if outcome.reused else ""
-        self._say(f"{self._title(number, result.spec)}: {headline(result)}{reused}")
+        self.say(f"{self._title(number, result.spec)}: {headline(result)}{reused}")
 
     def _state(self, progress: TrialProgress) -> str:
         return state_of(progress, self._points[self._number].spec.rules.percentile)
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
         (self._bar.console if self._bar is not None else self._console).print(
             line, markup=False, highlight=False, soft_wrap=True
         )
