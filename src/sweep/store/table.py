@@ -56,6 +56,20 @@ def samples_per_second(result: TrialResult) -> float | None:
     return result.spec.samples_per_query * 1e9 / result.latencies.mean
 
 
+def _device(name: str) -> Callable[[StoredTrial], Any]:
+    return _of(lambda r: None if r.device_latencies is None else r.device_latencies.percentiles.get(name))
+
+
+def _gpu(figure: str, part: str = "") -> Callable[[StoredTrial], Any]:
+    """Read a figure of the GPU, or a part of one that has several: `min`, `mean`, `max`."""
+
+    def read(result: TrialResult) -> Any:
+        value = None if result.telemetry is None else getattr(result.telemetry, figure)
+        return value if value is None or not part else getattr(value, part)
+
+    return _of(read)
+
+
 def _options(result: TrialResult) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(result.spec.backend.options.items()))
 
@@ -88,6 +102,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("latency_p99_ns", "Int64", "99th percentile", _percentile("p99")),
     Column("latency_max_ns", "Int64", "slowest query", _latency("max")),
     Column("latency_at_percentile_ns", "Int64", "what the bound is compared with", _bounded(lambda r: r.percentile_ns)),
+    Column("device_latency_p50_ns", "Int64", "median of the device's part of a query", _device("p50")),
+    Column("device_latency_p99_ns", "Int64", "its 99th percentile", _device("p99")),
     Column("early_stopping_estimate_ns", "Int64", "LoadGen's estimate", _of(lambda r: r.early_stopping_estimate_ns)),
     Column("samples_per_second", "Float64", "N / mean query latency", _of(samples_per_second)),
     Column("query_count", "Int64", "queries finished", _of(lambda r: r.query_count)),
@@ -109,6 +125,12 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "busy", "boolean", "others loaded the machine", _of(lambda r: r.machine_load.busy if r.machine_load else None)
     ),
+    Column("sm_clock_mhz", "Float64", "mean clock of the GPU", _gpu("sm_clock_mhz", "mean")),
+    Column("power_w", "Float64", "mean power of the GPU", _gpu("power_w", "mean")),
+    Column("temperature_c", "Float64", "of the GPU, at most", _gpu("temperature_c", "max")),
+    Column("throttled", "boolean", "heat or power held the GPU's clock down", _gpu("throttled")),
+    Column("energy_j", "Float64", "what the GPU drew during the test", _gpu("energy_j")),
+    Column("energy_per_sample_j", "Float64", "the same for each sample", _gpu("energy_per_sample_j")),
     Column("test_ns", "Int64", "time inside LoadGen", _of(lambda r: r.timing.test_ns)),
     Column("total_ns", "Int64", "time of the whole trial", _of(lambda r: r.timing.total_ns)),
     Column("started_at", "string", "UTC", _of(lambda r: r.timing.started_at)),

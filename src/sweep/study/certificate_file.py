@@ -116,6 +116,7 @@ def _test_json(test: SearchTest) -> dict[str, Any]:
         "over_latency_allowed": result.over_latency_allowed,
         "latency_at_percentile_ns": result.percentile_ns,
         "busy": None if result.machine_load is None else result.machine_load.busy,
+        "gpu_disturbed": None if result.telemetry is None else result.telemetry.disturbed,
         "started_at": result.timing.started_at,
         "total_ns": result.timing.total_ns,
         "notes": list(result.notes),

@@ -17,7 +17,7 @@ from sweep.terminal.search_plot import plot_text
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
 from sweep.terminal.words import conditions, count_of, duration, ms
 from sweep.trial.result import TrialResult
-from sweep.trial.trial import BUSY
+from sweep.trial.trial import DISTURBANCES
 from sweep.vocabulary import Verdict
 
 _NEAR = 4
@@ -119,7 +119,7 @@ def _described(evidence: Evidence, outcome: SearchOutcome) -> str:
         return f"N={evidence.samples_per_query}: {evidence.failure}"
     else:
         shown = "seen in short tests only"
-    aside = f"; {evidence.set_aside_tests} INVALID on a busy machine set aside" if evidence.set_aside_tests else ""
+    aside = f"; {evidence.set_aside_tests} INVALID on a disturbed machine set aside" if evidence.set_aside_tests else ""
     return f"N={evidence.samples_per_query} {shown} {figures}{aside}"
 
 
@@ -257,7 +257,7 @@ def _noted(outcome: SearchOutcome) -> Iterator[tuple[SearchTest, TrialResult]]:
         if test.ask.query_count is None or not has_full:
             yield test, result
         else:
-            kept = tuple(note for note in result.notes if note in full or note.startswith(BUSY))
+            kept = tuple(note for note in result.notes if note in full or note.startswith(DISTURBANCES))
             yield test, replace(result, notes=kept)
 
 

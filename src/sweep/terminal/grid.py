@@ -12,7 +12,7 @@ from sweep.config.point import Point
 from sweep.store.table import samples_per_second
 from sweep.study.measure import Outcome
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
-from sweep.terminal.words import STYLES, conditions, ms, name_of
+from sweep.terminal.words import STYLES, conditions, ms, name_of, telemetry_line
 from sweep.trial.result import TrialResult
 from sweep.vocabulary import TestMode, TrialState, Verdict
 
@@ -30,8 +30,7 @@ def show_single(out: Console, outcome: Outcome) -> None:
     elif spec.mode is TestMode.ACCURACY:
         out.print(conditions(spec), markup=False, highlight=False)
         out.print(str(result.accuracy), markup=False, highlight=False)
-    if result.latencies is not None and spec.mode is TestMode.PERFORMANCE:
-        _latency_table(out, result)
+    _show_figures(out, result)
     if result.result is not None:
         for check in result.checks:
             if check.required:
@@ -43,6 +42,13 @@ def show_single(out: Console, outcome: Outcome) -> None:
             out.print(result.recommendation, markup=False)
     show_notes(out, [("", result)])
     out.print(f"logs: {stored.directory}", markup=False, highlight=False)
+
+
+def _show_figures(out: Console, result: TrialResult) -> None:
+    if result.latencies is not None and result.spec.mode is TestMode.PERFORMANCE:
+        _latency_table(out, result)
+    if result.telemetry is not None:
+        out.print(telemetry_line(result.telemetry), markup=False, highlight=False)
 
 
 def _loadgen_words(result: TrialResult) -> str:

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.trial.result import TrialResult
-from sweep.trial.trial import BUSY
+from sweep.trial.telemetry import SHARED, THROTTLED
+from sweep.trial.trial import BUSY, DISTURBANCES
 
 _PLAIN_WIDTH = 240
 _ANY_WIDTH = 100_000
@@ -19,6 +20,7 @@ _NAMES_SHOWN = 10
 WHY_WIDTH = 100
 WHY_LEAST = 40
 """Columns that reasons need beside the figures, to be read in a few lines each."""
+_UNDISTURBED = {BUSY: "idle", THROTTLED: "cool", SHARED: "free"}
 
 
 def console() -> Console:
@@ -65,13 +67,14 @@ def show_notes(out: Console, results: Sequence[tuple[str, TrialResult]]) -> None
     notes: dict[str, list[str]] = {}
     for name, result in results:
         for note in result.notes:
-            # Each busy machine is busy in its own way: one note for all of them, with the worst.
-            notes.setdefault(BUSY if note.startswith(BUSY) else note, []).append(name)
+            # Each busy machine is busy in its own way: one note for all of them.
+            notes.setdefault(next((kind for kind in DISTURBANCES if note.startswith(kind)), note), []).append(name)
     for note, names in notes.items():
         text = note
-        if note == BUSY:
-            busy = [one for _, result in results for one in result.notes if one.startswith(BUSY)]
-            text = busy[0] if len(busy) == 1 else f"{BUSY} at {len(busy)} points; measure them again when it is idle"
+        if note in DISTURBANCES:
+            alike = [one for _, result in results for one in result.notes if one.startswith(note)]
+            many = f"{note} at {len(alike)} points; measure them again when it is {_UNDISTURBED[note]}"
+            text = alike[0] if len(alike) == 1 else many
         shown = list(dict.fromkeys(names))  # an N may have been tested more than once
         where = "" if len(names) == len(results) else f" ({', '.join(shown[:_NAMES_SHOWN])}"
         where += ", ...)" if where and len(shown) > _NAMES_SHOWN else ")" * bool(where)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
+from sweep.trial.telemetry import Telemetry, share_of
 from sweep.vocabulary import TestMode
 
 STYLES = {"VALID": "green", "INVALID": "yellow", "FAILED": "bold red"}
@@ -56,6 +57,32 @@ def conditions(spec: TrialSpec) -> str:
 def name_of(label: Mapping[str, str], spec: TrialSpec) -> str:
     """Return what sets a point apart from the others, or its batch when nothing does."""
     return " ".join(f"{key}={value}" for key, value in label.items()) or f"batch={spec.samples_per_query}"
+
+
+def telemetry_line(telemetry: Telemetry) -> str:
+    """Return what a GPU reported during a test, in one line; what it did not report is left out."""
+    parts = []
+    if (clock := telemetry.sm_clock_mhz) is not None:
+        span = "" if clock.min == clock.max else f" ({clock.min:.0f} to {clock.max:.0f})"
+        parts.append(f"SM clock {clock.mean:.0f} MHz{span}")
+    if (memory := telemetry.memory_clock_mhz) is not None:
+        parts.append(f"memory {memory.mean:.0f} MHz")
+    if (power := telemetry.power_w) is not None:
+        limit = "" if telemetry.power_limit_w is None else f" of {telemetry.power_limit_w:.0f} W at most"
+        parts.append(f"{power.mean:.0f} W{limit}")
+    if (heat := telemetry.temperature_c) is not None:
+        parts.append(f"up to {heat.max:.0f} °C")
+    if telemetry.energy_per_sample_j is not None:
+        parts.append(f"{joules(telemetry.energy_per_sample_j)} per sample")
+    held = [f"{name} {share_of(share)}" for name, share in telemetry.throttle_reasons.items() if name != "gpu_idle"]
+    if held:
+        parts.append(f"clock held by {', '.join(held)}")
+    return f"{telemetry.gpu}: {', '.join(parts) or 'it reports nothing'}"
+
+
+def joules(energy_j: float) -> str:
+    """Return an energy for people: `1.23 J`, `45.6 mJ`."""
+    return f"{energy_j:.3g} J" if energy_j >= 1 else f"{1000 * energy_j:.3g} mJ"
 
 
 def headline(result: TrialResult) -> str:
