@@ -10,7 +10,7 @@ from sweep.backends.base import Backend
 from sweep.errors import ConfigError, MissingDependencyError, Problem, choose
 
 GROUP = "sweep.backends"
-AUTO_ORDER = ("onnxruntime",)
+AUTO_ORDER = ("onnxruntime_cuda", "onnxruntime")
 """What `backend=auto` tries, best first."""
 
 
