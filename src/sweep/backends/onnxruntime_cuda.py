@@ -12,10 +12,11 @@ from sweep.backends.base import Availability
 from sweep.backends.gpu.backend import GpuBackend, gpu_availability
 from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.gpu.engine import Launch
-from sweep.backends.onnxruntime import import_onnxruntime, translated
+from sweep.backends.onnxruntime import translated
 from sweep.backends.options import Option
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
+from sweep.models.ort import runtime
 
 _PROVIDER = "CUDAExecutionProvider"
 _LIBRARY = "libonnxruntime_providers_cuda.so"
@@ -72,7 +73,7 @@ class OnnxRuntimeCudaEngine:
     can_be_captured = True
 
     def __init__(self, path: Path, options: Mapping[str, Any], cuda: Cuda, stream: Handle) -> None:
-        self._ort = import_onnxruntime()
+        self._ort = runtime()
         self._cuda = cuda
         self._stream = stream
         self._options = options

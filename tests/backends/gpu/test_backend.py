@@ -125,7 +125,7 @@ class World:
             RunOptions=Options,
             InferenceSession=lambda path, options, providers: Session(self, path, options, providers),
         )
-        monkeypatch.setattr("sweep.backends.onnxruntime_cuda.import_onnxruntime", lambda: module)
+        monkeypatch.setattr("sweep.backends.onnxruntime_cuda.runtime", lambda: module)
         monkeypatch.setattr(Cuda, "open", lambda: Cuda(self.runtime))
 
     def backend(self, n=4, engine_batch=4, **options):
