@@ -259,6 +259,7 @@ class _Record:
             few = f"p{spec.rules.percentile:g} of {spec.run.min_query_count} queries"
             notes.append(f"{few} is the slowest of them: too few for that percentile")
         notes += self._disturbances()
+        notes += seen.engine.get("notes", ())
         if errors := self._loadgen_errors():
             notes.append(f"LoadGen's errors: {'; '.join(errors)}")
         if seen.warmup is not None and not seen.warmup.steady:
