@@ -58,6 +58,7 @@ class GpuMeter:
         self._readings: list[TimedReading] = []
         self._processes: list[tuple[GpuProcess, ...]] = []
         self._own: frozenset[int] = frozenset()
+        self._energy_before_j: float | None = None
 
     def warm_up(self) -> None:
         """Begin to read: an engine that is being built would only fill the series."""
@@ -74,6 +75,7 @@ class GpuMeter:
             return
         self._is_on = True
         self._test_begin = self._processes_due = self._clock()
+        self._energy_before_j = self._gpu.energy_j()
         self._read()
         self._own = own_processes()
 
@@ -82,11 +84,12 @@ class GpuMeter:
         gpu, begin = self._gpu, self._test_begin
         if gpu is None or begin is None:
             return None
+        counted_j = self._energy_before_j, gpu.energy_j()
         self._processes_due = begin
         self._read()
         self._is_on = False
         series = tuple(TimedReading(one.time_s - begin, one.reading) for one in self._readings)
-        return Seen(gpu.name, gpu.uuid, gpu.power_limit_w, series, others_of(self._processes, self._own))
+        return Seen(gpu.name, gpu.uuid, gpu.power_limit_w, series, others_of(self._processes, self._own), counted_j)
 
     def _read(self) -> None:
         if self._gpu is None:
@@ -106,15 +109,15 @@ class GpuMeters:
     Args:
         options: What is asked of GPUs.
         uuid: Which GPU; None for the first of the machine.
-        opener: Opens it.
+        opener: Opens it; None is NVML's own.
     """
 
     def __init__(
-        self, options: TelemetryOptions, uuid: str | None = None, opener: Callable[[str | None], Gpu] = open_gpu
+        self, options: TelemetryOptions, uuid: str | None = None, opener: Callable[[str | None], Gpu] | None = None
     ) -> None:
         self._options = options
         self._uuid = uuid
-        self._opener = opener
+        self._opener = opener or open_gpu
         self._gpu: Gpu | None = None
         self._why_not = ""
 

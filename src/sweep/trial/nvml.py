@@ -48,7 +48,6 @@ class GpuReading:
         temperature_c: Of the chip.
         memory_used_bytes: On the device, by everybody.
         throttle_reasons: Why the clock is held down, in the words of `REASONS`; empty where nothing does.
-        energy_j: Drawn since the driver was loaded.
     """
 
     sm_clock_mhz: int | None
@@ -57,7 +56,6 @@ class GpuReading:
     temperature_c: int | None
     memory_used_bytes: int | None
     throttle_reasons: tuple[str, ...] | None
-    energy_j: float | None
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,12 @@ class Gpu(Protocol):
 
     def read(self) -> GpuReading:
         """Return what it reports now."""
+
+    def energy_j(self) -> float | None:
+        """Return what it has drawn since its driver was loaded; None where it does not count.
+
+        Not a part of each reading: it costs several ms, a hundred times what all of that costs (H100, driver 580).
+        """
 
     def processes(self) -> tuple[GpuProcess, ...] | None:
         """Return who holds it now, for computing or for graphics; None where that is not told."""
@@ -154,8 +158,11 @@ class NvmlGpu:
             temperature_c=ask(lambda: int(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))),
             memory_used_bytes=ask(lambda: int(nvml.nvmlDeviceGetMemoryInfo(handle).used)),
             throttle_reasons=None if bits is None else reasons_of(bits),
-            energy_j=_thousandth(ask(lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle))),
         )
+
+    def energy_j(self) -> float | None:
+        """Return what it has drawn since its driver was loaded; None where it does not count."""
+        return _thousandth(self._ask(lambda: self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)))
 
     def processes(self) -> tuple[GpuProcess, ...] | None:
         """Return who holds it now, for computing or for graphics; None where that is not told."""

@@ -148,6 +148,7 @@ class Seen:
         power_limit_w: The power limit in force.
         series: All readings, in order; the test's first one is at 0 s, its last one at its end.
         other_processes: As in `Telemetry`.
+        counted_j: The device's own counter of energy at the test's begin and end; None where it has none.
     """
 
     gpu: str
@@ -155,6 +156,7 @@ class Seen:
     power_limit_w: float | None
     series: tuple[TimedReading, ...]
     other_processes: tuple[str, ...] | None
+    counted_j: tuple[float | None, float | None]
 
 
 def summarised(seen: Seen, samples: int) -> Telemetry:
@@ -167,7 +169,7 @@ def summarised(seen: Seen, samples: int) -> Telemetry:
     test = [one for one in seen.series if one.time_s >= 0]
     readings = [one.reading for one in test]
     memory = [one.memory_used_bytes for one in readings if one.memory_used_bytes is not None]
-    energy_j, source = _energy(test)
+    energy_j, source = _energy(test, seen.counted_j)
     return Telemetry(
         gpu=seen.gpu,
         uuid=seen.uuid,
@@ -251,15 +253,15 @@ def _shares(readings: Sequence[GpuReading]) -> dict[str, float]:
     return {reason: round(count / len(told), 4) for reason, count in sorted(counts.items())}
 
 
-def _energy(test: Sequence[TimedReading]) -> tuple[float | None, str | None]:
+def _energy(
+    test: Sequence[TimedReading], counted_j: tuple[float | None, float | None]
+) -> tuple[float | None, str | None]:
     """Return the energy (J) from the first reading to the last one, and where that is from.
 
-    A counter that stood still (it moves by steps, and a test can be shorter than one) or fell (the driver was loaded
-    anew) tells nothing.
+    A counter that stood still (it moves in steps of a tenth of a second) or fell (the driver was loaded anew) tells
+    nothing.
     """
-    if len(test) < 2:
-        return None, None
-    before, after = test[0].reading.energy_j, test[-1].reading.energy_j
+    before, after = counted_j
     if before is not None and after is not None and after > before:
         return after - before, "counter"
     known = [(one.time_s, one.reading.power_w) for one in test if one.reading.power_w is not None]

@@ -1,0 +1,217 @@
+"""With telemetry.reject=true a disturbed test is measured again, nothing measured is lost, and none is judged twice."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from tests.gpu_doubles import COOL, FakeGpu
+from tests.study.bed import Bed
+
+from sweep.study import measure, rejection
+from sweep.study.grid import run_grid
+from sweep.study.measure import Bench
+from sweep.study.rejection import KEPT, Rejection
+from sweep.trial.interrupts import InterruptGate
+from sweep.trial.nvml import NoNvmlError
+from sweep.trial.telemetry import Seen, TimedReading, summarised
+from sweep.vocabulary import TestMode
+
+CALM = summarised(Seen("GPU", "GPU-1", None, (TimedReading(0.0, COOL),) * 2, (), (None, None)), 1)
+HEATED = replace(CALM, throttled=True, throttle_reasons={"hw_thermal_slowdown": 0.5})
+SHARED = replace(CALM, other_processes=("77 trainer",))
+UNKNOWN = replace(CALM, throttled=None, other_processes=None)
+
+
+@pytest.fixture
+def bed(searches, simulated, tmp_path, monkeypatch):
+    """A place where tests are measured, whose GPU was as `bed.gpu` says, test after test, and calm after that."""
+    bed = Bed(searches, simulated, tmp_path, monkeypatch)
+    bed.gpu, bed.said, bed.waited = [], [], []
+    bed.fake = FakeGpu()
+    real = bed._run_trial
+
+    def run_trial(*arguments):
+        result = real(*arguments)
+        telemetry = bed.gpu.pop(0) if bed.gpu else CALM
+        return replace(result, telemetry=telemetry, notes=telemetry.disturbances if telemetry else ())
+
+    def cool_down(gpu, limit_s):
+        bed.waited.append((gpu, limit_s))
+        return True
+
+    monkeypatch.setattr(measure, "run_trial", run_trial)
+    monkeypatch.setattr(rejection, "cool_down", cool_down)
+    monkeypatch.setattr(rejection, "open_gpu", lambda uuid: bed.fake)
+    return bed
+
+
+def bench(bed, retries=2, reject=True, resume=True):
+    wanted = Rejection(retries, 60.0, bed.said.append) if reject else None
+    return Bench(bed.store, None, InterruptGate(), resume, wanted)
+
+
+def measured(bed, n=16, **options):
+    point = bed.point(n, None)
+    return bench(bed, **options).measure(point.spec, None, lambda _: None)
+
+
+def attempts(bed, n=16):
+    at = bench(bed)
+    return bed.store.attempts(bed.point(n, None).spec, at.environment_digest)
+
+
+def test_a_disturbed_test_is_measured_again_and_every_attempt_is_kept(bed):
+    bed.gpu = [HEATED, SHARED]
+    outcome = measured(bed)
+    assert outcome.stored.result.attempt == 3
+    assert outcome.stored.result.telemetry == CALM
+    assert [one.result.telemetry for one in attempts(bed)] == [HEATED, SHARED, CALM]
+    assert bed.waited == [(bed.fake, 60.0)] * 2
+    assert bed.fake.closed == 2
+    assert "hw_thermal_slowdown 50 %" in bed.said[0]
+    assert "(1 of 2)" in bed.said[0]
+    assert "60 s at most" in bed.said[0]
+    assert "77 trainer" in bed.said[1]
+
+
+@pytest.mark.parametrize("telemetry", [CALM, UNKNOWN, None])
+def test_what_was_not_disturbed_or_is_not_known_to_be_is_measured_once(bed, telemetry):
+    bed.gpu = [telemetry]
+    measured(bed)
+    assert len(attempts(bed)) == 1
+    assert bed.said == bed.waited == []
+
+
+def test_without_reject_it_is_marked_and_no_more(bed):
+    bed.gpu = [HEATED]
+    outcome = measured(bed, reject=False)
+    assert outcome.stored.result.notes[0].startswith("throttled GPU")
+    assert len(attempts(bed)) == 1
+
+
+@pytest.mark.parametrize(("retries", "words"), [(2, "each of its 3 tries"), (0, "its only try")])
+def test_the_last_try_is_taken_with_its_note(bed, retries, words):
+    bed.gpu = [HEATED] * 9
+    outcome = measured(bed, retries=retries)
+    assert outcome.stored.result.attempt == retries + 1
+    assert outcome.stored.result.notes[-1].startswith(KEPT)
+    assert words in outcome.stored.result.notes[-1]
+    kept = json.loads((outcome.stored.directory / "result.json").read_text())["notes"]
+    assert kept == list(outcome.stored.result.notes)
+    assert sum(any(note.startswith(KEPT) for note in one.result.notes) for one in attempts(bed)) == 1
+
+
+def test_the_next_run_takes_what_stands_and_nothing_that_was_rejected(bed):
+    bed.gpu = [HEATED]
+    first = measured(bed).stored.directory
+    bed.gpu = [HEATED, HEATED, SHARED]
+    last = measured(bed, n=17).stored.directory
+    for n, directory in ((16, first), (17, last)):
+        spec = bed.point(n, None).spec
+        assert bench(bed).newest(spec).stored.directory == directory
+        assert bench(bed).unused(spec, ()).stored.directory == directory
+        assert bench(bed).unused(spec, {directory}) is None
+
+
+def test_a_test_that_was_disturbed_before_anybody_minded_is_measured_again(bed):
+    bed.gpu = [HEATED]
+    before = measured(bed, reject=False).stored.directory
+    spec = bed.point(16, None).spec
+    assert bench(bed).newest(spec) is None
+    assert bench(bed).unused(spec, ()) is None
+    assert bench(bed, reject=False).newest(spec).stored.directory == before
+    measured(bed)
+    assert bench(bed).newest(spec).stored.directory != before
+
+
+def test_an_older_test_that_was_not_disturbed_will_do(bed):
+    calm = measured(bed, reject=False).stored.directory
+    bed.gpu = [HEATED]
+    measured(bed, reject=False)
+    assert bench(bed).newest(bed.point(16, None).spec).stored.directory == calm
+
+
+def test_failed_tests_and_tests_of_accuracy_are_not_rejected(bed):
+    bed.failures = {16: ["error"]}
+    bed.gpu = [HEATED]
+    assert measured(bed).stored.result.failure is not None
+    assert len(attempts(bed)) == 1
+    result = measured(bed, n=17).stored.result
+    spec = replace(result.spec, mode=TestMode.ACCURACY)
+    accuracy = replace(result, spec=spec, spec_digest=spec.digest, result=None, telemetry=HEATED)
+    assert not Rejection(2, 60.0, print).refuses(accuracy)
+    assert Rejection(2, 60.0, print).refuses(replace(result, telemetry=HEATED))
+
+
+def test_ctrl_c_in_the_cool_down_loses_nothing_and_the_next_run_measures_again(bed, monkeypatch):
+    at = bench(bed)
+
+    def interrupted(gpu, limit_s):
+        assert at.gate._is_open
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rejection, "cool_down", interrupted)
+    bed.gpu = [HEATED]
+    point = bed.point(16, None)
+    with pytest.raises(KeyboardInterrupt):
+        at.measure(point.spec, None, lambda _: None)
+    assert bed.fake.closed == 1
+    assert [one.result.telemetry for one in attempts(bed)] == [HEATED]
+    assert bench(bed).newest(point.spec) is None
+
+
+def test_the_gate_is_closed_while_a_test_is_stored(bed, monkeypatch):
+    at = bench(bed)
+    seen = []
+    real = bed.store.finish
+    monkeypatch.setattr(bed.store, "finish", lambda *rest: seen.append(at.gate._is_open) or real(*rest))
+    bed.gpu = [HEATED, HEATED]
+    at.measure(bed.point(16, None).spec, None, lambda _: None)
+    assert seen == [False] * 3
+
+
+def test_where_the_gpu_cannot_be_asked_the_test_is_measured_again_at_once(bed, monkeypatch):
+    def missing(uuid):
+        raise NoNvmlError("NVML is gone")
+
+    monkeypatch.setattr(rejection, "open_gpu", missing)
+    bed.gpu = [HEATED]
+    assert measured(bed).stored.result.attempt == 2
+    assert "NVML is gone" in bed.said[-1]
+
+
+def test_a_gpu_that_stays_hot_is_said_to(bed, monkeypatch):
+    monkeypatch.setattr(rejection, "cool_down", lambda gpu, limit_s: False)
+    bed.gpu = [HEATED]
+    measured(bed)
+    assert "telemetry.cooldown_s" in bed.said[-1]
+
+
+def test_a_grid_gives_the_attempts_that_stand(bed):
+    bed.gpu = [HEATED, CALM, SHARED, HEATED, HEATED]
+    points = [(bed.point(n, None).spec, None) for n in (16, 17)]
+    observer = SimpleNamespace(started=lambda *_: None, progressed=lambda *_: None, finished=lambda *_: None)
+    first = [one.stored.directory for one in run_grid(points, bench(bed), observer)]
+    assert [one.name for one in first] == ["002", "003"]
+    assert [one.stored.directory for one in run_grid(points, bench(bed), observer)] == first
+    assert bed.measured == [16, 16, 17, 17, 17]
+
+
+def test_a_search_that_goes_on_is_told_the_same_again(bed):
+    bed.gpu = [HEATED, CALM] * 4 + [HEATED] * 3
+    told = []
+    for _ in range(2):
+        run = bed.run(high=64)
+        object.__setattr__(run, "_bench", bench(bed))
+        run.run()
+        told.append([test.outcome.stored.directory for test in run.tests])
+    assert told[0] == told[1]
+    assert len(told[0]) < len(bed.measured)
+
+
+def test_the_options_make_one_only_where_they_ask_for_it():
+    options = SimpleNamespace(reject=False, retries=3, cooldown_s=9.0)
+    assert Rejection.wanted(options, print) is None
+    options.reject = True
+    assert Rejection.wanted(options, print) == Rejection(3, 9.0, print)

@@ -1,0 +1,134 @@
+"""The meter reads as often as it was told to, and only where there is a GPU to read."""
+
+from dataclasses import replace
+
+import pytest
+from tests.gpu_doubles import COOL, FakeGpu
+
+from sweep.backends.simulated import SimulatedBackend
+from sweep.trial import gpu_meter
+from sweep.trial.gpu_meter import GpuMeter, GpuMeters, TelemetryOptions
+from sweep.trial.nvml import NoNvmlError
+
+ON = TelemetryOptions(enabled=True, interval_s=0.1, reject=False, cooldown_s=60, retries=2)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_readings_from_warm_up_to_end(clock, monkeypatch):
+    monkeypatch.setattr(gpu_meter, "own_processes", lambda: frozenset({5}))
+    gpu = FakeGpu(processes=[(5, "python"), (6, "trainer")], clock=clock)
+    meter = GpuMeter(gpu, 0.1, clock)
+    meter.sample()
+    assert gpu.asked == 0  # an engine is being built
+    meter.warm_up()
+    for _ in range(4):
+        meter.sample()
+        clock.now += 0.05
+    meter.begin_test()
+    for _ in range(40):
+        clock.now += 0.05
+        meter.sample()
+    clock.now += 0.01
+    seen = meter.finish()
+    times = [one.time_s for one in seen.series]
+    assert times[:3] == pytest.approx([-0.2, -0.1, 0.0])
+    assert times[-1] == pytest.approx(2.01)
+    assert len(times) == pytest.approx(2 + 1 + 20 + 1, abs=1)
+    assert seen.counted_j == pytest.approx((26_050.0, 26_552.5), abs=0.1)
+    assert seen.other_processes == ("6 trainer",)
+    assert (seen.gpu, seen.uuid, seen.power_limit_w) == (gpu.name, gpu.uuid, 700.0)
+    meter.sample()
+    assert gpu.asked == len(times)
+
+
+def test_processes_are_asked_for_once_a_second(clock):
+    asked = []
+    gpu = FakeGpu(processes=lambda: asked.append(clock.now) or ())
+    meter = GpuMeter(gpu, 0.1, clock)
+    meter.begin_test()
+    for _ in range(49):
+        clock.now += 0.05
+        meter.sample()
+    meter.finish()
+    assert len(asked) == 1 + 2 + 1  # in the beginning, after each second, and in the end
+
+
+def test_a_gpu_that_answers_slowly_is_asked_less_often(clock):
+    gpu = FakeGpu()
+    read = gpu.read
+
+    def slow():
+        clock.now += 0.05
+        return read()
+
+    gpu.read = slow
+    meter = GpuMeter(gpu, 0.1, clock)
+    meter.warm_up()
+    begin = clock.now
+    while clock.now < begin + 10:
+        meter.sample()
+        clock.now += 0.05
+    assert gpu.asked <= 11
+
+
+def test_a_test_that_never_began_has_no_telemetry(clock):
+    meter = GpuMeter(FakeGpu(), 0.1, clock)
+    meter.warm_up()
+    meter.sample()
+    assert meter.finish() is None
+
+
+def test_without_a_gpu_nothing_is_known_and_nothing_fails(clock):
+    meter = GpuMeter(None, 0.1, clock)
+    meter.warm_up()
+    meter.begin_test()
+    meter.sample()
+    assert meter.finish() is None
+
+
+def test_only_backends_on_a_gpu_have_one_read(simulated, monkeypatch):
+    gpu = FakeGpu([replace(COOL)])
+    opened = []
+    meters = GpuMeters(ON, "GPU-1", opener=lambda uuid: opened.append(uuid) or gpu)
+    assert meters.meter(simulated()) == (None, "")
+    assert opened == []
+    monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
+    for _ in range(3):
+        meter, why = meters.meter(simulated())
+        assert meter is not None
+        assert why == ""
+    assert opened == ["GPU-1"]
+    meters.close()
+    meters.close()
+    assert gpu.closed == 1
+
+
+def test_telemetry_that_is_off_opens_nothing(simulated, monkeypatch):
+    monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
+    assert GpuMeters(replace(ON, enabled=False), opener=pytest.fail).meter(simulated()) == (None, "")
+
+
+def test_where_nvml_is_missing_it_is_asked_once_and_says_why(simulated, monkeypatch):
+    monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
+    asked = []
+
+    def missing(uuid):
+        asked.append(uuid)
+        raise NoNvmlError("pynvml is missing: pip install nvidia-ml-py")
+
+    meters = GpuMeters(ON, opener=missing)
+    for _ in range(2):
+        assert meters.meter(simulated()) == (None, "pynvml is missing: pip install nvidia-ml-py")
+    assert asked == [None]
