@@ -178,7 +178,12 @@ def test_two_builds_are_alike_to_the_byte(int8, cache, tmp_path):
 def test_a_calibration_is_part_of_what_a_model_is(int8, cache):
     models = [int8("digits", cache, method, count) for method in ("percentile", "minmax") for count in (32, 64)]
     assert len({model.digest for model in models}) == len({model.path for model in models}) == 4
-    assert models[0].calibration == dict(dataset="test", digest="sha256:digits", count=32, method="percentile")
+    assert models[0].calibration == {
+        "dataset": "test",
+        "digest": "sha256:digits",
+        "count": 32,
+        "method": "percentile",
+    }
 
 
 def test_other_samples_are_another_file(conf, calibration, cache):
