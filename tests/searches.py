@@ -12,7 +12,7 @@ from sweep.study.measure import Outcome
 from sweep.study.search import SearchOutcome, SearchPlan, SearchTest
 from sweep.trial.executor import Measurement
 from sweep.trial.result import Failure
-from sweep.trial.trial import _Record, _percentiles
+from sweep.trial.trial import _percentiles, _Record
 from sweep.trial.verdict import Check
 from sweep.vocabulary import TrialState, Verdict
 

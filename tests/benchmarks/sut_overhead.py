@@ -66,7 +66,7 @@ def ours(samples_per_query, folder):
     the query's completion; so it is no less than the latter.
     """
     dataset = SyntheticDataset((TensorSpec("samples", "uint8", (1,)),), _DATASET_SAMPLES, seed=0)
-    store = SampleStore(dataset, lambda samples: None)
+    store = SampleStore(dataset, lambda samples: None, lambda: None)
     engine = ZeroWorkEngine(samples_per_query)
     log = QueryLog()
     sut = SystemUnderTest(

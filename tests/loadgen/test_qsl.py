@@ -28,7 +28,7 @@ def loaded():
 
 @pytest.fixture
 def store(loaded):
-    return SampleStore(Counting(), lambda arrays: loaded.append(arrays["x"]))
+    return SampleStore(Counting(), lambda arrays: loaded.append(arrays["x"]), lambda: None)
 
 
 def test_samples_lie_in_the_order_they_were_asked_for(store, loaded):

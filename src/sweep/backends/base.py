@@ -58,7 +58,8 @@ class Backend(ABC):
 
     Life of a backend: `__enter__`, then `load` and any number of `run`, `load` again when the samples change,
     `__exit__`. It is used from one thread. The caller owns the sample arrays and keeps them alive and in place
-    until the next `load` or `__exit__`; the backend owns the output arrays, which stay valid until the next `run`.
+    until `unload`, the next `load` or `__exit__`; the backend owns the output arrays, which stay valid until the
+    next `run`.
     """
 
     name: ClassVar[str]
@@ -131,6 +132,9 @@ class Backend(ABC):
     @abstractmethod
     def load(self, samples: Mapping[str, Array]) -> None:
         """Take the sample store: per input one C-contiguous array [slots, *sample shape]."""
+
+    def unload(self) -> None:  # noqa: B027  (most backends keep nothing that would have to go)
+        """Let go of the samples: their memory is about to move. `load` follows before the next `run`."""
 
     @abstractmethod
     def run(self, slot: int, count: int, meanwhile: Callable[[], None]) -> Sequence[Array]:

@@ -25,6 +25,12 @@ _LEVELS = {
     "all": "ORT_ENABLE_ALL",
 }
 
+_OUT_OF_MEMORY = (
+    *("bad_alloc", "Failed to allocate memory", "Available memory of"),
+    *("CUDA failure 2:", "out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
+)
+"""What ONNX Runtime's messages hold when memory is exhausted, the host's or the device's."""
+
 
 class OnnxRuntimeBackend(Backend):
     """Runs an ONNX file with the CPU execution provider; a query is passed as one slice, without a copy."""
@@ -84,7 +90,7 @@ class OnnxRuntimeBackend(Backend):
         try:
             self._session = ort.InferenceSession(self._model(), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise _translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
+            raise translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
         self._output_names = [output.name for output in self._session.get_outputs()]
         return self
 
@@ -126,12 +132,13 @@ class OnnxRuntimeBackend(Backend):
         try:
             outputs: Sequence[Array] = self._session.run(self._output_names, feed)
         except Exception as error:
-            raise _translated(error, f"ONNX Runtime failed on {stop - start} samples") from error
+            raise translated(error, f"ONNX Runtime failed on {stop - start} samples") from error
         return outputs
 
 
-def _translated(error: Exception, what: str) -> BackendError:
+def translated(error: Exception, what: str) -> BackendError:
+    """Return what ONNX Runtime raised as an error of sweep's, and what ran out of memory as that."""
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate memory" in text:
+    if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
         return EngineOutOfMemoryError(f"{what}: out of memory: {text}")
     return BackendError(f"{what}: {text}")

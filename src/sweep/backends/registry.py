@@ -6,11 +6,11 @@ import functools
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
-from sweep.backends.base import Backend
+from sweep.backends.base import Availability, Backend
 from sweep.errors import ConfigError, MissingDependencyError, Problem, choose
 
 GROUP = "sweep.backends"
-AUTO_ORDER = ("onnxruntime",)
+AUTO_ORDER = ("onnxruntime_cuda", "onnxruntime")
 """What `backend=auto` tries, best first."""
 
 
@@ -52,13 +52,11 @@ def available_backend(name: str) -> type[Backend]:
         MissingDependencyError: This machine cannot run it; the fix says what to install.
     """
     candidates = AUTO_ORDER if name == "auto" else (name,)
-    reasons = []
+    reason = Availability(available=False, detail="there is none")
     for candidate in candidates:
         backend = backend_class(candidate)
-        availability = backend.availability()
-        if availability.available:
+        reason = backend.availability()
+        if reason.available:
             return backend
-        reasons.append(availability)
-    raise MissingDependencyError(
-        Problem("backend", name, "; ".join(r.detail for r in reasons), "; ".join(r.fix for r in reasons if r.fix))
-    )
+    # Of `auto` the last, the embedded default, is the one to mend: it needs the least.
+    raise MissingDependencyError(Problem("backend", name, reason.detail, reason.fix))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ class PointBuilder:
             return None, {}
         try:
             backend = available_backend(given["name"])
-            options = backend.validate_options({key: value for key, value in given.items() if key != "name"})
+            options = backend.validate_options(_options_of(given, backend))
         except ConfigError as error:
             self._fields.problems.extend(error.problems)
             return None, {}
@@ -332,6 +332,18 @@ class PointBuilder:
     def _mapping(self, key: str) -> dict[str, Any]:
         value = self._fields.get(key)
         return value if isinstance(value, dict) else {}
+
+
+def _options_of(given: Mapping[str, Any], backend: type[Backend]) -> dict[str, Any]:
+    """Return what a configuration sets for a backend.
+
+    `backend=auto` has the options of the embedded default: what was not set to something else does not concern another.
+    """
+    options = {key: value for key, value in given.items() if key != "name"}
+    if given["name"] != "auto":
+        return options
+    usual, known = load_choice("backend", "auto"), backend.validate_options({})
+    return {key: value for key, value in options.items() if key in known or value != usual.get(key)}
 
 
 def frozen_problem(field: str, value: object, frozen: int, fix: str) -> Problem:

@@ -22,9 +22,12 @@ class SampleStore:
     in memory when LoadGen unloads them, and a later test that asks for the same list, or a longer one, reuses them.
     """
 
-    def __init__(self, dataset: Dataset, on_load: Callable[[Mapping[str, Array]], None]) -> None:
+    def __init__(
+        self, dataset: Dataset, on_load: Callable[[Mapping[str, Array]], None], on_move: Callable[[], None]
+    ) -> None:
         self._dataset = dataset
         self._on_load = on_load
+        self._on_move = on_move
         self._arrays: dict[str, Array] = {}
         self.indices: list[int] = []
         self.slot_of: dict[int, int] = {}
@@ -43,6 +46,7 @@ class SampleStore:
         self._on_load(self._arrays)
 
     def _read(self, wanted: list[int], kept: int) -> None:
+        self._on_move()
         for spec in self._dataset.inputs:
             self._resize(spec, len(wanted))
         self._dataset.read_into(wanted[kept:], {name: array[kept:] for name, array in self._arrays.items()})
@@ -52,5 +56,5 @@ class SampleStore:
         if array is None:
             self._arrays[spec.name] = np.empty((slots, *spec.shape), dtype=spec.dtype)
         else:
-            # In place: a second copy of the samples must never exist. Whoever holds a pointer is told by on_load.
+            # In place: a second copy of the samples must never exist. Whoever holds a pointer was told by on_move.
             array.resize((slots, *spec.shape), refcheck=False)

@@ -251,6 +251,7 @@ class _Record:
             notes.append(f"{BUSY}: {seen.machine_load}; measure again when it is idle (resume=false)")
         if seen.machine_load is not None and seen.machine_load.busy is None and seen.failure is None:
             notes.append("whether others kept the machine busy could not be told: the test was too short")
+        notes += seen.engine.get("notes", ())
         if errors := self._loadgen_errors():
             notes.append(f"LoadGen's errors: {'; '.join(errors)}")
         if seen.warmup is not None and not seen.warmup.steady:

@@ -76,6 +76,8 @@ class Worker:
             try:
                 self._measure(request, directory)
             except Exception as error:  # noqa: BLE001  (whatever it is, it fails this trial only)
+                if backend_class(request.spec.backend.name).uses_gpu:
+                    self._die(error)  # most errors of a device leave its context in this process of no use
                 traceback.print_exc()
                 self._close_engine()
                 self._send_fault(error, fatal=False)
@@ -174,6 +176,7 @@ class Worker:
     def _store_for(self, request: RunRequest) -> SampleStore:
         key = (request.files.dataset, request.spec.model.inputs)
         if self._dataset is None or key != self._dataset_key:
+            self._take_back()
             self._store = None
             self._dataset = open_dataset(request.files.dataset, request.spec.model.inputs, Path(request.files.cache))
             self._dataset_key = key
@@ -183,7 +186,7 @@ class Worker:
                 f"when the sweep began and is {self._dataset.digest} now"
             )
         if self._store is None:
-            self._store = SampleStore(self._dataset, self._hand_over)
+            self._store = SampleStore(self._dataset, self._hand_over, self._take_back)
         needed = request.spec.samples_per_query
         if len(self._store.indices) < needed:
             count = request.spec.dataset.count
@@ -195,6 +198,10 @@ class Worker:
     def _hand_over(self, samples: Mapping[str, Array]) -> None:
         if self._engine is not None:
             self._engine.load(samples)
+
+    def _take_back(self) -> None:
+        if self._engine is not None:
+            self._engine.unload()
 
     def _close_engine(self) -> None:
         engine, self._engine, self._engine_key = self._engine, None, None

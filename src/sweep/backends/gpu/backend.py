@@ -1,0 +1,156 @@
+"""What every backend on a CUDA GPU shares: its options, what the machine needs, and the pipeline."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from sweep.backends.base import Array, Availability, Backend, EngineRequest
+from sweep.backends.gpu.cuda import Cuda, Handle
+from sweep.backends.gpu.engine import DeviceEngine
+from sweep.backends.gpu.pipeline import DEVICE, HOST, PAGEABLE, PINNED, Pipeline, PipelineSettings
+from sweep.backends.options import Option, validate
+from sweep.gpus import gpus
+from sweep.vocabulary import Precision
+
+_OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
+"""Major version of CUDA to the oldest driver, by its first number, that runs it (NVIDIA, CUDA Compatibility, table of
+minor version compatibility)."""
+
+_ON_A_CPU = "backend=onnxruntime runs on the CPU"
+
+
+class GpuBackend(Backend):
+    """Runs queries on device 0 of its process, through one pipeline whatever the engine.
+
+    A subclass says which packages it needs (`availability`) and opens its engine (`open_engine`).
+    """
+
+    uses_gpu: ClassVar[bool] = True
+
+    PIPELINE_OPTIONS: ClassVar[Mapping[str, Option]] = {
+        "cuda_graphs": Option(True, bool),
+        "copy_stream": Option(True, bool),
+        "samples": Option(HOST, str, choices=(HOST, DEVICE)),
+        "host_memory": Option(PINNED, str, choices=(PINNED, PAGEABLE)),
+    }
+    OPTIONS: ClassVar[Mapping[str, Option]] = {}
+    """The engine's own options."""
+
+    def __init__(self, request: EngineRequest) -> None:
+        super().__init__(request)
+        self._pipeline: Pipeline | None = None
+
+    @classmethod
+    def precisions(cls) -> tuple[Precision, ...]:
+        """Return all of them: the model's file says what is computed in."""
+        return tuple(Precision)
+
+    @classmethod
+    def validate_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of engine and pipeline."""
+        return validate(options, {**cls.OPTIONS, **cls.PIPELINE_OPTIONS})
+
+    @classmethod
+    def search_space(cls, cores: int) -> Mapping[str, Sequence[Any]]:
+        """Return engine batches that let copies overlap launches."""
+        del cores
+        return {"engine_batch": (None, 512, 256, 128, 64, 32)}
+
+    @abstractmethod
+    def open_engine(self, cuda: Cuda, stream: Handle) -> DeviceEngine:
+        """Return the engine, ready to be bound.
+
+        Args:
+            cuda: The device.
+            stream: On which it will be asked to work.
+
+        Raises:
+            BackendError: It cannot be built or loaded; the message says what to do.
+        """
+
+    def __enter__(self) -> Self:
+        """Start CUDA, open the engine and allocate what queries need."""
+        cuda = Cuda.open()
+        stream = cuda.stream()
+        try:
+            engine = self.open_engine(cuda, stream)
+        except BaseException:
+            cuda.destroy_stream(stream)
+            raise
+        settings = PipelineSettings(**{key: self.request.options[key] for key in self.PIPELINE_OPTIONS})
+        launch = min(self.request.engine_batch, engine.fixed_batch or self.request.engine_batch)
+        self._pipeline = Pipeline(cuda, stream, engine, settings, self.request.samples_per_query, launch)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Free the device."""
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.close()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline between `__enter__` and `__exit__`."""
+        if self._pipeline is None:
+            raise ValueError(f"backend {self.name} is not entered")
+        return self._pipeline
+
+    def load(self, samples: Mapping[str, Array]) -> None:
+        """Page-lock the samples in place; a query is a copy from its slice."""
+        self.pipeline.load(samples)
+
+    def unload(self) -> None:
+        """Let go of the samples."""
+        if self._pipeline is not None:
+            self._pipeline.unload()
+
+    def run(self, slot: int, count: int, meanwhile: Callable[[], None]) -> Sequence[Array]:
+        """Run one query; `meanwhile` runs in the shadow of the device."""
+        return self.pipeline.run(slot, count, meanwhile)
+
+    def device_ns(self) -> int | None:
+        """Return the device's time of the last query, by its own clock."""
+        return self.pipeline.device_ns()
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what engine and pipeline say of themselves."""
+        return self.pipeline.facts()
+
+
+def gpu_availability(extra: str) -> Availability:
+    """Say whether this machine has a GPU that the installed cuda-python can use; without starting CUDA.
+
+    Args:
+        extra: The extra of pyproject.toml that would install what is missing.
+    """
+    devices = gpus()
+    if not devices:
+        return Availability(available=False, detail="no NVIDIA GPU found", fix=_ON_A_CPU)
+    install = f"pip install 'mlperf-sweep[{extra}]'"
+    if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
+        return Availability(available=False, detail="cuda-python is not installed", fix=install)
+    major = _cuda_major()
+    needed, driver = _OLDEST_DRIVER.get(major, 0), devices[0].driver
+    if driver.partition(".")[0].isdecimal() and int(driver.partition(".")[0]) < needed:
+        return Availability(
+            available=False,
+            detail=f"driver {driver} is too old for CUDA {major}, which needs {needed} or newer",
+            fix=f"update the driver, or install packages for an older CUDA (pip install 'cuda-python<{major}')",
+        )
+    names = ", ".join(dict.fromkeys(f"{gpu.name} (driver {gpu.driver})" for gpu in devices))
+    return Availability(available=True, detail=names)
+
+
+def _cuda_major() -> int:
+    """Return the major version of CUDA that cuda-python is for; 0 where its version is not known."""
+    try:
+        return int(version("cuda-bindings").partition(".")[0])
+    except (PackageNotFoundError, ValueError):
+        return 0

@@ -1,0 +1,117 @@
+"""The whole executor on a real GPU, by each backend that can run here; skipped, with the reason, where none can."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sweep.backends.base import EngineRequest
+from sweep.backends.registry import backend_class, backend_names
+from sweep.cli import main
+from sweep.config.calibration import CalibrationSettings, calibration_for
+from sweep.config.files import load_choice
+from sweep.datasets import DatasetConfig, open_dataset
+from sweep.models import model_config, resolve_model
+from sweep.models.serving import serving_specs
+from sweep.paths import cache_dir
+from sweep.vocabulary import Precision
+
+pytestmark = pytest.mark.gpu
+
+_GPU_BACKENDS = [name for name in backend_names() if backend_class(name).uses_gpu]
+_BATCH = 50
+
+
+@pytest.fixture(params=_GPU_BACKENDS)
+def gpu_backend(request):
+    availability = backend_class(request.param).availability()
+    if not availability.available:
+        pytest.skip(f"{request.param}: {availability.detail}")
+    return request.param
+
+
+def _records(outputs):
+    return [json.loads(path.read_text()) for path in sorted(outputs.glob("trials/*/*/result.json"))]
+
+
+def _answers(backend, precision, **options):
+    """Answers of every held-out digit."""
+    config = model_config(load_choice("model", "digits"))
+    calibration = calibration_for(CalibrationSettings(), DatasetConfig(name="digits"), serving_specs(config)[0])
+    model = resolve_model(config, Precision(precision), cache_dir(), calibration)
+    dataset = open_dataset(DatasetConfig(name="digits"), model.inputs, cache_dir())
+    samples = {spec.name: np.empty((dataset.count, *spec.shape), spec.dtype) for spec in model.inputs}
+    dataset.read_into(list(range(dataset.count)), samples)
+    kind = backend_class(backend)
+    request = EngineRequest(
+        model_path=model.path,
+        inputs=model.inputs,
+        predicts_class=True,
+        samples_per_query=_BATCH,
+        engine_batch=options.pop("engine_batch", _BATCH),
+        options=kind.validate_options(options),
+        model_digest=model.digest,
+        precision=str(precision),
+        cache=cache_dir(),
+    )
+    with kind(request) as engine:
+        engine.load(samples)
+        parts = [engine.run(slot, _BATCH, lambda: None)[0].copy() for slot in range(0, dataset.count, _BATCH)]
+    return np.concatenate(parts), dataset.labels
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_a_test_runs_to_its_verdict(gpu_backend, precision, tmp_path, capsys):
+    line = [f"backend={gpu_backend}", "model=digits", f"precision={precision}", "run=quick", f"outputs={tmp_path}"]
+    assert main([*line, "batch=16"]) == 0, capsys.readouterr()
+    (record,) = _records(tmp_path)
+    assert record["state"] == "COMPLETE"
+    assert record["loadgen_result"] == "VALID"
+    assert 0 < record["device_latencies"]["percentiles"]["p50"] < record["latencies"]["percentiles"]["p50"]
+    assert record["engine"]["launches_per_query"] == 1
+    assert record["engine"]["cuda_graphs"] is True, record["notes"]
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_answers_are_those_of_the_cpu_sample_by_sample(gpu_backend, precision):
+    on_cpu, labels = _answers("onnxruntime", precision)
+    on_gpu, _ = _answers(gpu_backend, precision)
+    differ = np.flatnonzero(on_cpu != on_gpu)
+    # Ties and near-ties alone may differ: where both are sure, they agree.
+    assert len(differ) <= (0 if precision == "fp32" else 2), list(zip(on_cpu[differ], on_gpu[differ], strict=True))
+    assert (on_gpu == np.asarray(labels)).mean() > 0.98
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cuda_graphs": False},
+        {"copy_stream": False},
+        {"engine_batch": 8},
+        {"engine_batch": 8, "cuda_graphs": False},
+        {"samples": "device"},
+        {"host_memory": "pageable"},
+    ],
+    ids=str,
+)
+def test_the_way_of_a_query_changes_no_answer(gpu_backend, options):
+    assert (_answers(gpu_backend, "fp32", **options)[0] == _answers(gpu_backend, "fp32")[0]).all()
+
+
+def test_accuracy_mode_with_a_last_query_that_is_smaller(gpu_backend, tmp_path, capsys):
+    line = [f"backend={gpu_backend}", "model=digits", "mode=accuracy", "batch=48", f"outputs={tmp_path}"]
+    assert main(line) == 0, capsys.readouterr()
+    (record,) = _records(tmp_path)
+    assert record["accuracy"] == {**record["accuracy"], "good": 498, "total": 500}
+
+
+def test_too_large_a_query_is_out_of_memory_and_the_next_test_runs(gpu_backend, tmp_path, capsys):
+    """Fails where a context that an error has left behind is used again."""
+    line = [f"backend={gpu_backend}", "model=resnet", "run=quick", "performance_sample_count=8", f"outputs={tmp_path}"]
+    main([*line, "abort=never", "timeout.load_s=120", "-m", "batch=8192,4"])
+    by_size = {record["spec"]["samples_per_query"]: record for record in _records(tmp_path)}
+    assert by_size[4]["state"] == "COMPLETE"
+    large = by_size[8192]
+    if large["state"] == "FAILED":
+        assert large["failure"]["kind"] == "out of memory", large["failure"]
+        assert "MiB" in large["failure"]["message"]
