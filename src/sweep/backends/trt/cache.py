@@ -172,16 +172,14 @@ def _wrong(data: bytes, note: bytes, identity: Mapping[str, Any]) -> str:
     """Return why an engine is not the one that is wanted; empty where it is."""
     try:
         known = json.loads(note)
-        version, sha256 = known["schema_version"], known["sha256"]
-        size, theirs, build_s = known["size"], known["identity"], known["build_s"]
+        version, sha256, size = known["schema_version"], known["sha256"], known["size"]
+        theirs, _ = known["identity"], float(known["build_s"])
     except (ValueError, TypeError, KeyError):
         return "what is known about it is damaged"
-    if version != SCHEMA_VERSION:
-        return f"it was stored by another sweep (version {version}, not {SCHEMA_VERSION})"
-    if theirs != json.loads(json.dumps(identity)):
-        return "it was built for something else"
-    if not isinstance(build_s, float | int) or size != len(data):
-        return f"it is {len(data):,} bytes, not {size}"
-    if hashlib.sha256(data).hexdigest() != sha256:
-        return "it is damaged: its digest is another"
-    return ""
+    checks = (
+        (version == SCHEMA_VERSION, f"it was stored by another sweep (version {version}, not {SCHEMA_VERSION})"),
+        (theirs == json.loads(json.dumps(identity)), "it was built for something else"),
+        (len(data) == size, f"it is {len(data)} bytes, not {size}"),
+        (hashlib.sha256(data).hexdigest() == sha256, "it is damaged: its digest is another"),
+    )
+    return next((wrong for holds, wrong in checks if not holds), "")

@@ -46,8 +46,8 @@ class TensorRTLaunch:
     """
 
     def __init__(self, engine: TensorRTEngine, context: Any, count: int, stream: int) -> None:
+        self._context = context  # first, since attributes are dropped in this order
         self._engine = engine
-        self._context = context
         self._count = count
         self._stream = stream
 

@@ -130,14 +130,9 @@ def _obstacle(flavour: Flavour, gpu: Gpu | None) -> tuple[str, str]:
     major = cuda_major(flavour)
     oldest, first = _OLDEST_DRIVER.get(major, 0), gpu.driver.partition(".")[0]
     if first.isdecimal() and int(first) < oldest:
-        reason = (
-            f"driver {gpu.driver} is too old for {flavour.name}, built for CUDA {major}, which needs {oldest} or newer"
-        )
-        distribution = flavour.name.replace("_", "-")
-        return (
-            reason,
-            f"update the driver, or install a {distribution} for its CUDA, such as {distribution}-cu{major - 1}",
-        )
+        reason = f"driver {gpu.driver} is too old for {flavour.name} of CUDA {major}, which needs {oldest} or newer"
+        older = f"{flavour.name.replace('_', '-')}-cu{major - 1}"
+        return reason, f"update the driver, or use a flavour of an older CUDA: pip install {older}"
     return "", ""
 
 
