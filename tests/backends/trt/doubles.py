@@ -95,6 +95,8 @@ class Runtime(_Recorded):
         super().__init__(world)
         world.logger = logger
         world.runtimes.append(self)
+        if world.start_error:
+            world.say(world.start_error)
 
     def deserialize_cuda_engine(self, serialized_engine):
         if (reason := self._world.refuses(serialized_engine)) is not None:
@@ -245,7 +247,7 @@ class World:
         self.logger = None
         self.runtimes, self.configs = [], []
         self.refuses = lambda data: None
-        self.context_error = ""
+        self.start_error = self.context_error = ""
         self.unknown = []
         self.capturable = True
         self.kernels = b"kernels"

@@ -183,6 +183,23 @@ def test_a_refused_engine_is_told_from_one_that_does_not_fit(world):
         _open(world)
 
 
+def test_a_runtime_that_cannot_start_is_not_touched(world):
+    """TensorRT 11 gives one without CUDA that crashes the process."""
+    world.start_error = "createInferRuntime: Error Code 6: API Usage Error (CUDA initialization failure with error: 35)"
+    with pytest.raises(BackendError, match=r"tensorrt 11.4.0 does not start: createInferRuntime.*error: 35"):
+        _open(world)
+    assert world.names("Runtime") == []
+
+
+def test_a_runtime_that_is_not_made_is_one_line(world):
+    def fail(logger):
+        raise TypeError("pybind11::init(): factory function\nreturned nullptr")
+
+    world.module.Runtime = fail
+    with pytest.raises(BackendError, match=r"does not start: pybind11::init\(\): factory function returned nullptr$"):
+        _open(world)
+
+
 def test_only_an_engine_that_may_bring_host_code_is_allowed_to(world):
     _open(world)
     _open(world, host_code=True)

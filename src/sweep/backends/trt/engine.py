@@ -105,9 +105,8 @@ class TensorRTEngine:
         self._scratch: dict[int, int] = {}  # stream, address
         self._launches: weakref.WeakSet[TensorRTLaunch] = weakref.WeakSet()
         self._capturable = True
-        messages.clear()
         self._logger = messages.logger(self._module)  # first made, last dropped
-        self._runtime: Any = self._module.Runtime(self._logger)
+        self._runtime: Any = messages.create(self._module.Runtime, self._logger, self._title)
         if host_code and hasattr(self._runtime, "engine_host_code_allowed"):
             self._runtime.engine_host_code_allowed = True
         self._engine: Any = self._runtime.deserialize_cuda_engine(data)

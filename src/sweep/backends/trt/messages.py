@@ -7,6 +7,8 @@ import sys
 from collections import deque
 from typing import Any
 
+from sweep.errors import BackendError
+
 _KEPT = 50
 _SHOWN = 3
 _LONGEST = 400
@@ -59,6 +61,29 @@ class Messages:
         """Return the first errors since `clear`, in one line."""
         errors = [line for line in self.errors if not _NOISE.search(line)] or list(self.errors)
         return "; ".join(list(dict.fromkeys(errors))[:_SHOWN]) or otherwise
+
+    def create(self, kind: Any, logger: Any, what: str) -> Any:
+        """Return a new `Builder` or `Runtime`.
+
+        Where CUDA does not start, some versions give an object that crashes the process when it is touched; all that
+        tells it is an error in the log.
+
+        Args:
+            kind: The class.
+            logger: From `logger`.
+            what: How messages name the flavour.
+
+        Raises:
+            BackendError: It cannot be made.
+        """
+        self.clear()
+        try:
+            made = kind(logger)
+        except Exception as error:
+            raise BackendError(f"{what} does not start: {self.reason(one_line(str(error)))}") from error
+        if self.errors:
+            raise BackendError(f"{what} does not start: {self.reason()}")
+        return made
 
     @property
     def out_of_memory(self) -> bool:

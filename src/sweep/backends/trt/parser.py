@@ -44,9 +44,8 @@ def parse(library: Library, path: Path, messages: Messages) -> Parsed:
         BackendError: It is not ONNX, or has what TensorRT's parser does not take; one line for each problem.
     """
     module = library.module
-    messages.clear()
     logger = messages.logger(module)
-    builder = module.Builder(logger)
+    builder = messages.create(module.Builder, logger, library.title)
     network = builder.create_network(_network_flags(module))
     parser = module.OnnxParser(network, logger)
     if not parser.parse_from_file(str(path)) or parser.num_errors:
