@@ -27,7 +27,7 @@ ONLY_IMPORTERS = {
     "matplotlib": ("report/",),
     "mlperf_loadgen": ("loadgen/",),
     "onnx": ("models/",),
-    "onnxruntime": ("backends/onnxruntime.py",),
+    "onnxruntime": ("models/ort.py",),
     "optuna": ("search/",),
     "pandas": ("store/", "report/"),
     "plotext": ("terminal/",),

@@ -4,16 +4,17 @@ import os
 import statistics
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 
 from sweep.backends.base import EngineRequest
 from sweep.backends.registry import backend_class
+from sweep.config.calibration import CalibrationSettings, calibration_for
 from sweep.config.files import load_choice
 from sweep.datasets.base import DatasetConfig
 from sweep.datasets.synthetic import open_synthetic
 from sweep.models import model_config, resolve_model
+from sweep.models.serving import serving_specs
 from sweep.paths import cache_dir
 from sweep.vocabulary import Precision
 
@@ -50,7 +51,7 @@ def _enter(stack, model, options, size, engine_batch, samples):
         engine_batch=engine_batch,
         options=backend.validate_options(options),
         model_digest=model.digest,
-        precision=model.number_format,
+        precision=str(model.number_format),
         cache=cache_dir(),
     )
     engine = stack.enter_context(backend(request))
@@ -72,7 +73,8 @@ def _queries(engine, size, slots, count):
 
 def _rows(precision, size, rounds):
     config = model_config(load_choice("model", "resnet"))
-    model = resolve_model(config, Precision(precision), Path(cache_dir()))
+    calibration = calibration_for(CalibrationSettings(), DatasetConfig(name="synthetic"), serving_specs(config)[0])
+    model = resolve_model(config, Precision(precision), cache_dir(), calibration)
     dataset = open_synthetic(DatasetConfig(name="synthetic", count=size + 64), model.inputs, cache_dir())
     pristine = {spec.name: np.empty((dataset.count, *spec.shape), spec.dtype) for spec in model.inputs}
     dataset.read_into(list(range(dataset.count)), pristine)

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from sweep.models import ModelConfig, model_config
+from sweep.datasets.digits import training_digits
+from sweep.models import Calibration, CalibrationMethod, ModelConfig, model_config
 from sweep.paths import conf_dir
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "onnx"
@@ -26,6 +27,25 @@ def conf():
         return model_config({**mapping, **overrides})
 
     return load
+
+
+@pytest.fixture(scope="session")
+def calibration():
+    """Return a maker of calibrations: the digits' training images, or seeded noise for any other shape."""
+
+    def make(config: ModelConfig, count: int = 64, method: str = "percentile") -> Calibration:
+        if config.name == "digits":
+            images = training_digits()[0][:count]
+        else:
+            images = np.random.default_rng(0).integers(0, 256, (count, *config.sample_shape), dtype=np.uint8)
+
+        def read(batch):
+            for start in range(0, count, batch):
+                yield {"samples": images[start : start + batch]}
+
+        return Calibration("test", f"sha256:{config.name}", count, CalibrationMethod(method), read)
+
+    return make
 
 
 @pytest.fixture

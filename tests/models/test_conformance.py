@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 
 from sweep.models import TensorSpec, resolve_model
+from sweep.models.number_format import number_format
 from sweep.vocabulary import Precision, Weights
 
 MODELS = {"digits": Weights.SHIPPED, "resnet": Weights.SYNTHETIC, "mobilenet": Weights.SYNTHETIC}
@@ -18,9 +19,23 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
-def resolved(request, conf, cache):
-    return resolve_model(conf(request.param), Precision.FP32, cache)
+@pytest.fixture(scope="module")
+def resolve(conf, cache, calibration):
+    def run(name, precision):
+        config = conf(name)
+        count = 64 if name == "digits" else 8
+        return resolve_model(config, precision, cache, calibration(config, count))
+
+    return run
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(name, precision) for name in sorted(MODELS) for precision in Precision],
+    ids=lambda param: f"{param[0]}-{param[1]}",
+)
+def resolved(request, resolve):
+    return resolve(*request.param)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +73,7 @@ def test_one_sample_is_answered_alike_in_every_batch(resolved, session):
 
 
 def test_the_file_is_valid_onnx_with_one_opset(resolved):
-    onnx.checker.check_model(str(resolved.path), full_check=True)
+    onnx.checker.check_model(str(resolved.path), full_check=True)  # types of all tensors too
     model = onnx.load(str(resolved.path))
     assert [entry.domain for entry in model.opset_import] == [""]
 
@@ -67,6 +82,8 @@ def test_every_operator_is_one_that_all_engines_know(resolved):
     """As TensorRT's parser lists them: an unknown one fails on the GPU machine only, long after it was written."""
     network = {"Add", "Clip", "Conv", "Flatten", "Gemm", "GlobalAveragePool", "MaxPool", "Relu", "Softmax"}
     around = {"Abs", "Add", "ArgMax", "Cast", "Less", "Mul", "ReduceSum", "Sub", "Transpose", "Where"}
+    if resolved.number_format == "int8":
+        around |= {"QuantizeLinear", "DequantizeLinear"}
     model = onnx.load(str(resolved.path))
     assert {node.op_type for node in model.graph.node} <= network | around
     assert next(node for node in model.graph.node if "samples" in node.input).op_type == "Cast"
@@ -76,20 +93,21 @@ def test_the_digest_is_that_of_the_file(resolved):
     assert resolved.digest == f"sha256:{hashlib.sha256(resolved.path.read_bytes()).hexdigest()}"
 
 
-def test_asking_again_reads_and_writes_nothing(resolved, conf, cache, monkeypatch):
-    """A sweep asks once per point: 100 MB hashed each time would be seconds of nothing."""
+def test_the_number_format_is_the_precision_that_was_asked_for(resolved):
+    assert number_format(onnx.load(str(resolved.path))) == resolved.number_format
+    assert (resolved.calibration is not None) == (resolved.number_format == "int8")
+
+
+def test_asking_again_reads_and_writes_nothing(resolved, resolve, cache, monkeypatch):
+    """A sweep asks once per point: 100 MB hashed, or calibrated, each time would be seconds of nothing."""
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
-    monkeypatch.setattr("sweep.models.registry.serving_graph", None)
-    assert resolve_model(conf(resolved.name), Precision.FP32, cache) == resolved
+    for name in ("registry.serving_graph", "registry.half_network", "int8.int8_graph"):
+        monkeypatch.setattr(f"sweep.models.{name}", None)
+    assert resolve(resolved.name, Precision(resolved.number_format)) == resolved
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
 
 
 def test_nothing_is_left_beside_the_file(resolved):
-    beside = {path.name for path in resolved.path.parent.iterdir() if path.name.startswith((resolved.name, "."))}
-    assert beside == {resolved.path.name, f"{resolved.path.name}.json"}
-
-
-@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
-def test_other_precisions_are_refused(resolved, conf, cache, precision):
-    with pytest.raises(Exception, match=rf"precision={precision}: is not available for model {resolved.name}.*fp32"):
-        resolve_model(conf(resolved.name), precision, cache)
+    beside = {path.name for path in resolved.path.parent.iterdir()}
+    assert {f"{name}.json" for name in beside if name.endswith(".onnx")} == {n for n in beside if n.endswith(".json")}
+    assert all(name.endswith((".onnx", ".onnx.json")) for name in beside)

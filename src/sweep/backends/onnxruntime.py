@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -14,6 +14,8 @@ from sweep.backends.base import Array, Availability, Backend, EngineRequest
 from sweep.backends.options import Option, validate
 from sweep.environment import usable_cores
 from sweep.errors import BackendError, EngineOutOfMemoryError
+from sweep.models.integer_kernels import for_onnx_runtime
+from sweep.models.ort import runtime
 from sweep.vocabulary import Precision
 
 _LEVELS = {
@@ -55,8 +57,8 @@ class OnnxRuntimeBackend(Backend):
 
     @classmethod
     def precisions(cls) -> tuple[Precision, ...]:
-        """Return fp32: no other precision is prepared for this backend yet."""
-        return (Precision.FP32,)
+        """Return all; what float16 kernels are missing on a CPU, ONNX Runtime computes in float32 between casts."""
+        return tuple(Precision)
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class OnnxRuntimeBackend(Backend):
 
     def __enter__(self) -> Self:
         """Create the session."""
-        ort = import_onnxruntime()
+        ort = runtime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.request.options["threads"]
         options.inter_op_num_threads = 1
@@ -86,9 +88,7 @@ class OnnxRuntimeBackend(Backend):
         )
         options.log_severity_level = 3  # warnings about a user's graph would drown the worker's last words
         try:
-            self._session = ort.InferenceSession(
-                str(self.request.model_path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = ort.InferenceSession(self._model(), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
         self._output_names = [output.name for output in self._session.get_outputs()]
@@ -100,6 +100,11 @@ class OnnxRuntimeBackend(Backend):
         """Release the session and the samples."""
         self._session = None
         self._samples = []
+
+    def _model(self) -> str | bytes:
+        path = Path(str(self.request.model_path))
+        arranged = for_onnx_runtime(path) if self.request.precision == Precision.INT8 else None
+        return str(path) if arranged is None else arranged
 
     def load(self, samples: Mapping[str, Array]) -> None:
         """Keep references to the sample arrays; a query reads its slice in place."""
@@ -129,20 +134,6 @@ class OnnxRuntimeBackend(Backend):
         except Exception as error:
             raise translated(error, f"ONNX Runtime failed on {stop - start} samples") from error
         return outputs
-
-
-def import_onnxruntime() -> Any:
-    """Return the module `onnxruntime`, its telemetry off unless the user's environment says otherwise.
-
-    It would send to the internet while a test is timed, and leave an identifier in the user's home.
-    """
-    # Read once, while it is imported: what can be called afterwards comes too late for both.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
-        onnxruntime.disable_telemetry_events()  # of versions that do not know the variable
-    return onnxruntime
 
 
 def translated(error: Exception, what: str) -> BackendError:

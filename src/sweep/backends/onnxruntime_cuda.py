@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +13,18 @@ from sweep.backends.base import Availability
 from sweep.backends.gpu.backend import GpuBackend, gpu_availability
 from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.gpu.engine import Launch
-from sweep.backends.onnxruntime import import_onnxruntime, translated
+from sweep.backends.onnxruntime import translated
 from sweep.backends.options import Option
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
+from sweep.models.ort import runtime
+from sweep.models.split_bias import for_cuda_provider
+from sweep.vocabulary import Precision
 
 _PROVIDER = "CUDAExecutionProvider"
 _LIBRARY = "libonnxruntime_providers_cuda.so"
-_NO_CPU = "session.disable_cpu_ep_fallback"
+_NOT_ALL_ON_DEVICE = ("assigned to the default CPU EP", "CUDA Graph feature", "not all", "disable_cpu_ep_fallback")
+"""What ONNX Runtime says when it was told to leave nothing to the CPU, or to capture graphs, and cannot."""
 
 _DTYPES = {
     "tensor(float16)": "float16",
@@ -38,6 +43,7 @@ class OnnxRuntimeCudaBackend(GpuBackend):
     OPTIONS: ClassVar[Mapping[str, Option]] = {
         "tf32": Option(True, bool),
         "nhwc": Option(True, bool),
+        "fuse_bias": Option(True, bool),
         "conv_algorithms": Option("exhaustive", str, choices=("exhaustive", "heuristic", "default")),
         "memory_limit_mib": Option(None, int, 1, optional=True),
     }
@@ -55,7 +61,12 @@ class OnnxRuntimeCudaBackend(GpuBackend):
 
     def open_engine(self, cuda: Cuda, stream: Handle) -> OnnxRuntimeCudaEngine:
         """Create the session on the pipeline's stream."""
-        return OnnxRuntimeCudaEngine(Path(str(self.request.model_path)), self.request.options, cuda, stream)
+        path, options = Path(str(self.request.model_path)), dict(self.request.options)
+        if self.request.precision == Precision.INT8:
+            # The provider has no int8 kernels: it computes in float32 between the Q/DQ pairs, and with them its change
+            # of layouts goes wrong (ONNX Runtime 1.31: the channels of a convolution no longer fit its weights).
+            options.update(nhwc=False, fuse_bias=False)
+        return OnnxRuntimeCudaEngine(path, options, cuda, stream)
 
 
 class OnnxRuntimeCudaEngine:
@@ -69,58 +80,71 @@ class OnnxRuntimeCudaEngine:
     """
 
     fixed_batch: int | None = None
-    can_be_captured = True
+    can_be_captured = False  # a run asks the device things that a capture does not allow; the session makes its own
 
     def __init__(self, path: Path, options: Mapping[str, Any], cuda: Cuda, stream: Handle) -> None:
-        self._ort = import_onnxruntime()
+        self._ort = runtime()
         self._cuda = cuda
         self._stream = stream
         self._options = options
+        self._graphs = itertools.count(1)
         _load_cuda_libraries(self._ort)
         begin = time.perf_counter()
-        self._cpu_nodes = False
+        self.all_on_device = True
         try:
-            self._session = self._open(path, options, all_on_device=True)
+            self._session = self._open(path, all_on_device=True)
         except BackendError as error:
-            if _NO_CPU not in str(error) and "CPU" not in str(error):
+            if not any(sign in str(error) for sign in _NOT_ALL_ON_DEVICE):
                 raise
-            self._cpu_nodes = True
-            self._session = self._open(path, options, all_on_device=False)
+            self.all_on_device = False
+            self._session = self._open(path, all_on_device=False)
         self._seconds = time.perf_counter() - begin
         if self._session.get_providers()[0] != _PROVIDER:
             raise BackendError(
                 "ONNX Runtime did not load its CUDA provider, most likely because CUDA or cuDNN libraries are missing "
                 "(its own words are in the worker's log); pip install 'mlperf-sweep[cuda]'"
             )
-        self.can_be_captured = not self._cpu_nodes
         self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
         self.outputs = tuple(_spec(value) for value in self._session.get_outputs())
 
-    def _open(self, path: Path, options: Mapping[str, Any], *, all_on_device: bool) -> Any:
-        ort = self._ort
+    @property
+    def makes_graphs(self) -> bool:
+        """Whether each launch is captured and replayed, by the session itself."""
+        return self.all_on_device and bool(self._options["cuda_graphs"])
+
+    def _open(self, path: Path, *, all_on_device: bool) -> Any:
+        ort, options = self._ort, self._options
         session = ort.SessionOptions()
-        session.log_severity_level = 2
-        if all_on_device:
-            session.add_session_config_entry(_NO_CPU, "1")
+        session.log_severity_level = 3
         provider = {
             "device_id": "0",
             "user_compute_stream": str(int(self._stream)),
             "do_copy_in_default_stream": "1",
             "use_tf32": str(int(options["tf32"])),
             "prefer_nhwc": str(int(options["nhwc"])),
+            "fuse_conv_bias": str(int(self._fuses_bias)),
             "cudnn_conv_algo_search": options["conv_algorithms"].upper(),
             "cudnn_conv_use_max_workspace": "1",
             "arena_extend_strategy": "kSameAsRequested",
+            "enable_cuda_graph": str(int(all_on_device and options["cuda_graphs"])),
         }
         if options["memory_limit_mib"] is not None:
             provider["gpu_mem_limit"] = str(options["memory_limit_mib"] * 2**20)
         providers: list[Any] = [(_PROVIDER, provider)]
-        if not all_on_device:
+        if all_on_device:
+            session.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        else:
             providers.append("CPUExecutionProvider")
         try:
-            return ort.InferenceSession(str(path), session, providers=providers)
+            arranged = for_cuda_provider(path) if self._fuses_bias else None
+            return ort.InferenceSession(arranged or str(path), session, providers=providers)
         except Exception as error:
             raise self._translated(error, f"ONNX Runtime cannot load {path} on the GPU") from error
+
+    @property
+    def _fuses_bias(self) -> bool:
+        # Without NHWC cuDNN has no kernel for the two together.
+        return bool(self._options["fuse_bias"] and self._options["nhwc"])
 
     def bind(self, count: int, inputs: Mapping[str, int], outputs: Mapping[str, int], stream: int) -> Launch:
         """Return a launch on the session's own stream."""
@@ -131,12 +155,14 @@ class OnnxRuntimeCudaEngine:
             binding.bind_input(spec.name, "cuda", 0, spec.dtype, (count, *spec.shape), inputs[spec.name])
         for spec in self.outputs:
             binding.bind_output(spec.name, "cuda", 0, spec.dtype, (count, *spec.shape), outputs[spec.name])
-        return _BoundSession(self, binding, count)
-
-    def launch(self, binding: Any, count: int) -> None:
-        """Enqueue a bound run."""
         options = self._ort.RunOptions()
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        if self.makes_graphs:
+            options.add_run_config_entry("gpu_graph_id", str(next(self._graphs)))
+        return _BoundSession(self, binding, options, count)
+
+    def launch(self, binding: Any, options: Any, count: int) -> None:
+        """Enqueue a bound run."""
         try:
             self._session.run_with_iobinding(binding, options)
         except Exception as error:
@@ -155,8 +181,10 @@ class OnnxRuntimeCudaEngine:
             "engine": "ONNX Runtime, CUDA execution provider",
             "version": self._ort.__version__,
             "tf32": self._options["tf32"],
+            "nhwc": self._options["nhwc"],
+            "fuse_bias": self._fuses_bias,
             "session_seconds": round(self._seconds, 3),
-            "notes": notes if self._cpu_nodes else [],
+            "notes": [] if self.all_on_device else notes,
         }
 
     def close(self) -> None:
@@ -167,11 +195,12 @@ class OnnxRuntimeCudaEngine:
 class _BoundSession:
     """See `Launch`."""
 
-    def __init__(self, engine: OnnxRuntimeCudaEngine, binding: Any, count: int) -> None:
-        self._engine, self._binding, self._count = engine, binding, count
+    def __init__(self, engine: OnnxRuntimeCudaEngine, binding: Any, options: Any, count: int) -> None:
+        self._engine, self._binding, self._options, self._count = engine, binding, options, count
+        self.captured = engine.makes_graphs
 
     def enqueue(self) -> None:
-        self._engine.launch(self._binding, self._count)
+        self._engine.launch(self._binding, self._options, self._count)
 
 
 def _spec(value: Any) -> TensorSpec:

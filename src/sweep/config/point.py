@@ -11,6 +11,8 @@ from typing import Any
 
 from sweep.backends.base import Backend
 from sweep.backends.registry import available_backend
+from sweep.config.calibration import KEYS as CALIBRATION_KEYS
+from sweep.config.calibration import CalibrationSettings, calibration_for, read_calibration
 from sweep.config.fields import Fields
 from sweep.config.files import choices, load_choice
 from sweep.config.hydra_app import Composed
@@ -26,7 +28,7 @@ from sweep.config.rules import (
 from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset, unread_settings
 from sweep.environment import available_memory_bytes, fingerprint
 from sweep.errors import ConfigError, Problem
-from sweep.models import model_config, resolve_model
+from sweep.models import Calibration, model_config, resolve_model
 from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
 from sweep.paths import cache_dir
 from sweep.trial.messages import TrialFiles
@@ -47,9 +49,11 @@ _KEYS = {
         *("model", "backend", "dataset", "rules", "batch", "engine_batch", "precision", "mode", "scenario", "run"),
         *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms"),
         *("max_duration_ms", "performance_sample_count", "abort", "resume", "outputs", "timeout", "search", "study"),
+        "calibration",
     ),
     "rules": ("edition", "bounded", "percentile", "checks", "samples_per_query", "run_classes"),
     "timeout": ("load_s", "query_s"),
+    "calibration": CALIBRATION_KEYS,
 }
 """Every key there is outside model, backend, dataset and search, which check their own."""
 
@@ -89,7 +93,7 @@ class PointBuilder:
         """Return the batch that the model file is frozen at; None where it is not, or where there is no model yet."""
         precision = self._fields.member("precision", Precision)
         backend, _ = self._backend(precision)
-        model = None if backend is None else self._model(backend, precision)
+        model = None if backend is None else self._model(backend, Precision.FP32, CalibrationSettings())
         return None if model is None else model.fixed_batch
 
     def backend_options(self) -> tuple[type[Backend] | None, dict[str, Any]]:
@@ -112,7 +116,8 @@ class PointBuilder:
         rules = read_rules(fields)
         run = read_run(fields)
         backend, backend_options = self._backend(precision)
-        model = None if backend is None else self._model(backend, precision)
+        calibration = read_calibration(fields)
+        model = None if backend is None else self._model(backend, precision, calibration)
         engine_batch = self._engine_batch(batch, model)
         inputs = _STAND_IN_INPUTS if model is None else model.inputs
         dataset_choice = self._dataset_choice(stand_in=model is None)
@@ -169,7 +174,7 @@ class PointBuilder:
                 str(name), Weights.NONE, "none", _STAND_IN_INPUTS, predicts_class=True, number_format="", changed=()
             )
         parts = (model.name, model.weights, model.digest, model.inputs, model.predicts_class, model.number_format)
-        return ModelSpec(*parts, tuple(self._changes()))
+        return ModelSpec(*parts, tuple(self._changes()), model.calibration)
 
     def _changes(self) -> Iterator[str]:
         """Yield what of sweep's own model is not as it ships."""
@@ -200,7 +205,9 @@ class PointBuilder:
             return None, {}
         return backend, options
 
-    def _model(self, backend: type[Backend], precision: Precision) -> ResolvedModel | None:
+    def _model(
+        self, backend: type[Backend], precision: Precision, settings: CalibrationSettings
+    ) -> ResolvedModel | None:
         try:
             config = model_config(self._named_model())
         except ConfigError as error:
@@ -212,13 +219,31 @@ class PointBuilder:
                     self._notes.append(f"{key}={given} is not read: backend {backend.name} computes nothing")
             return None
         try:
-            model = _resolved_model(config, precision)
+            model = self._resolved(config, precision, settings)
         except ConfigError as error:
             self._fields.problems.extend(error.problems)
             return None
+        if model is None:
+            return None
+        if model.calibration is None and settings != CalibrationSettings():
+            self._notes.append(f"calibration is not read: model {model.name} in precision={precision} needs none")
         if model.why:
             self._notes.append(f"{model.name}: {model.weights} weights ({model.why})")
         return model
+
+    def _resolved(
+        self, config: ModelConfig, precision: Precision, settings: CalibrationSettings
+    ) -> ResolvedModel | None:
+        """Return the model; None where it must be calibrated and the dataset to do that with is not to be had."""
+        if precision is not Precision.INT8:
+            return _resolved_model(config, precision, None)
+        model = _resolved_model(config, Precision.FP32, None)
+        if model.number_format != Precision.FP32:
+            return model
+        choice = self._dataset_choice(stand_in=False)
+        if choice is None:
+            return None
+        return _resolved_model(config, precision, _calibration(settings, choice, model.inputs))
 
     def _named_model(self) -> dict[str, Any]:
         """Return the model's configuration; a file of the user's goes by its own name, if it was given no other."""
@@ -338,8 +363,13 @@ def _bytes(spec: TensorSpec) -> int:
 
 
 @functools.cache
-def _resolved_model(config: ModelConfig, precision: Precision) -> ResolvedModel:
-    return resolve_model(config, precision, cache_dir())
+def _resolved_model(config: ModelConfig, precision: Precision, calibration: Calibration | None) -> ResolvedModel:
+    return resolve_model(config, precision, cache_dir(), calibration)
+
+
+@functools.cache
+def _calibration(settings: CalibrationSettings, choice: DatasetConfig, inputs: tuple[TensorSpec, ...]) -> Calibration:
+    return calibration_for(settings, choice, inputs)
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from sweep.datasets.base import Dataset, DatasetConfig
 from sweep.datasets.config import dataset_config, unread_settings
 from sweep.datasets.imagenet import default_store
-from sweep.datasets.registry import Opener, dataset_names, open_dataset, register_dataset
+from sweep.datasets.registry import Opener, dataset_names, open_calibration, open_dataset, register_dataset
 
 __all__ = [
     "Dataset",
@@ -12,6 +12,7 @@ __all__ = [
     "dataset_config",
     "dataset_names",
     "default_store",
+    "open_calibration",
     "open_dataset",
     "register_dataset",
     "unread_settings",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from sweep.datasets.base import Dataset, DatasetConfig
-from sweep.datasets.digits import fits_digits, open_digits
+from sweep.datasets.digits import DigitsDataset, fits_digits, open_digits, training_digits
 from sweep.datasets.imagenet import fits_imagenet, has_store, open_imagenet, prepare_command, store_path
 from sweep.datasets.synthetic import open_synthetic
 from sweep.errors import ConfigError, MissingDependencyError, Problem, choose
@@ -73,6 +74,30 @@ def _resolve(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Path)
         kind = f" ({config.interpolation})" if config.interpolation else ""
         return "synthetic", f"no prepared ImageNet{kind} in {folder}; to make it: {prepare_command(config)}"
     return "synthetic", "no other dataset fits the model's inputs"
+
+
+def open_calibration(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Path) -> Dataset:
+    """Open the dataset whose first samples calibrate a model that is to be tested with what `config` names.
+
+    It does not depend on how many samples a test uses, nor on the seed of generated ones: one model, one calibration.
+    Digits are those that the shipped network was trained with, never the held-out ones. In place of generated samples
+    stands real data where there is some for the model.
+
+    Args:
+        config: The dataset of the test.
+        inputs: The model's inputs.
+        cache: The cache folder.
+
+    Raises:
+        ConfigError: As `open_dataset` does.
+    """
+    name = "auto" if config.name == "synthetic" else config.name
+    interpolation = None if fits_digits(inputs) else config.interpolation
+    whole = replace(config, name=name, count=None, seed=DatasetConfig.seed, interpolation=interpolation)
+    dataset = open_dataset(whole, inputs, cache)
+    if dataset.name == "digits":
+        return DigitsDataset(*training_digits(), inputs)
+    return dataset
 
 
 def dataset_opener(name: str) -> Opener:

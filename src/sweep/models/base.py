@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
 from sweep.vocabulary import Weights
 
@@ -140,6 +141,7 @@ class ResolvedModel:
         why: How `auto` was resolved, or what the file computes in where that is not what was asked for; for people,
             and empty when there is nothing to say.
         files: The files that `digest` covers, where somebody may change them: the user's own.
+        calibration: What an int8 file of sweep's making was calibrated with (`Calibration.to_json`), else None.
     """
 
     name: str
@@ -153,3 +155,4 @@ class ResolvedModel:
     number_format: str = "fp32"
     why: str = ""
     files: tuple[FileState, ...] = ()
+    calibration: Mapping[str, Any] | None = None

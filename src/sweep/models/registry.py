@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from sweep.errors import ConfigError, Problem, choose
 from sweep.models.base import ModelConfig, ResolvedModel
 from sweep.models.cache import describe, prepared, stamp_path, take_stamp, unwritable
+from sweep.models.calibration import Calibration
+from sweep.models.converted import half_model, int8_model
+from sweep.models.half import RECIPE as HALF_RECIPE
+from sweep.models.half import half_network
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
+from sweep.models.ort import tools_version
 from sweep.models.reference import fetch_command, reference_path, verified_reference
 from sweep.models.serving import RECIPE, serving_graph, serving_specs
 from sweep.vocabulary import Precision, Weights
@@ -19,8 +24,6 @@ if TYPE_CHECKING:
     import onnx
 
 AUTO = "auto"
-PRECISIONS = (Precision.FP32,)
-"""What a model can be prepared in."""
 
 _SHIPPED = Path(__file__).resolve().parent / "data"
 
@@ -37,29 +40,41 @@ def weights_offered(config: ModelConfig) -> tuple[Weights, ...]:
     return tuple(offered) or (Weights.SHIPPED,)
 
 
-def resolve_model(config: ModelConfig, precision: Precision, cache: Path) -> ResolvedModel:
+def resolve_model(
+    config: ModelConfig, precision: Precision, cache: Path, calibration: Calibration | None = None
+) -> ResolvedModel:
     """Find or prepare the file of a model, and say what it is.
 
-    A serving graph is built once and kept in the cache; later calls neither build nor read it. Several processes may
-    do this at once.
+    A file is built once and kept in the cache; later calls neither build nor read it. Several processes may do this at
+    once. A file of the user's own is converted where it is in fp32, and used as it is where it is in anything else.
 
     Args:
         config: The model asked for.
         precision: The number format asked for.
         cache: Root of the cache folder; it is made when it is missing.
+        calibration: What an int8 model is calibrated with; not read in any other precision.
 
     Raises:
         ConfigError: The model is not to be had like that; the fix says how it is.
+        SweepError: The samples to calibrate with cannot be read.
+        ValueError: The file must be made int8 and there is no calibration.
     """
-    if precision not in PRECISIONS:
-        reason = f"is not available for model {config.name} in this version"
-        raise ConfigError(Problem("precision", str(precision), reason, choose(str(precision), PRECISIONS)))
     weights, why = _choose_weights(config, cache)
     if weights is Weights.USER:
         from sweep.models.user import user_model
 
-        return user_model(config, cache)
-    path, digest = _serving_file(config, weights, cache)
+        model = user_model(config, cache)
+        if model.number_format == Precision.FP32 and precision is Precision.FP16:
+            return half_model(model, cache)
+    else:
+        model = _serving_model(config, weights, why, cache, half=precision is Precision.FP16)
+    if model.number_format == Precision.FP32 and precision is Precision.INT8:
+        return int8_model(model, calibration, cache)
+    return model
+
+
+def _serving_model(config: ModelConfig, weights: Weights, why: str, cache: Path, *, half: bool) -> ResolvedModel:
+    path, digest = _serving_file(config, weights, cache, half=half)
     inputs, outputs = serving_specs(config)
     return ResolvedModel(
         name=config.name,
@@ -70,6 +85,7 @@ def resolve_model(config: ModelConfig, precision: Precision, cache: Path) -> Res
         outputs=outputs,
         fixed_batch=None,
         predicts_class=True,
+        number_format=str(Precision.FP16 if half else Precision.FP32),
         why=why,
     )
 
@@ -98,16 +114,23 @@ def _choose_weights(config: ModelConfig, cache: Path) -> tuple[Weights, str]:
     return Weights.SYNTHETIC, f"no reference file in the cache; run `{fetch_command(config)}` for the real weights"
 
 
-def _serving_file(config: ModelConfig, weights: Weights, cache: Path) -> tuple[Path, str]:
+def _serving_file(config: ModelConfig, weights: Weights, cache: Path, *, half: bool) -> tuple[Path, str]:
     """Return the serving graph's file in the cache and its SHA-256, building it when it is not there."""
     source, network = _network(config, weights, cache)
     matters = {**dataclasses.asdict(config), "weights": str(weights), "recipe": RECIPE, "source": source}
     for key in ("path", "reference_url", "reference_md5", "architecture", "seed"):
         del matters[key]  # `source` says them, as far as they matter
-    path = cache / "models" / "serving" / f"{config.name}-{weights}-{describe(matters)}.onnx"
+    kind = str(weights)
+    if half:
+        matters.update(half=HALF_RECIPE, tools=tools_version(Precision.FP16))
+        kind += "-fp16"
+    path = cache / "models" / "serving" / f"{config.name}-{kind}-{describe(matters)}.onnx"
 
     def build() -> bytes:
-        graph = serving_graph(network(), config, field="model.weights", source=weights)
+        inner = network()
+        if half:
+            inner = half_network(inner, [str(config.scores_name)], source=f"{weights} {config.name}")
+        graph = serving_graph(inner, config, field="model.weights", source=weights)
         data: bytes = graph.SerializeToString(deterministic=True)
         return data
 

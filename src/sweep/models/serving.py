@@ -8,11 +8,11 @@ and TensorRT's parser know.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import ConfigError, Problem
 from sweep.models.base import ModelConfig, TensorSpec
+from sweep.models.graphs import drop_unused_weights, needed, replace_nodes
 
 if TYPE_CHECKING:
     import onnx
@@ -42,7 +42,7 @@ def serving_graph(network: onnx.ModelProto, config: ModelConfig, *, field: str, 
     finite, `top1` is -1.
 
     Args:
-        network: Any graph with an input `config.input_name`, float32 [N, C, H, W], and a tensor
+        network: Any graph with an input `config.input_name`, float32 or float16 [N, C, H, W], and a tensor
             `config.scores_name`, [N, classes], opset 11 or newer. It is changed: other outputs are dropped.
         config: Names, shapes and normalisation.
         field: What the user can change when the network does not fit (`model.weights`).
@@ -55,32 +55,24 @@ def serving_graph(network: onnx.ModelProto, config: ModelConfig, *, field: str, 
 
     graph = network.graph
     opset = _opset(network, field, source)
-    _check_input(graph, config, field, source)
+    half = _input_type(graph, config, field, source) == TensorProto.FLOAT16
     classes, scores_type = _scores(graph, config, field, source)
     for name in (SAMPLES, TOP1):
         if name in _tensor_names(graph):
             raise _unfit(field, source, f"the network already has a tensor named {name}")
 
     parts = _Parts()
-    before = parts.normalisation(config)
+    before = parts.normalisation(config, half=half)
     after = parts.top1(config, classes, opset, cast=scores_type != TensorProto.FLOAT)
 
-    needed = _needed([*before, *graph.node, *after], [TOP1])
-    served = helper.make_graph(
-        needed,
-        f"{graph.name}_serving",
-        [helper.make_tensor_value_info(SAMPLES, TensorProto.UINT8, ["N", *config.sample_shape])],
-        [helper.make_tensor_value_info(TOP1, TensorProto.INT32, ["N"])],
-        parts.constants,
-    )
-    # The weights stay where they are: they can be large, and all else is small.
-    used = {name for node in served.node for name in _reads(node)}
-    for index in reversed(range(len(graph.initializer))):
-        if graph.initializer[index].name not in used:
-            del graph.initializer[index]
-    for field_name in ("node", "input", "output", "value_info"):
+    replace_nodes(graph, needed([*before, *graph.node, *after], [TOP1]))
+    for field_name in ("input", "output", "value_info"):
         graph.ClearField(field_name)
-    graph.MergeFrom(served)
+    graph.name = f"{graph.name}_serving"
+    graph.input.append(helper.make_tensor_value_info(SAMPLES, TensorProto.UINT8, ["N", *config.sample_shape]))
+    graph.output.append(helper.make_tensor_value_info(TOP1, TensorProto.INT32, ["N"]))
+    graph.initializer.extend(parts.constants)
+    drop_unused_weights(graph)
     network.ir_version = max(network.ir_version, _OLDEST_IR)
     return network
 
@@ -93,7 +85,8 @@ def _opset(network: onnx.ModelProto, field: str, source: object) -> int:
     return int(versions[0])
 
 
-def _check_input(graph: onnx.GraphProto, config: ModelConfig, field: str, source: object) -> None:
+def _input_type(graph: onnx.GraphProto, config: ModelConfig, field: str, source: object) -> int:
+    """Return the element type of the network's one input, after checking that it is what a serving graph can feed."""
     from onnx import TensorProto
 
     weights = {weight.name for weight in graph.initializer}
@@ -108,11 +101,13 @@ def _check_input(graph: onnx.GraphProto, config: ModelConfig, field: str, source
     fits = len(dims) == 4 and all(
         not dim.dim_value or dim.dim_value == size for dim, size in zip(list(dims)[1:], wanted, strict=True)
     )
-    if value.type.tensor_type.elem_type != TensorProto.FLOAT or not fits:
+    kind = int(value.type.tensor_type.elem_type)
+    if kind not in (TensorProto.FLOAT, TensorProto.FLOAT16) or not fits:
         shape = ", ".join(map(str, wanted))
         raise _unfit(field, source, f"input {config.input_name} should be float32 [N, {shape}]")
     if dims[0].dim_value > 0:
         raise _unfit(field, source, f"the network is frozen at batch {dims[0].dim_value}; its batch axis must be free")
+    return kind
 
 
 def _scores(graph: onnx.GraphProto, config: ModelConfig, field: str, source: object) -> tuple[int | None, int]:
@@ -144,27 +139,6 @@ def _tensor_names(graph: onnx.GraphProto) -> set[str]:
     return names
 
 
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    """Yield every tensor that a node reads, also those that the bodies of If and Loop take from outside."""
-    yield from node.input
-    for attribute in node.attribute:
-        for body in [attribute.g, *attribute.graphs]:
-            yield from (value.name for value in body.output)
-            for inner in body.node:
-                yield from _reads(inner)
-
-
-def _needed(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> list[onnx.NodeProto]:
-    """Return, in order, the nodes that the outputs depend on."""
-    wanted = set(outputs)
-    kept = []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            wanted.update(name for name in _reads(node) if name)  # an optional tensor left out has no name
-            kept.append(node)
-    return kept[::-1]
-
-
 class _Parts:
     """Makes the nodes before and after a network, and the constants they read."""
 
@@ -186,8 +160,8 @@ class _Parts:
             kind, inputs, [output], name=f"{self._PREFIX}{output.removeprefix(self._PREFIX)}", **attributes
         )
 
-    def normalisation(self, config: ModelConfig) -> list[onnx.NodeProto]:
-        """(sample - mean) * scale as float32, then NHWC to NCHW."""
+    def normalisation(self, config: ModelConfig, *, half: bool) -> list[onnx.NodeProto]:
+        """(sample - mean) * scale as float32, to float16 for a network that takes it, then NHWC to NCHW."""
         import numpy as np
         from onnx import TensorProto
 
@@ -197,13 +171,16 @@ class _Parts:
             steps.append(("Sub", [self._constant("mean", np.array(config.mean, np.float32))], {}))
         if any(factor != 1 for factor in config.scale):
             steps.append(("Mul", [self._constant("scale", np.array(config.scale, np.float32))], {}))
+        if half:
+            steps.append(("Cast", [], {"to": TensorProto.FLOAT16}))
         steps.append(("Transpose", [], {"perm": [0, 3, 1, 2]}))
-        nodes, tensor = [], SAMPLES
+        nodes: list[onnx.NodeProto] = []
+        tensor = SAMPLES
         for kind, constants, attributes in steps:
-            last = kind == "Transpose"
-            output = str(config.input_name) if last else f"{self._PREFIX}{kind.lower()}"
+            name = f"{self._PREFIX}half" if kind == "Cast" and nodes else f"{self._PREFIX}{kind.lower()}"
+            output = str(config.input_name) if kind == "Transpose" else name
             node = self._node(kind, [tensor, *constants], output, **attributes)
-            node.name = f"{self._PREFIX}{kind.lower()}"
+            node.name = name
             nodes.append(node)
             tensor = output
         return nodes

@@ -25,6 +25,7 @@ class ModelSpec:
         predicts_class: Whether its one output is a class id per sample.
         number_format: What most of its weights are (`fp32`, `fp16`, `int8`, ...), whatever precision was asked for.
         changed: What of sweep's own model was set to something else (`mean=[5]`), which changes its answers.
+        calibration: What sweep calibrated an int8 model with: dataset, digest, count, method. None for any other.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ModelSpec:
     predicts_class: bool
     number_format: str
     changed: tuple[str, ...]
+    calibration: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class TrialSpec:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        if plain["model"]["calibration"] is None:  # digests from before there was one stay as they were
+            del plain["model"]["calibration"]
         return plain
 
     @classmethod

@@ -291,6 +291,8 @@ class SummingEngine:
 
 
 class _SumLaunch:
+    captured = False
+
     def __init__(self, engine, count, source, to, stream):
         self.engine, self.count, self.source, self.to, self.stream = engine, count, source, to, stream
 

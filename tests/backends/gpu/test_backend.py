@@ -125,13 +125,16 @@ class World:
             RunOptions=Options,
             InferenceSession=lambda path, options, providers: Session(self, path, options, providers),
         )
-        monkeypatch.setattr("sweep.backends.onnxruntime_cuda.import_onnxruntime", lambda: module)
+        monkeypatch.setattr("sweep.backends.onnxruntime_cuda.runtime", lambda: module)
+        monkeypatch.setattr("sweep.backends.onnxruntime_cuda.for_cuda_provider", lambda path: None)
         monkeypatch.setattr(Cuda, "open", lambda: Cuda(self.runtime))
 
-    def backend(self, n=4, engine_batch=4, **options):
+    def backend(self, n=4, engine_batch=4, precision="fp32", **options):
         complete = OnnxRuntimeCudaBackend.validate_options(options)
         inputs = (TensorSpec("samples", "uint8", (2,)),)
-        return OnnxRuntimeCudaBackend(EngineRequest("model.onnx", inputs, True, n, engine_batch, complete))
+        return OnnxRuntimeCudaBackend(
+            EngineRequest("model.onnx", inputs, True, n, engine_batch, complete, precision=precision)
+        )
 
 
 @pytest.fixture
@@ -154,7 +157,7 @@ def test_the_session_works_on_the_pipelines_stream_and_waits_for_nothing(world):
     assert provider["use_tf32"] == "0"
     assert provider["gpu_mem_limit"] == str(100 * 2**20)
     assert all(isinstance(value, str) for value in provider.values())
-    assert ("run", {"disable_synchronize_execution_providers": "1"}) in world.calls
+    assert ("run", {"disable_synchronize_execution_providers": "1", "gpu_graph_id": "1"}) in world.calls
 
 
 def test_inputs_and_outputs_are_addresses_on_the_device(world):
@@ -186,6 +189,47 @@ def test_the_double_takes_what_onnx_runtime_takes(ours, theirs):
 @pytest.mark.parametrize("name", ["add_run_config_entry"])
 def test_run_options_take_entries(name):
     getattr(onnxruntime.RunOptions(), name)("disable_synchronize_execution_providers", "1")
+
+
+def test_each_launch_has_a_graph_of_its_own_which_the_session_captures(world):
+    """A graph holds the addresses that it was captured with."""
+    with world.backend(n=6, engine_batch=4) as engine:
+        engine.load(SAMPLES)
+        for _ in range(2):
+            engine.run(0, 6, lambda: None)
+        facts = engine.facts()
+    ids = [entries["gpu_graph_id"] for name, *(entries,) in (call for call in world.calls if call[0] == "run")]
+    assert ids == ["1", "2", "1", "2", "1", "2"]  # each once to be made, then twice
+    assert world.sessions[0][2][0][1]["enable_cuda_graph"] == "1"
+    assert facts["cuda_graphs"] is True
+    assert not world.runtime.names("cudaStreamBeginCapture")
+
+
+def test_without_graphs_the_session_captures_none(world):
+    with world.backend(cuda_graphs=False) as engine:
+        engine.load(SAMPLES)
+        engine.run(0, 4, lambda: None)
+        facts = engine.facts()
+    assert world.sessions[0][2][0][1]["enable_cuda_graph"] == "0"
+    assert facts["cuda_graphs"] is False
+    assert facts["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("precision", "options", "nhwc", "fused"),
+    [
+        ("fp16", {}, "1", "1"),
+        ("fp16", {"nhwc": False}, "0", "0"),  # cuDNN has no such kernel
+        ("fp16", {"fuse_bias": False}, "1", "0"),
+        ("int8", {}, "0", "0"),  # what the provider makes of it is wrong
+    ],
+)
+def test_layout_and_fusion_are_what_works(world, precision, options, nhwc, fused):
+    with world.backend(precision=precision, **options) as engine:
+        facts = engine.facts()
+    provider = world.sessions[0][2][0][1]
+    assert (provider["prefer_nhwc"], provider["fuse_conv_bias"]) == (nhwc, fused)
+    assert (facts["nhwc"], facts["fuse_bias"]) == (nhwc == "1", fused == "1")
 
 
 def test_nodes_that_only_the_cpu_can_run_are_let_there_and_said(world):

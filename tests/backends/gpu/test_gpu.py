@@ -8,11 +8,13 @@ import pytest
 from sweep.backends.base import EngineRequest
 from sweep.backends.registry import backend_class, backend_names
 from sweep.cli import main
+from sweep.config.calibration import CalibrationSettings, calibration_for
 from sweep.config.files import load_choice
 from sweep.datasets import DatasetConfig, open_dataset
 from sweep.models import model_config, resolve_model
-from sweep.models.registry import PRECISIONS
+from sweep.models.serving import serving_specs
 from sweep.paths import cache_dir
+from sweep.vocabulary import Precision
 
 pytestmark = pytest.mark.gpu
 
@@ -34,7 +36,9 @@ def _records(outputs):
 
 def _answers(backend, precision, **options):
     """Answers of every held-out digit."""
-    model = resolve_model(model_config(load_choice("model", "digits")), precision, cache_dir())
+    config = model_config(load_choice("model", "digits"))
+    calibration = calibration_for(CalibrationSettings(), DatasetConfig(name="digits"), serving_specs(config)[0])
+    model = resolve_model(config, Precision(precision), cache_dir(), calibration)
     dataset = open_dataset(DatasetConfig(name="digits"), model.inputs, cache_dir())
     samples = {spec.name: np.empty((dataset.count, *spec.shape), spec.dtype) for spec in model.inputs}
     dataset.read_into(list(range(dataset.count)), samples)
@@ -56,7 +60,7 @@ def _answers(backend, precision, **options):
     return np.concatenate(parts), dataset.labels
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", list(Precision))
 def test_a_test_runs_to_its_verdict(gpu_backend, precision, tmp_path, capsys):
     line = [f"backend={gpu_backend}", "model=digits", f"precision={precision}", "run=quick", f"outputs={tmp_path}"]
     assert main([*line, "batch=16"]) == 0, capsys.readouterr()
@@ -68,7 +72,7 @@ def test_a_test_runs_to_its_verdict(gpu_backend, precision, tmp_path, capsys):
     assert record["engine"]["cuda_graphs"] is True, record["notes"]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", list(Precision))
 def test_answers_are_those_of_the_cpu_sample_by_sample(gpu_backend, precision):
     on_cpu, labels = _answers("onnxruntime", precision)
     on_gpu, _ = _answers(gpu_backend, precision)

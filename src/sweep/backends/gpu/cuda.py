@@ -173,7 +173,7 @@ class Cuda:
     def abandon_capture(self, stream: Handle) -> None:
         """End a capture in which something failed, whatever state it is in."""
         _, *graph = self._rt.cudaStreamEndCapture(stream)
-        if graph and int(graph[0]):
+        if graph and graph[0] is not None and int(graph[0]):
             self._rt.cudaGraphDestroy(graph[0])
         self._rt.cudaGetLastError()
 

@@ -11,6 +11,10 @@ from sweep.models.base import TensorSpec
 class Launch(Protocol):
     """An engine bound to one number of samples, to addresses and to a stream, ready to be enqueued again and again."""
 
+    @property
+    def captured(self) -> bool:
+        """Whether what is enqueued is a CUDA graph that the engine has captured itself, from the second time on."""
+
     def enqueue(self) -> None:
         """Put the engine's work on its stream and return at once; it may be called while the stream is captured.
 
@@ -39,7 +43,7 @@ class DeviceEngine(Protocol):
 
     @property
     def can_be_captured(self) -> bool:
-        """Whether its work may be captured in a CUDA graph."""
+        """Whether a launch of it may be captured in a CUDA graph by others."""
 
     def bind(self, count: int, inputs: Mapping[str, int], outputs: Mapping[str, int], stream: int) -> Launch:
         """Return a launch of `count` samples.

@@ -269,7 +269,7 @@ class Pipeline:
         return {
             **engine,
             "launches_per_query": len(steps),
-            "cuda_graphs": bool(steps) and all(step.graph is not None for step in steps),
+            "cuda_graphs": bool(steps) and all(step.graph is not None or step.bound.captured for step in steps),
             "copy_stream": settings.copy_stream,
             "samples": settings.samples,
             "host_memory": settings.host_memory,
@@ -304,7 +304,9 @@ class Pipeline:
         return bound
 
     def _captured(self, bound: Launch) -> Handle | None:
-        """Return the launch as a graph; None, and for good, where the engine does not allow that."""
+        """Return the launch as a graph; None where the engine makes its own or, for good, where it allows none."""
+        if bound.captured:
+            return None
         if not self._engine.can_be_captured:
             self._graphs_refused = "the engine does not allow them"
             return None

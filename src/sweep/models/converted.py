@@ -1,0 +1,93 @@
+"""Files in another number format, made of float32 ones and kept in the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweep.errors import ConfigError, Problem
+from sweep.models.base import ResolvedModel
+from sweep.models.cache import describe, prepared
+from sweep.models.calibration import Calibration
+from sweep.models.ort import tools_version
+from sweep.vocabulary import Precision, Weights
+
+if TYPE_CHECKING:
+    import onnx
+
+_LARGEST_BYTES = 1_500_000_000
+"""A file in the ONNX format ends at 2 GB, and a conversion holds several copies in memory."""
+
+
+def int8_model(model: ResolvedModel, calibration: Calibration | None, cache: Path) -> ResolvedModel:
+    """Return a float32 model in int8.
+
+    Raises:
+        ConfigError: It cannot be quantised.
+        SweepError: The samples cannot be read.
+        ValueError: There is no calibration.
+    """
+    from sweep.models import int8
+
+    if calibration is None:
+        raise ValueError("a model in int8 needs a calibration")
+
+    def build() -> bytes:
+        source = _loaded(model, Precision.INT8)
+        graph = int8.int8_graph(source, calibration, batch=model.fixed_batch, source=_what(model))
+        return _bytes(graph)
+
+    matters = {"recipe": int8.RECIPE, "calibration": calibration.to_json()}
+    converted = _converted(model, Precision.INT8, matters, build, cache)
+    return dataclasses.replace(converted, calibration=calibration.to_json())
+
+
+def half_model(model: ResolvedModel, cache: Path) -> ResolvedModel:
+    """Return a float32 model of the user's own in float16; its inputs and outputs stay as they are.
+
+    Raises:
+        ConfigError: It cannot be converted.
+    """
+    from sweep.models import half
+
+    def build() -> bytes:
+        source = _loaded(model, Precision.FP16)
+        keep = [spec.name for spec in (*model.inputs, *model.outputs)]
+        return _bytes(half.half_network(source, keep, source=_what(model)))
+
+    return _converted(model, Precision.FP16, {"recipe": half.RECIPE}, build, cache)
+
+
+def _converted(
+    model: ResolvedModel, precision: Precision, matters: dict[str, Any], build: Callable[[], bytes], cache: Path
+) -> ResolvedModel:
+    """Return the model with another file, which is built when it is not in the cache."""
+    key = describe({**matters, "source": model.digest, "tools": tools_version(precision)})
+    path = cache / "models" / "converted" / f"{model.name}-{model.weights}-{precision}-{key}.onnx"
+    digest = prepared(path, build)
+    return dataclasses.replace(
+        model, path=path, digest=f"sha256:{digest}", number_format=str(precision), files=(), calibration=None
+    )
+
+
+def _what(model: ResolvedModel) -> str:
+    return model.path.name if model.weights is Weights.USER else f"{model.weights} {model.name}"
+
+
+def _loaded(model: ResolvedModel, precision: Precision) -> onnx.ModelProto:
+    """Return the model with its weights, also those in other files."""
+    import onnx
+
+    size = sum(file.size for file in model.files)
+    if size > _LARGEST_BYTES:
+        reason = f"{model.path} is too large to be converted: {size / 1e9:.1f} GB, at most {_LARGEST_BYTES / 1e9:g}"
+        fix = f"convert it yourself and give that file, or use precision={model.number_format}"
+        raise ConfigError(Problem("precision", str(precision), reason, fix))
+    return onnx.load(str(model.path))
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

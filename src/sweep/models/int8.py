@@ -1,0 +1,211 @@
+"""A network in int8: quantised where it is worth it, by Q/DQ pairs that engines know how to fuse.
+
+The placement is the one that TensorRT's guide asks for ("Working with Quantized Types", Q/DQ layer-placement
+recommendations). The inputs of convolutions, of matrix products and of pools are quantised; what comes out of them is
+not, so that bias, ReLU and the addition of a residual are fused into them. Of the two inputs of such an addition the
+one that is carried over is quantised, the one computed last is not. Weights are quantised per output channel,
+activations per tensor, both symmetrically; biases stay float, and so do normalisation and the choice of a class.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweep.errors import ConfigError, Problem, SweepError
+from sweep.models.calibration import Calibration, CalibrationMethod
+from sweep.models.graphs import consumers, drop_unused_weights, producers, replace_nodes
+from sweep.models.ort import quantization, quiet
+
+if TYPE_CHECKING:
+    import onnx
+
+RECIPE = 1
+"""Version of what `int8_graph` makes; part of the key of a cached file, so count it up with every change."""
+
+SET_ASIDE = "sweep.int8.set_aside"
+"""Key of the file's metadata: scale by name of tensor, as JSON, of the pairs that were taken out. It marks the file."""
+
+_QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool")
+_WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
+_PER_CHANNEL_OPSET = 13
+_BATCH_BYTES = 1 << 19
+_BATCH_MAX = 64
+"""Samples per run of the network while calibrating, as every tensor of it is then in memory: at most these."""
+
+
+def int8_graph(
+    model: onnx.ModelProto, calibration: Calibration, *, batch: int | None, source: object
+) -> onnx.ModelProto:
+    """Return a float32 model in int8.
+
+    Args:
+        model: Float32, its weights in it; any inputs and outputs, which stay as they are. It is changed.
+        calibration: Chooses the ranges of activations.
+        batch: The batch that the model is frozen at; None where any will do.
+        source: What to call the model in an error.
+
+    Raises:
+        ConfigError: The model has nothing to quantise, or what cannot be.
+        SweepError: The samples cannot be read.
+    """
+    if batch is not None and calibration.count < batch:
+        reason = f"is less than the batch that the model file is frozen at, {batch}"
+        fix = f"set calibration.count={batch} or more"
+        raise ConfigError(Problem("calibration.count", calibration.count, reason, fix))
+    if not any(node.op_type in _WEIGHTED for node in model.graph.node):
+        raise _unfit(source, "it has no convolution and no matrix product")
+    try:
+        model = _recent(model)
+        _name_nodes(model.graph)
+        quantised = _quantised(model, _Samples(calibration, batch), calibration.method)
+    except SweepError:
+        raise
+    except Exception as error:  # of whatever class the quantiser's helpers raise
+        raise _unfit(source, " ".join(f"{type(error).__name__}: {error}".split())) from error
+    kept = _set_residuals_aside(quantised.graph)
+    quantised.graph.ClearField("value_info")
+    quantised.ClearField("metadata_props")
+    quantised.metadata_props.add(key=SET_ASIDE, value=json.dumps(kept, sort_keys=True))
+    quantised.producer_name, quantised.producer_version = "sweep", ""
+    return quantised
+
+
+def _unfit(source: object, reason: str) -> ConfigError:
+    fix = "use precision=fp32 or fp16, or give a file that is in int8 already"
+    return ConfigError(Problem("precision", "int8", f"the {source} network cannot be quantised: {reason}", fix))
+
+
+def _recent(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model in an opset that has scales per channel."""
+    from onnx import version_converter
+
+    version = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    return model if version >= _PER_CHANNEL_OPSET else version_converter.convert_version(model, _PER_CHANNEL_OPSET)
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Give every node a name of its own: the quantiser goes by names."""
+    seen: set[str] = set()
+    for index, node in enumerate(graph.node):
+        if not node.name or node.name in seen:
+            node.name = f"{node.name or node.op_type}_{index}"
+        seen.add(node.name)
+
+
+def _stay_float(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of nodes that are quantised in general and not here: additions that add no residual."""
+    makers = producers(graph)
+    names = []
+    for node in graph.node:
+        if node.op_type == "Add":
+            computed = [makers[name].op_type for name in node.input if name in makers]
+            if len(computed) < 2 or not _WEIGHTED.intersection(computed):
+                names.append(node.name)
+    return names
+
+
+def _quantised(model: onnx.ModelProto, samples: _Samples, method: CalibrationMethod) -> onnx.ModelProto:
+    import onnx
+
+    tools = quantization()
+    methods = {
+        CalibrationMethod.PERCENTILE: tools.CalibrationMethod.Percentile,
+        CalibrationMethod.ENTROPY: tools.CalibrationMethod.Entropy,
+        CalibrationMethod.MINMAX: tools.CalibrationMethod.MinMax,
+    }
+    with tempfile.TemporaryDirectory(prefix="sweep-int8-") as folder, quiet():
+        before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        before.write_bytes(model.SerializeToString(deterministic=True))
+        tools.quantize_static(
+            str(before),
+            str(after),
+            samples,
+            quant_format=tools.QuantFormat.QDQ,
+            op_types_to_quantize=list(_QUANTISED),
+            nodes_to_exclude=_stay_float(model.graph),
+            per_channel=True,
+            activation_type=tools.QuantType.QInt8,
+            weight_type=tools.QuantType.QInt8,
+            calibrate_method=methods[method],
+            extra_options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "QuantizeBias": False,  # int32 biases are refused by TensorRT's parser
+                "OpTypesToExcludeOutputQuantization": list(_QUANTISED),
+                "CalibStridedMinMax": 1,  # not all samples first: their tensors would fill the memory
+            },
+        )
+        return onnx.load(str(after))
+
+
+class _Samples:
+    """Calibration samples as ONNX Runtime's tools ask for them: batch by batch, the ranges counted in batches.
+
+    Only ever read forwards, which is how the tools do it.
+    """
+
+    def __init__(self, calibration: Calibration, batch: int | None) -> None:
+        first = next(calibration.read(1))
+        size = sum(array.nbytes for array in first.values())
+        self._batch = batch or max(1, min(_BATCH_MAX, _BATCH_BYTES // max(size, 1)))
+        whole = calibration.count // self._batch
+        self._count = whole if batch is not None else -(-calibration.count // self._batch)
+        self._batches: Iterator[Mapping[str, Any]] = calibration.read(self._batch)
+        self._left = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Let the next so many batches be read."""
+        self._left = end_index - start_index
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next batch; None behind the last of the range."""
+        if not self._left:
+            return None
+        self._left -= 1
+        return dict(next(self._batches))
+
+
+def _set_residuals_aside(graph: onnx.GraphProto) -> dict[str, float]:
+    """Take out the pair before a residual addition on the side that is computed last.
+
+    An engine can then add while it still holds what a convolution has computed, in full precision.
+
+    Returns:
+        The scales of what was taken out, by the name of the tensor that was quantised.
+    """
+    from onnx import numpy_helper
+
+    makers, readers = producers(graph), consumers(graph)
+    position = {node.name: index for index, node in enumerate(graph.node)}
+    scales = {weight.name: weight for weight in graph.initializer}
+    kept: dict[str, float] = {}
+    gone: set[str] = set()
+    for node in graph.node:
+        if node.op_type != "Add":
+            continue
+        computed = []
+        for index, name in enumerate(node.input):
+            with contextlib.suppress(KeyError, IndexError):
+                dequantise = makers[name]
+                quantise = makers[dequantise.input[0]]
+                origin = makers[quantise.input[0]]
+                alone = [len(readers[one]) for one in (name, dequantise.input[0], quantise.input[0])] == [1, 1, 1]
+                kinds = (dequantise.op_type, quantise.op_type)
+                if alone and kinds == ("DequantizeLinear", "QuantizeLinear") and origin.op_type in _WEIGHTED:
+                    computed.append((position[origin.name], index, quantise, dequantise))
+        if computed:
+            _, index, quantise, dequantise = max(computed, key=lambda one: one[:2])
+            node.input[index] = quantise.input[0]
+            kept[quantise.input[0]] = float(numpy_helper.to_array(scales[quantise.input[1]]))
+            gone.update((quantise.name, dequantise.name))
+    replace_nodes(graph, [node for node in graph.node if node.name not in gone])
+    drop_unused_weights(graph)
+    return kept

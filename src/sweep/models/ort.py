@@ -1,0 +1,78 @@
+"""ONNX Runtime, imported in the one way that is safe: quiet, and leaving the process as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from sweep.errors import ConfigError, Problem
+
+
+def runtime() -> Any:
+    """Return the module `onnxruntime`, its telemetry off unless the user's environment says otherwise.
+
+    It would send to the internet while a test is timed, and leave an identifier in the user's home.
+    """
+    # Read once, while it is imported: what can be called afterwards comes too late for both.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        onnxruntime.disable_telemetry_events()  # of versions that do not know the variable
+    return onnxruntime
+
+
+def tools_version(precision: str) -> str:
+    """Return the versions of the libraries that convert models: another one may write another file.
+
+    Raises:
+        ConfigError: ONNX Runtime is not installed.
+    """
+    import onnx
+
+    try:
+        return f"onnxruntime {runtime().__version__}, onnx {onnx.__version__}"
+    except ImportError as error:
+        reason = f"converting the model needs ONNX Runtime, which cannot be imported ({error})"
+        raise ConfigError(Problem("precision", precision, reason, "pip install onnxruntime")) from None
+
+
+def quantization() -> Any:
+    """Return the module `onnxruntime.quantization`."""
+    return _tools()[0]
+
+
+def float16() -> Any:
+    """Return the module `onnxruntime.transformers.float16`."""
+    return _tools()[1]
+
+
+def _tools() -> tuple[Any, Any]:
+    runtime()
+    before = list(sys.path)
+    try:  # both at once: the former finds modules of the latter's package only while that is in the path
+        import onnxruntime.quantization
+        import onnxruntime.transformers.float16
+    finally:
+        sys.path[:] = (
+            before  # the package adds its own folder, with modules named `benchmark`, `io_binding_helper`, ...
+        )
+    return onnxruntime.quantization, onnxruntime.transformers.float16
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what ONNX Runtime's tools print and log to themselves."""
+    logger = logging.getLogger()
+    before, handlers = logger.manager.disable, list(logger.handlers)
+    logging.disable(logging.WARNING)
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+            yield
+    finally:
+        logging.disable(before)
+        logger.handlers[:] = handlers  # `logging.warning` adds one where there is none
