@@ -7,12 +7,35 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sweep.backends.trt.flavours import RTX, load
 from sweep.backends.trt.messages import Messages
+from sweep.config.files import load_choice
+from sweep.models import Calibration, CalibrationMethod, model_config, resolve_model
+from sweep.models.calibration import MIN_SAMPLES
+from sweep.paths import cache_dir
 
 
 @pytest.fixture(scope="session")
 def rtx():
     pytest.importorskip("tensorrt_rtx")
     return load(RTX)
+
+
+@pytest.fixture(scope="session")
+def resolved():
+    """Return a shipped model's file in a precision; an int8 one is calibrated with noise."""
+
+    def resolve(name, precision):
+        config = model_config(load_choice("model", name))
+        shape = config.sample_shape
+        noise = np.random.default_rng(0).integers(0, 256, (MIN_SAMPLES, *shape), dtype=np.uint8)
+
+        def read(batch):
+            for start in range(0, MIN_SAMPLES, batch):
+                yield {"samples": noise[start : start + batch]}
+
+        calibration = Calibration("noise", "sha256:noise", MIN_SAMPLES, CalibrationMethod.MINMAX, read)
+        return resolve_model(config, precision, cache_dir(), calibration)
+
+    return resolve
 
 
 @pytest.fixture

@@ -15,11 +15,7 @@ from sweep.backends.trt.messages import Messages
 from sweep.backends.trt.parser import parse
 from sweep.backends.trt.progress import Progress, Reporter, monitor, print_progress
 from sweep.backends.trt.settings import BuildSettings, Profile
-from sweep.config.files import load_choice
 from sweep.errors import BackendError, EngineOutOfMemoryError
-from sweep.models import model_config, resolve_model
-from sweep.models.registry import PRECISIONS
-from sweep.paths import cache_dir
 from sweep.vocabulary import Precision
 
 GPUS = ("8.6", "8.9", "12.0")
@@ -37,10 +33,8 @@ def name(request):
 
 
 @pytest.fixture(scope="module", params=tuple(Precision))
-def model(request, name):
-    if request.param not in PRECISIONS:
-        pytest.skip(f"models are not prepared in {request.param}")
-    return resolve_model(model_config(load_choice("model", name)), request.param, cache_dir())
+def model(request, name, resolved):
+    return resolved(name, request.param)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +115,8 @@ def test_another_axis_that_is_open_is_refused_by_name(rtx, messages, tmp_path):
         prepare(parse(rtx, tmp_path / "m.onnx", messages), EXACT)
 
 
-def test_too_small_a_workspace_says_which_option(rtx, messages):
-    model = resolve_model(model_config(load_choice("model", "digits")), Precision.FP32, cache_dir())
+def test_too_small_a_workspace_says_which_option(rtx, messages, resolved):
+    model = resolved("digits", Precision.FP32)
     with pytest.raises(BackendError, match=r"cannot build .*raise backend.workspace_mib=1$") as raised:
         build(rtx, model.path, BuildSettings(EXACT.profile, workspace_mib=1), messages, targets=["8.6"])
     assert not isinstance(raised.value, EngineOutOfMemoryError)

@@ -45,6 +45,9 @@ class TensorRTLaunch:
     It owns its execution context: a captured graph depends on the state of the context that it was captured from.
     """
 
+    captured = False
+    """The flavours that could capture graphs of their own are told not to."""
+
     def __init__(self, engine: TensorRTEngine, context: Any, count: int, stream: int) -> None:
         self._context = context  # first, since attributes are dropped in this order
         self._engine = engine
