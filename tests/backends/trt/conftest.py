@@ -6,7 +6,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from sweep.backends.trt.flavours import RTX, load
-from sweep.backends.trt.messages import Messages
 from sweep.config.files import load_choice
 from sweep.models import Calibration, CalibrationMethod, model_config, resolve_model
 from sweep.models.calibration import MIN_SAMPLES
@@ -36,11 +35,6 @@ def resolved():
         return resolve_model(config, precision, cache_dir(), calibration)
 
     return resolve
-
-
-@pytest.fixture
-def messages():
-    return Messages()
 
 
 @pytest.fixture

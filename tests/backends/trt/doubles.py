@@ -280,7 +280,7 @@ class World:
     def arguments(self, name):
         return [arguments for _, called, arguments in self.calls if called == name]
 
-    def build(self, library, path, settings, messages, **_):
+    def build(self, library, path, settings, **_):
         """Stand in for `sweep.backends.trt.build.build`."""
         self.builds += 1
         profile = settings.profile

@@ -8,7 +8,6 @@ import pytest
 from sweep.backends.trt.engine import TensorRTEngine
 from sweep.backends.trt.files import CheckedFile
 from sweep.backends.trt.flavours import RTX, Library
-from sweep.backends.trt.messages import Messages
 
 from . import doubles
 from .doubles import Memory, World, engine_bytes
@@ -73,7 +72,7 @@ def test_every_argument_is_of_its_documented_type(tmp_path):
     library = Library(RTX, world.module, "1.7")
     data = engine_bytes(1, 4, 4, profiles=[[1, 4, 4], [5, 8, 8]])
     for _ in range(2):  # the second reads the kernels that the first has kept
-        engine = TensorRTEngine(library, data, Messages(), Memory(), {}, CheckedFile(tmp_path / "kernels"))
+        engine = TensorRTEngine(library, data, Memory(), {}, CheckedFile(tmp_path / "kernels"))
         for count in (3, 8):
             engine.bind(count, {"samples": 256}, {"top1": 512}, 7).enqueue()
         engine.facts()

@@ -11,7 +11,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from sweep.backends.trt.build import build, prepare, tf32_of
-from sweep.backends.trt.messages import Messages
 from sweep.backends.trt.parser import parse
 from sweep.backends.trt.progress import Progress, Reporter, monitor, print_progress
 from sweep.backends.trt.settings import BuildSettings, Profile
@@ -42,7 +41,7 @@ def model(request, name, resolved):
 )
 def test_bytes_go_in_and_class_ids_come_out(rtx, model, kind, largest, profile):
     """A cast before the engine, or one after it, would be work that no one times."""
-    plan = prepare(parse(rtx, model.path, Messages()), BuildSettings(Profile.of(kind, 8, largest)))
+    plan = prepare(parse(rtx, model.path), BuildSettings(Profile.of(kind, 8, largest)))
     network, (spec,) = plan.parsed.network, model.inputs
     given, answer = network.get_input(0), network.get_output(0)
     assert (network.num_inputs, network.num_outputs) == (1, 1)
@@ -56,35 +55,35 @@ def test_an_engine_for_each_gpu_is_built_without_one(rtx, model):
     """The same twice, or the cache would hold engines that nobody can name."""
     digests = set()
     for target in GPUS:
-        built = build(rtx, model.path, EXACT, Messages(), targets=[target])
+        built = build(rtx, model.path, EXACT, targets=[target])
         assert len(built.data) > 10_000
         assert built.seconds > 0
         digests.add(hashlib.sha256(built.data).hexdigest())
     assert len(digests) == len(GPUS)
-    again = build(rtx, model.path, EXACT, Messages(), targets=GPUS[:1])
+    again = build(rtx, model.path, EXACT, targets=GPUS[:1])
     assert hashlib.sha256(again.data).hexdigest() in digests
 
 
 def test_one_engine_can_be_for_all_of_them(rtx, model):
-    built = build(rtx, model.path, EXACT, Messages(), targets=GPUS)
+    built = build(rtx, model.path, EXACT, targets=GPUS)
     assert len(built.data) > 10_000
 
 
-def test_a_gpu_that_the_flavour_cannot_name_gets_an_engine_for_any(rtx, messages, onnx_file):
-    assert build(rtx, onnx_file(RELU), EXACT, messages, targets=["12.9"]).data
+def test_a_gpu_that_the_flavour_cannot_name_gets_an_engine_for_any(rtx, onnx_file):
+    assert build(rtx, onnx_file(RELU), EXACT, targets=["12.9"]).data
 
 
 @pytest.mark.parametrize("tf32", [True, False])
-def test_tf32_is_set_and_told(rtx, messages, onnx_file, tf32):
+def test_tf32_is_set_and_told(rtx, onnx_file, tf32):
     settings = BuildSettings(EXACT.profile, tf32=tf32)
-    plan = prepare(parse(rtx, onnx_file(RELU), messages), settings)
+    plan = prepare(parse(rtx, onnx_file(RELU)), settings)
     assert plan.config.get_flag(rtx.module.BuilderFlag.TF32) is tf32
     assert tf32_of(rtx, settings) is tf32
 
 
-def test_each_setting_reaches_the_builder(rtx, messages, onnx_file):
+def test_each_setting_reaches_the_builder(rtx, onnx_file):
     settings = BuildSettings(EXACT.profile, workspace_mib=64, optimization_level=5, aux_streams=2)
-    config = prepare(parse(rtx, onnx_file(RELU), messages), settings, targets=["8.9"]).config
+    config = prepare(parse(rtx, onnx_file(RELU)), settings, targets=["8.9"]).config
     assert config.get_memory_pool_limit(rtx.module.MemoryPoolType.WORKSPACE) == 64 << 20
     assert config.builder_optimization_level == 5
     assert config.max_aux_streams == 2
@@ -93,39 +92,39 @@ def test_each_setting_reaches_the_builder(rtx, messages, onnx_file):
     assert config.get_compute_capability(0) == rtx.module.ComputeCapability.SM89
 
 
-def test_what_is_not_set_is_left_to_tensorrt(rtx, messages, onnx_file):
-    parsed = parse(rtx, onnx_file(RELU), messages)
+def test_what_is_not_set_is_left_to_tensorrt(rtx, onnx_file):
+    parsed = parse(rtx, onnx_file(RELU))
     config, plain = prepare(parsed, EXACT).config, parsed.builder.create_builder_config()
     for name in ("builder_optimization_level", "max_aux_streams", "num_compute_capabilities"):
         assert getattr(config, name) == getattr(plain, name)
 
 
-def test_a_file_frozen_at_one_batch_needs_no_profile(rtx, messages, onnx_file):
-    plan = prepare(parse(rtx, onnx_file(RELU, batch=6), messages), EXACT, targets=["8.6"])
+def test_a_file_frozen_at_one_batch_needs_no_profile(rtx, onnx_file):
+    plan = prepare(parse(rtx, onnx_file(RELU, batch=6)), EXACT, targets=["8.6"])
     assert plan.profile is None
     assert plan.parsed.builder.build_serialized_network(plan.parsed.network, plan.config)
 
 
-def test_another_axis_that_is_open_is_refused_by_name(rtx, messages, tmp_path):
+def test_another_axis_that_is_open_is_refused_by_name(rtx, tmp_path):
     shape = ["N", "length"]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
     graph = helper.make_graph([RELU], "graph", values[:1], values[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
     with pytest.raises(BackendError, match=r"input x has shape \(-1, -1\): only axis 0"):
-        prepare(parse(rtx, tmp_path / "m.onnx", messages), EXACT)
+        prepare(parse(rtx, tmp_path / "m.onnx"), EXACT)
 
 
-def test_too_small_a_workspace_says_which_option(rtx, messages, resolved):
+def test_too_small_a_workspace_says_which_option(rtx, resolved):
     model = resolved("digits", Precision.FP32)
     with pytest.raises(BackendError, match=r"cannot build .*raise backend.workspace_mib=1$") as raised:
-        build(rtx, model.path, BuildSettings(EXACT.profile, workspace_mib=1), messages, targets=["8.6"])
+        build(rtx, model.path, BuildSettings(EXACT.profile, workspace_mib=1), targets=["8.6"])
     assert not isinstance(raised.value, EngineOutOfMemoryError)
     assert "\n" not in str(raised.value)
 
 
-def test_a_version_compatible_engine_is_refused_before_minutes_have_passed(rtx, messages, onnx_file):
+def test_a_version_compatible_engine_is_refused_before_minutes_have_passed(rtx, onnx_file):
     with pytest.raises(BackendError, match="tensorrt_rtx builds no version-compatible engines"):
-        build(rtx, onnx_file(RELU), BuildSettings(EXACT.profile, version_compatible=True), messages)
+        build(rtx, onnx_file(RELU), BuildSettings(EXACT.profile, version_compatible=True))
 
 
 @pytest.mark.parametrize(("batch", "end"), [(1, 1), (2, 2), (3, 4), (32, 32), (33, 64), (800, 1024)])
@@ -139,8 +138,8 @@ def test_a_range_that_ends_before_the_engine_batch_is_one_line():
 
 
 class TestProgress:
-    def test_a_build_reports_its_phases(self, rtx, messages, onnx_file):
-        parsed = parse(rtx, onnx_file(RELU), messages)
+    def test_a_build_reports_its_phases(self, rtx, onnx_file):
+        parsed = parse(rtx, onnx_file(RELU))
         seen = []
         plan = prepare(parsed, EXACT, targets=["8.6"])
         watch = monitor(rtx.module, Reporter(seen.append, every_s=0.0))

@@ -7,7 +7,6 @@ import pytest
 from sweep.backends.trt.engine import EngineRefusedError, TensorRTEngine
 from sweep.backends.trt.files import CheckedFile
 from sweep.backends.trt.flavours import RTX, TENSORRT, Library
-from sweep.backends.trt.messages import Messages
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
 
@@ -26,7 +25,7 @@ def world():
 def _open(world, data=None, flavour=TENSORRT, kernels=None, memory=None, **options):
     library = Library(flavour, world.module, "11.4.0")
     data = engine_bytes(4) if data is None else data
-    return TensorRTEngine(library, data, Messages(), memory or Memory(), {"from_cache": True}, kernels, **options)
+    return TensorRTEngine(library, data, memory or Memory(), {"from_cache": True}, kernels, **options)
 
 
 def _bind(engine, count=4, stream=7, at=0):

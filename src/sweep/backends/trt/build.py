@@ -63,7 +63,6 @@ def build(
     library: Library,
     path: Path,
     settings: BuildSettings,
-    messages: Messages,
     *,
     targets: Sequence[str] = (),
     timings: TimingStore | None = None,
@@ -75,7 +74,6 @@ def build(
         library: A flavour that can build.
         path: The file.
         settings: What to build.
-        messages: Takes what TensorRT says.
         targets: Compute capabilities (`8.6`) to build for, where the flavour builds for other GPUs than this machine's;
             none for the GPU of this process.
         timings: Kept between builds, where the flavour times kernels while it builds.
@@ -86,7 +84,8 @@ def build(
         EngineOutOfMemoryError: Memory ran out.
     """
     begin = time.perf_counter()
-    plan = prepare(parse(library, path, messages), settings, targets=targets, timings=timings, report=report)
+    plan = prepare(parse(library, path), settings, targets=targets, timings=timings, report=report)
+    messages = library.messages
     messages.clear()
     data = plan.parsed.builder.build_serialized_network(plan.parsed.network, plan.config)
     if data is None:
@@ -129,7 +128,7 @@ def prepare(
         _set_flag(module, config, "REQUIRE_USER_ALLOCATION", on=True)  # or it might not be captured in a graph
         _set_targets(module, config, targets)
     if timings is not None and flavour is TENSORRT:
-        _use_timings(config, timings.read(), parsed.messages)
+        _use_timings(config, timings.read(), parsed.library.messages)
     watch = monitor(module, Reporter(report))
     if watch is not None:
         config.progress_monitor = watch
@@ -169,7 +168,7 @@ def _use_timings(config: Any, data: bytes, messages: Messages) -> None:
 
 def _add_profile(parsed: Parsed, config: Any, profile: Profile) -> Any | None:
     """Give every input the numbers of samples of `profile`; a file frozen at one batch needs none."""
-    network, title = parsed.network, parsed.library.title
+    network, messages = parsed.network, parsed.library.messages
     shapes = {}
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
@@ -181,9 +180,9 @@ def _add_profile(parsed: Parsed, config: Any, profile: Profile) -> Any | None:
     if not shapes:
         return None
     made = parsed.builder.create_optimization_profile()
-    parsed.messages.clear()
+    messages.clear()
     for name, shape in shapes.items():
         made.set_shape(name, *((size, *shape) for size in (profile.smallest, profile.best, profile.largest)))
     if config.add_optimization_profile(made) < 0:
-        raise BackendError(f"{title} refuses a profile of {profile}: {parsed.messages.reason()}")
+        raise BackendError(f"{parsed.library.title} refuses a profile of {profile}: {messages.reason()}")
     return made

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from sweep.backends.trt.files import CheckedFile
 from sweep.backends.trt.flavours import Library
-from sweep.backends.trt.messages import Messages
 from sweep.backends.trt.settings import Profile
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
@@ -76,7 +75,6 @@ class TensorRTEngine:
     Args:
         library: The flavour that runs it.
         data: The serialized engine.
-        messages: Takes what TensorRT says.
         memory: Gives scratch memory.
         facts: What is known of it beforehand, for records.
         kernels: Where kernels are kept that the flavour compiles when it runs; None to keep none.
@@ -92,7 +90,6 @@ class TensorRTEngine:
         self,
         library: Library,
         data: bytes,
-        messages: Messages,
         memory: DeviceMemory,
         facts: Mapping[str, Any],
         kernels: CheckedFile | None = None,
@@ -101,15 +98,14 @@ class TensorRTEngine:
     ) -> None:
         self._module = library.module
         self._title = library.title
-        self._messages = messages
+        self._messages = messages = library.messages
         self._facts = dict(facts)
         self._kernels_file = kernels
         self._memory = memory
         self._scratch: dict[int, int] = {}  # stream, address
         self._launches: weakref.WeakSet[TensorRTLaunch] = weakref.WeakSet()
         self._capturable = True
-        self._logger = messages.logger(self._module)  # first made, last dropped
-        self._runtime: Any = messages.create(self._module.Runtime, self._logger, self._title)
+        self._runtime: Any = messages.create(self._module, "Runtime", self._title)
         if host_code and hasattr(self._runtime, "engine_host_code_allowed"):
             self._runtime.engine_host_code_allowed = True
         self._engine: Any = self._runtime.deserialize_cuda_engine(data)

@@ -14,11 +14,12 @@ import importlib
 import importlib.util
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from sweep.backends.trt.messages import Messages
 from sweep.errors import BackendError
 from sweep.gpus import Gpu, gpus
 
@@ -80,11 +81,13 @@ class Library:
         flavour: Which.
         module: The module itself.
         version: Its version, as it says.
+        messages: What it says. All its objects have one logger, since it ignores a second while any of them is alive.
     """
 
     flavour: Flavour
     module: Any
     version: str
+    messages: Messages = field(default_factory=Messages)
 
     @property
     def title(self) -> str:
@@ -171,8 +174,9 @@ def cuda_major(flavour: Flavour) -> int:
     return max((int(match[1]) for match in map(pattern.fullmatch, names) if match), default=0)
 
 
+@functools.cache
 def load(flavour: Flavour) -> Library:
-    """Import a flavour.
+    """Import a flavour; there is one `Library` of each in a process.
 
     Raises:
         BackendError: It cannot be imported.

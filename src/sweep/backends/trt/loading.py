@@ -13,7 +13,7 @@ from sweep.backends.trt.build import RECIPE, build, tf32_of
 from sweep.backends.trt.cache import CachedEngine, EngineCache, Timings
 from sweep.backends.trt.engine import DeviceMemory, EngineRefusedError, TensorRTEngine
 from sweep.backends.trt.flavours import RTX, Flavour, Library, choose, load
-from sweep.backends.trt.messages import Messages, say
+from sweep.backends.trt.messages import say
 from sweep.backends.trt.progress import Report, print_progress
 from sweep.backends.trt.settings import BuildSettings
 from sweep.errors import BackendError
@@ -82,13 +82,11 @@ def _of_model(
     settings = BuildSettings.of(request.options, min(request.engine_batch, request.samples_per_query))
     key = identity(library, request, settings, gpu)
     cache = EngineCache(request.cache)
-    messages = Messages()
     make = functools.partial(
         build,
         library,
         request.model_path,
         settings,
-        messages,
         targets=[gpu.compute_capability] if gpu and gpu.compute_capability else [],
         timings=Timings(request.cache, library.flavour.name, library.version, _words(gpu)),
         report=report,
@@ -106,7 +104,7 @@ def _of_model(
         }
         kernels = cache.kernels(key) if library.flavour is RTX else None
         host_code = settings.version_compatible
-        return TensorRTEngine(library, found.data, messages, memory, facts, kernels, host_code=host_code)
+        return TensorRTEngine(library, found.data, memory, facts, kernels, host_code=host_code)
 
     found = cache.get(key, make)
     try:
@@ -135,7 +133,7 @@ def _of_file(library: Library, request: EngineRequest, file: Path, memory: Devic
         "build_s": None,
     }
     try:
-        return TensorRTEngine(library, data, Messages(), memory, facts, host_code=True)
+        return TensorRTEngine(library, data, memory, facts, host_code=True)
     except EngineRefusedError as error:
         raise EngineRefusedError(f"backend.engine={file}: {error}") from error
 

@@ -25,11 +25,14 @@ class Messages:
     """Collects warnings and errors, the newest last, and shows each on stderr once."""
 
     def __init__(self) -> None:
+        self._logger: Any = None
         self.errors: deque[str] = deque(maxlen=_KEPT)
         self.warnings: deque[str] = deque(maxlen=_KEPT)
 
     def logger(self, module: Any) -> Any:
-        """Return a logger of a TensorRT module. It must live as long as whatever it was given to."""
+        """Return the one logger, made of a TensorRT module at the first call."""
+        if self._logger is not None:
+            return self._logger
         worst = int(module.ILogger.Severity.ERROR)
         warning = int(module.ILogger.Severity.WARNING)
 
@@ -42,7 +45,8 @@ class Messages:
                 if int(severity) <= warning:
                     self.messages.add(text, error=int(severity) <= worst)
 
-        return Logger(self)
+        self._logger = Logger(self)
+        return self._logger
 
     def add(self, text: str, *, error: bool) -> None:
         """Keep a message, unless it is the same as the one before."""
@@ -62,15 +66,15 @@ class Messages:
         errors = [line for line in self.errors if not _NOISE.search(line)] or list(self.errors)
         return "; ".join(list(dict.fromkeys(errors))[:_SHOWN]) or otherwise
 
-    def create(self, kind: Any, logger: Any, what: str) -> Any:
-        """Return a new `Builder` or `Runtime`.
+    def create(self, module: Any, kind: str, what: str) -> Any:
+        """Return a new object of a TensorRT module, and forget earlier errors.
 
         Where CUDA does not start, some versions give an object that crashes the process when it is touched; all that
         tells it is an error in the log.
 
         Args:
-            kind: The class.
-            logger: From `logger`.
+            module: The module.
+            kind: `Builder` or `Runtime`.
             what: How messages name the flavour.
 
         Raises:
@@ -78,7 +82,7 @@ class Messages:
         """
         self.clear()
         try:
-            made = kind(logger)
+            made = getattr(module, kind)(self.logger(module))
         except Exception as error:
             raise BackendError(f"{what} does not start: {self.reason(one_line(str(error)))}") from error
         if self.errors:

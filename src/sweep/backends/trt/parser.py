@@ -24,37 +24,34 @@ class Parsed:
 
     Attributes:
         library: The flavour that it belongs to.
-        messages: What was said so far.
         builder: TensorRT's builder.
         network: The network.
-        keep: Logger and parser. TensorRT's Python objects do not keep one another, and the parser holds the weights.
+        parser: It holds the weights, and TensorRT's Python objects do not keep one another.
     """
 
     library: Library
-    messages: Messages
     builder: Any
     network: Any
-    keep: tuple[Any, ...]
+    parser: Any
 
 
-def parse(library: Library, path: Path, messages: Messages) -> Parsed:
+def parse(library: Library, path: Path) -> Parsed:
     """Read an ONNX file, with external data beside it, into a strongly typed network.
 
     Raises:
         BackendError: It is not ONNX, or has what TensorRT's parser does not take; one line for each problem.
     """
-    module = library.module
-    logger = messages.logger(module)
-    builder = messages.create(module.Builder, logger, library.title)
+    module, messages = library.module, library.messages
+    builder = messages.create(module, "Builder", library.title)
     network = builder.create_network(_network_flags(module))
-    parser = module.OnnxParser(network, logger)
+    parser = module.OnnxParser(network, messages.logger(module))
     if not parser.parse_from_file(str(path)) or parser.num_errors:
         problems = list(_problems(parser, messages))
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise BackendError("\n".join([f"{library.title} cannot take {path}:", *problems[:_SHOWN], *more]))
     if not network.num_outputs:
         raise BackendError(f"{library.title} cannot take {path}: it has no outputs; it is empty, or cut off")
-    return Parsed(library, messages, builder, network, (logger, parser))
+    return Parsed(library, builder, network, parser)
 
 
 def _network_flags(module: Any) -> int:
