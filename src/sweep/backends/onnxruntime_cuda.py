@@ -23,7 +23,7 @@ from sweep.vocabulary import Precision
 
 _PROVIDER = "CUDAExecutionProvider"
 _LIBRARY = "libonnxruntime_providers_cuda.so"
-_NOT_ALL_ON_DEVICE = ("assigned to the default CPU EP", "CUDA Graph feature", "not all", "disable_cpu_ep_fallback")
+_NOT_ALL_ON_DEVICE = ("assigned to the default CPU EP", "graph capture feature", "CUDA Graph feature")
 """What ONNX Runtime says when it was told to leave nothing to the CPU, or to capture graphs, and cannot."""
 
 _DTYPES = {
@@ -88,6 +88,7 @@ class OnnxRuntimeCudaEngine:
         self._stream = stream
         self._options = options
         self._graphs = itertools.count(1)
+        self._ort.set_default_logger_severity(3)  # it warns of plug-ins that nobody asked for
         _load_cuda_libraries(self._ort)
         begin = time.perf_counter()
         self.all_on_device = True
@@ -137,7 +138,9 @@ class OnnxRuntimeCudaEngine:
             providers.append("CPUExecutionProvider")
         try:
             arranged = for_cuda_provider(path) if self._fuses_bias else None
-            return ort.InferenceSession(arranged or str(path), session, providers=providers)
+            # Or what was taken apart would be put together again.
+            apart = ["ConvAddFusion"] if arranged else None
+            return ort.InferenceSession(arranged or str(path), session, providers, disabled_optimizers=apart)
         except Exception as error:
             raise self._translated(error, f"ONNX Runtime cannot load {path} on the GPU") from error
 

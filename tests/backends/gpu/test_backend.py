@@ -1,11 +1,14 @@
 """What a machine needs for its GPU, and ONNX Runtime's CUDA provider on a double of its session."""
 
+import functools
 import inspect
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from sweep.backends.base import EngineRequest
 from sweep.backends.gpu import backend as gpu_backend
@@ -75,7 +78,7 @@ class Binding:
 class Session:
     """Stands in for `onnxruntime.InferenceSession`; answers with 7 for each sample."""
 
-    def __init__(self, world, path, options, providers):
+    def __init__(self, world, path, options, providers, disabled_optimizers):
         self.world = world
         world.sessions.append((path, options, providers))
         if (error := world.refuses(options, providers)) is not None:
@@ -123,7 +126,8 @@ class World:
             __version__="1.99",
             SessionOptions=Options,
             RunOptions=Options,
-            InferenceSession=lambda path, options, providers: Session(self, path, options, providers),
+            InferenceSession=functools.partial(Session, self),
+            set_default_logger_severity=lambda severity: None,
         )
         monkeypatch.setattr("sweep.backends.onnxruntime_cuda.runtime", lambda: module)
         monkeypatch.setattr("sweep.backends.onnxruntime_cuda.for_cuda_provider", lambda path: None)
@@ -149,7 +153,7 @@ def test_the_session_works_on_the_pipelines_stream_and_waits_for_nothing(world):
     with world.backend(tf32=False, memory_limit_mib=100) as engine:
         engine.load(SAMPLES)
         engine.run(0, 4, lambda: None)
-    path, options, [(name, provider)] = world.sessions[0]
+    path, options, [(name, provider)] = world.sessions[0][:3]
     assert path == "model.onnx"
     assert options.entries == {"session.disable_cpu_ep_fallback": "1"}
     assert name == "CUDAExecutionProvider"
@@ -184,6 +188,29 @@ def test_inputs_and_outputs_are_addresses_on_the_device(world):
 )
 def test_the_double_takes_what_onnx_runtime_takes(ours, theirs):
     assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
+
+
+def test_a_convolution_that_was_taken_from_its_bias_is_not_put_together_again(tmp_path):
+    """Fails where ONNX Runtime does not know the optimizer's name any more, or takes it in another way."""
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Add", ["c", "b"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 2, 4, 4])],
+        [
+            numpy_helper.from_array(np.ones((2, 3, 1, 1), np.float32), "w"),
+            numpy_helper.from_array(np.ones((1, 2, 1, 1), np.float32), "b"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    kinds = []
+    for apart in (None, ["ConvAddFusion"]):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+        onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"], disabled_optimizers=apart)
+        kinds.append([node.op_type for node in onnx.load(str(tmp_path / "optimized.onnx")).graph.node])
+    assert kinds == [["Conv"], ["Conv", "Add"]]
 
 
 @pytest.mark.parametrize("name", ["add_run_config_entry"])
