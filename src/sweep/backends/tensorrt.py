@@ -12,7 +12,7 @@ from sweep.backends.gpu.backend import GpuBackend, gpu_availability
 from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.options import Option
 from sweep.backends.trt.engine import TensorRTEngine
-from sweep.backends.trt.flavours import AUTO, FLAVOURS, RTX, TENSORRT, Flavour, choose, visible_gpu
+from sweep.backends.trt.flavours import AUTO, FLAVOURS, RTX, TENSORRT, Flavour, choose, installed_version, visible_gpu
 from sweep.backends.trt.loading import no_builder, open_engine
 from sweep.backends.trt.settings import EXACT, RANGE
 from sweep.errors import ConfigError, Problem
@@ -58,8 +58,9 @@ class TensorRTBackend(GpuBackend):
         machine = gpu_availability(_extra(choice.flavour))
         if not machine.available:
             return machine
-        detail = choice.flavour.name if choice.flavour.can_build else no_builder(choice.flavour)
-        return Availability(available=True, detail=f"{detail}, {machine.detail}")
+        found = f"{choice.flavour.name} {installed_version(choice.flavour)}".rstrip()
+        limits = "" if choice.flavour.can_build else f"; {no_builder(choice.flavour)}"
+        return Availability(available=True, detail=f"{found}, {machine.detail}{limits}")
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:

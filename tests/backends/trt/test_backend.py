@@ -368,9 +368,10 @@ class TestAvailability:
 
     @pytest.mark.parametrize(
         ("flavour", "detail"),
-        [(RTX, "tensorrt_rtx, RTX A6000"), (LEAN, f"{no_builder(LEAN)}, RTX A6000")],
+        [(RTX, "tensorrt_rtx 1.7, RTX A6000"), (LEAN, f"tensorrt_lean 1.7, RTX A6000; {no_builder(LEAN)}")],
     )
     def test_what_there_is_is_named(self, monkeypatch, flavour, detail):
         monkeypatch.setattr(tensorrt, "choose", lambda name, gpu: Choice(flavour))
         monkeypatch.setattr(tensorrt, "gpu_availability", lambda extra: Availability(True, "RTX A6000"))
+        monkeypatch.setattr(tensorrt, "installed_version", lambda flavour: "1.7")
         assert TensorRTBackend.availability() == Availability(True, detail)

@@ -11,6 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from sweep.backends.trt.build import build, prepare, tf32_of
+from sweep.backends.trt.cache import Timings
+from sweep.backends.trt.flavours import TENSORRT, Library
 from sweep.backends.trt.parser import parse
 from sweep.backends.trt.progress import Progress, Reporter, monitor, print_progress
 from sweep.backends.trt.settings import BuildSettings, Profile
@@ -26,7 +28,10 @@ def _shapes(plan, name):
     return [tuple(shape) for shape in plan.profile.get_shape(name)]
 
 
-@pytest.fixture(scope="module", params=("digits", "mobilenet", "resnet"))
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenet", "resnet")]
+
+
+@pytest.fixture(scope="module", params=["digits", *SLOW])
 def name(request):
     return request.param
 
@@ -135,6 +140,41 @@ def test_a_range_ends_at_a_power_of_two_that_neighbours_share(batch, end):
 def test_a_range_that_ends_before_the_engine_batch_is_one_line():
     with pytest.raises(BackendError, match=r"backend.profile_max=16 is less than the engine batch of 32"):
         Profile.of("range", 32, 16)
+
+
+class TestFlavourThatTimesKernels:
+    """`tensorrt` cannot be installed everywhere; for RTX its calls do nothing, and are the same."""
+
+    @pytest.fixture
+    def tensorrt(self, rtx):
+        return Library(TENSORRT, rtx.module, rtx.version, rtx.messages)
+
+    @pytest.mark.filterwarnings("ignore:.*[Tt]iming cache:DeprecationWarning")
+    def test_times_are_kept_for_the_next_build(self, tensorrt, onnx_file, tmp_path):
+        timings = Timings(tmp_path, "tensorrt", "11.4.0", "RTX A6000")
+        for _ in range(2):
+            assert build(tensorrt, onnx_file(RELU), EXACT, timings=timings).data
+        assert timings.file.path.exists()
+
+    @pytest.mark.filterwarnings("ignore:.*[Tt]iming cache:DeprecationWarning")
+    def test_times_that_do_not_fit_are_left_out(self, tensorrt, onnx_file):
+        given = []
+
+        class Foreign:
+            def read(self):
+                return b"of another GPU"
+
+            def merge(self, config):
+                given.append(config.get_timing_cache())
+
+        assert build(tensorrt, onnx_file(RELU), EXACT, timings=Foreign()).data
+        assert len(given) == 1
+
+    def test_a_version_compatible_engine_is_asked_for(self, tensorrt, onnx_file):
+        plan = prepare(parse(tensorrt, onnx_file(RELU)), BuildSettings(EXACT.profile, version_compatible=True))
+        assert plan.config.get_flag(tensorrt.module.BuilderFlag.VERSION_COMPATIBLE)
+        assert not plan.config.get_flag(tensorrt.module.BuilderFlag.REQUIRE_USER_ALLOCATION)
+        assert plan.config.num_compute_capabilities == 0
 
 
 class TestProgress:

@@ -12,10 +12,12 @@ from sweep.backends.trt.flavours import (
     LEAN,
     RTX,
     TENSORRT,
+    Flavour,
     choose,
     complete,
     cuda_major,
     installed,
+    installed_version,
     load,
     supports,
     visible_gpu,
@@ -166,6 +168,8 @@ class TestComplete:
         assert installed(RTX)
         assert complete(RTX)
         assert cuda_major(RTX) >= 12
+        assert installed_version(RTX) == rtx.version
+        assert installed_version(Flavour("no_such_flavour", "", "")) == ""
         assert rtx.title == f"tensorrt_rtx {rtx.module.__version__}"
 
 

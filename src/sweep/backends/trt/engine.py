@@ -201,6 +201,8 @@ class TensorRTEngine:
                 raise BackendError(f"tensor {name} of the engine is read on the host, which sweep does not support")
             is_input = engine.get_tensor_mode(name) == module.TensorIOMode.INPUT
             (inputs if is_input else outputs).append(TensorSpec(name, _DTYPES[dtype], shape[1:]))
+        if not inputs or not outputs:
+            raise BackendError(f"the engine has {len(inputs)} inputs and {len(outputs)} outputs; it needs one of each")
         return tuple(inputs), tuple(outputs)
 
     def _read_profiles(self) -> tuple[Profile, ...]:

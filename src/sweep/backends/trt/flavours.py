@@ -15,7 +15,7 @@ import importlib.util
 import os
 import re
 from dataclasses import dataclass, field
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,14 @@ def complete(flavour: Flavour) -> bool:
     if bindings is None and not any(folder.rglob("*.so")):  # system packages keep the bindings inside
         return False
     return _folder(f"{flavour.name}_libs") is not None or _on_system(flavour.shared_library)
+
+
+def installed_version(flavour: Flavour) -> str:
+    """Return the version of an installed flavour without importing it; empty where its package does not say."""
+    try:
+        return version(flavour.name)
+    except PackageNotFoundError:
+        return ""
 
 
 def cuda_major(flavour: Flavour) -> int:

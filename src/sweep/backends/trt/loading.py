@@ -20,6 +20,9 @@ from sweep.errors import BackendError
 from sweep.gpus import Gpu
 from sweep.models.base import TensorSpec
 
+_SAID_ELSEWHERE = ("profile", "tf32")
+"""Settings that a record has in the words of the engine."""
+
 _CLASS_IDS = ("int32", ())
 """Dtype and sample shape of the one output of a model that predicts classes."""
 
@@ -100,7 +103,9 @@ def _of_model(
             "from_cache": found.from_cache,
             "build_s": found.build_s,
             "tf32": tf32_of(library, settings),
-            "options": {name: value for name, value in dataclasses.asdict(settings).items() if name != "profile"},
+            "options": {
+                key: value for key, value in dataclasses.asdict(settings).items() if key not in _SAID_ELSEWHERE
+            },
         }
         kernels = cache.kernels(key) if library.flavour is RTX else None
         host_code = settings.version_compatible
