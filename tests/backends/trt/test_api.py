@@ -73,8 +73,10 @@ def test_every_argument_is_of_its_documented_type(tmp_path):
     data = engine_bytes(1, 4, 4, profiles=[[1, 4, 4], [5, 8, 8]])
     for _ in range(2):  # the second reads the kernels that the first has kept
         engine = TensorRTEngine(library, data, Memory(), {}, CheckedFile(tmp_path / "kernels"))
-        for count in (3, 8):
-            engine.bind(count, {"samples": 256}, {"top1": 512}, 7).enqueue()
+        launches = [engine.bind(count, {"samples": 256}, {"top1": 512}, 7) for count in (3, 8)]
+        for launch in launches:
+            launch.enqueue()
+        assert engine.can_be_captured
         engine.facts()
         engine.close()
     assert set(world.names()) == set(_public(doubles.IExecutionContext))

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sweep.backends.trt.files import CheckedFile
 from sweep.backends.trt.flavours import Library
+from sweep.backends.trt.messages import one_line
 from sweep.backends.trt.settings import Profile
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
@@ -64,6 +65,12 @@ class TensorRTLaunch:
         if not self._context.execute_async_v3(self._stream):
             raise self._engine.failure(f"cannot run {self._count} samples")
 
+    @property
+    def can_be_captured(self) -> bool:
+        """Whether it may be captured on its stream, as far as the flavour tells."""
+        asked = getattr(self._context, "is_stream_capturable", None)
+        return asked is None or bool(asked(self._stream))
+
     def drop(self) -> None:
         """Free the context, which must go before the engine does."""
         self._context = None
@@ -101,10 +108,10 @@ class TensorRTEngine:
         self._messages = messages = library.messages
         self._facts = dict(facts)
         self._kernels_file = kernels
+        self._kernels_fit = False
         self._memory = memory
         self._scratch: dict[int, int] = {}  # stream, address
         self._launches: weakref.WeakSet[TensorRTLaunch] = weakref.WeakSet()
-        self._capturable = True
         self._runtime: Any = messages.create(self._module, "Runtime", self._title)
         if host_code and hasattr(self._runtime, "engine_host_code_allowed"):
             self._runtime.engine_host_code_allowed = True
@@ -134,8 +141,8 @@ class TensorRTEngine:
 
     @property
     def can_be_captured(self) -> bool:
-        """Whether its work may be captured in a CUDA graph; to be asked after `bind`, when the flavour was asked."""
-        return self._capturable
+        """Whether the launches there are may be captured in a CUDA graph; to be asked when they have run once."""
+        return all(launch.can_be_captured for launch in self._launches)
 
     def bind(self, count: int, inputs: Mapping[str, int], outputs: Mapping[str, int], stream: int) -> TensorRTLaunch:
         """Return a launch of `count` samples. Launches on one stream share scratch memory: it runs one after another.
@@ -147,8 +154,6 @@ class TensorRTEngine:
         for name, address in (*inputs.items(), *outputs.items()):
             if not context.set_tensor_address(name, address):
                 raise self.failure(f"refuses an address for {name}")
-        if hasattr(context, "is_stream_capturable"):
-            self._capturable = self._capturable and bool(context.is_stream_capturable(stream))
         launch = TensorRTLaunch(self, context, count, stream)
         self._launches.add(launch)
         return launch
@@ -234,7 +239,7 @@ class TensorRTEngine:
             return config, None
         kernels = config.create_runtime_cache()
         kept = self._kernels_file.read()
-        self._facts["kernels_from_cache"] = bool(kept) and bool(kernels.deserialize(kept))
+        self._facts["kernels_from_cache"] = self._kernels_fit = bool(kept) and bool(kernels.deserialize(kept))
         return config, kernels if config.set_runtime_cache(kernels) else None
 
     def _new_context(self, count: int, stream: int) -> Any:
@@ -265,7 +270,7 @@ class TensorRTEngine:
         try:
             unknown = context.infer_shapes()
         except RuntimeError as error:
-            raise self.failure(f"cannot infer shapes ({error})") from error
+            raise self.failure(f"cannot infer shapes ({one_line(str(error))})") from error
         if unknown:
             raise self.failure(f"does not know the shapes of {', '.join(unknown)}")
         for spec in self._outputs:
@@ -285,5 +290,6 @@ class TensorRTEngine:
         compiled = kernels.serialize()
         if compiled is None:
             return
-        data = bytes(compiled)
-        file.update(lambda kept: data if len(data) > len(kept) else kept)
+        data, fits = bytes(compiled), self._kernels_fit
+        file.update(lambda kept: kept if fits and len(kept) >= len(data) else data)
+        self._kernels_fit = True
