@@ -117,6 +117,8 @@ class OnnxRuntimeCudaEngine:
         ort, options = self._ort, self._options
         session = ort.SessionOptions()
         session.log_severity_level = 3
+        # Or it would quantise biases, to int32, which it can only read on the CPU.
+        session.add_session_config_entry("session.disable_quant_qdq", "1")
         provider = {
             "device_id": "0",
             "user_compute_stream": str(int(self._stream)),
