@@ -63,6 +63,12 @@ class TensorRTBackend(GpuBackend):
         return Availability(available=True, detail=f"{found}, {machine.detail}{limits}")
 
     @classmethod
+    def suits_auto(cls) -> bool:
+        """Say whether there is a builder: without one the user must bring an engine."""
+        flavour = choose(AUTO, visible_gpu()).flavour
+        return flavour is not None and flavour.can_build
+
+    @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options of engine and pipeline, with the digest of the user's engine file."""
         complete = super().validate_options(options)
