@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sweep.backends.onnxruntime import OnnxRuntimeBackend
 from sweep.cli import main
+from sweep.vocabulary import Precision
 
 MODEL = min((Path(__file__).parents[1] / "data" / "onnx").glob("*inline.onnx"))
 
@@ -283,9 +285,23 @@ def refused(capfd, tmp_path):
         (["resnet_fp32"], ["resnet_fp32", "write sweeps=resnet_fp32"]),
         (["run=quick", "resnet_fp32"], ["write sweeps=resnet_fp32"]),
         (["-m", "sweeps=resnet_fp32,resnet_int8"], ["sweeps=resnet_fp32,resnet_int8", "one after the other"]),
-        (["sweeps=resnet_int8"], ["precision=int8", "choose one of: fp32"]),
-        (["+sweeps=mobilenet_int8", "-m"], ["precision=int8", "choose one of: fp32"]),
-        (["+sweeps=max_streams_resnet_int8"], ["precision=int8", "choose one of: fp32"]),
+        (["precision=int8", "calibration=64"], ["calibration=64: is a group", "calibration.count=NUMBER"]),
+        (
+            ["calibration.cont=64"],
+            ["calibration.cont: unknown key", "did you mean calibration.count?", "calibration.method"],
+        ),
+        (["precision=int8", "calibration.count=7"], ["calibration.count=7", "from 8 to", "calibration.count=64"]),
+        (["precision=int8", "calibration.count=many"], ["calibration.count=many", "whole number"]),
+        (
+            ["precision=int8", "calibration.count=1298"],
+            ["calibration.count=1298: there are 1297 samples to calibrate with in dataset digits", "at most 1297"],
+        ),
+        (["calibration.method=max"], ["calibration.method=max", "did you mean minmax?", "entropy", "percentile"]),
+        (["sweeps=resnet_int8", "batch=0"], ["batch=0"]),
+        (
+            ["model=onnx", f"model.path={MODEL}", "precision=int8", "calibration.count=1025"],
+            ["calibration.count=1025", "dataset synthetic", "at most 1024"],
+        ),
     ],
     ids=" ".join,
 )
@@ -312,7 +328,8 @@ def test_a_configuration_of_the_users_that_is_damaged(refused, tmp_path, content
     assert not line.endswith(": ")
 
 
-def test_a_precision_that_this_machine_lacks(refused):
+def test_a_precision_that_this_machine_lacks(refused, monkeypatch):
+    monkeypatch.setattr(OnnxRuntimeBackend, "precisions", lambda: (Precision.FP32,))
     line = refused("precision=int8")
     assert "precision=int8" in line
     assert "choose one of: fp32" in line

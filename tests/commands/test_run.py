@@ -342,6 +342,37 @@ def test_a_file_in_another_format_is_noted_in_the_record(tmp_path, capfd):
     assert note in row["notes"]
 
 
+def test_a_users_file_is_converted_where_it_is_in_fp32(tmp_path, capfd):
+    assert main(["model=onnx", f"model.path={TORCH_MODEL}", "run=quick", "batch=1", "-m", "precision=fp16,int8"]) == 0
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    rows = list(csv.DictReader(table.open()))
+    assert [(row["precision"], row["number_format"]) for row in rows] == [("fp16", "fp16"), ("int8", "int8")]
+    assert len({row["model_digest"] for row in rows}) == 2
+    assert all("converted" in row["model_path"] for row in rows)
+    assert "whatever precision" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("line", [["sweeps=resnet_int8"], ["+sweeps=mobilenet_int8", "-m", "batch=8,16"]], ids=" ".join)
+def test_a_named_sweep_in_int8_runs_on_a_cpu(line, tmp_path):
+    assert main([*line, "model=digits", "run=quick", "min_query_count=20", "min_duration_ms=0"]) == 0
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    assert {(row["precision"], row["state"]) for row in csv.DictReader(table.open())} == {("int8", "COMPLETE")}
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 498), ("fp16", 497), ("int8", 493)])
+def test_accuracy_of_digits(precision, least, capfd):
+    assert main(["model=digits", "mode=accuracy", f"precision={precision}"]) == 0
+    line = next(line for line in capfd.readouterr().out.splitlines() if line.startswith("accuracy="))
+    good = int(line.partition("good=")[2].partition(",")[0])
+    assert line.endswith("total=500")
+    assert good >= least
+
+
+def test_a_calibration_that_nothing_reads_is_said(capfd):
+    assert main(["model=digits", "run=quick", "batch=1", "calibration.count=64"]) == 0
+    assert "note: calibration is not read: model digits in precision=fp32 needs none" in capfd.readouterr().err
+
+
 def test_fewer_samples_than_asked_for_are_said(capfd):
     assert main([*SIMULATED, "batch=1", "dataset.count=64", "performance_sample_count=100"]) == 0
     assert "note: performance_sample_count=100: dataset synthetic has 64 samples" in capfd.readouterr().err

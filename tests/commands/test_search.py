@@ -320,6 +320,15 @@ class TestAccuracy:
         assert saved.certificate.status == "all valid"
         assert not saved.data["accuracy_failed"]
 
+    def test_int8_is_held_against_fp32(self, search, tmp_path):
+        out, _ = search(*self.DIGITS, "precision=int8", "search.min_accuracy=0.99")
+        assert re.search(r"^accuracy: 9\d\.\d+ %, enough: 99 % of 99\.600 % \(of fp32, measured\)", out, re.MULTILINE)
+        specs = [json.loads(record)["spec"] for record in _attempts(tmp_path).values()]
+        scored = {spec["precision"]: spec["model"]["digest"] for spec in specs if spec["mode"] == "AccuracyOnly"}
+        timed = {(spec["precision"], spec["model"]["digest"]) for spec in specs if spec["mode"] == "PerformanceOnly"}
+        assert set(scored) == {"fp32", "int8"}
+        assert timed == {("int8", scored["int8"])}
+
     def test_one_that_is_not_costs_no_test_of_its_latency(self, search, tmp_path):
         out, _ = search(*self.DIGITS, "search.min_accuracy=1", "search.reference_accuracy=100")
         said = re.search(r"^accuracy: (.* too low: .*)$", out, re.MULTILINE)[1]

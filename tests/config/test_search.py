@@ -32,6 +32,14 @@ def search(*arguments):
     return only
 
 
+def test_accuracy_of_int8_is_held_against_fp32():
+    found = search("model=digits", "precision=int8", "search.min_accuracy=0.99")
+    own, reference = found.accuracy_point().spec, found.reference_point().spec
+    assert (own.precision, own.model.number_format, own.model.calibration["dataset"]) == ("int8", "int8", "digits")
+    assert (reference.precision, reference.model.number_format, reference.model.calibration) == ("fp32", "fp32", None)
+    assert own.model.digest == found.plan.spec.model.digest != reference.model.digest
+
+
 @pytest.fixture
 def frozen(tmp_path):
     """Return the arguments for a model file that is frozen at batch 4."""
@@ -270,6 +278,17 @@ def test_a_named_sweep_is_a_grid_with_or_without_m(name, line):
     assert [point.label for point in composition.points if len(batches) > 1] == [
         {"batch": str(batch)} for batch in batches if len(batches) > 1
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet_int8", "mobilenet_int8"])
+def test_a_named_sweep_in_int8_can_be_built_on_a_cpu(name):
+    from sweep.config.build import build
+
+    points, _ = build(composed(f"sweeps={name}", "calibration.count=8").points)
+    assert {point.spec.model.number_format for point in points} == {"int8"}
+    (found,) = searches(f"sweeps=max_streams_{name}", "calibration.count=8")
+    assert found.plan.spec.model == points[0].spec.model
 
 
 def test_the_command_line_wins_over_a_named_sweep():

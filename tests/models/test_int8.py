@@ -1,6 +1,7 @@
 """int8: where the Q/DQ pairs are, what they hold, what answers come out, and what a calibration decides."""
 
 import dataclasses
+import errno
 import hashlib
 import multiprocessing
 from collections import Counter
@@ -178,7 +179,12 @@ def test_two_builds_are_alike_to_the_byte(int8, cache, tmp_path):
 def test_a_calibration_is_part_of_what_a_model_is(int8, cache):
     models = [int8("digits", cache, method, count) for method in ("percentile", "minmax") for count in (32, 64)]
     assert len({model.digest for model in models}) == len({model.path for model in models}) == 4
-    assert models[0].calibration == dict(dataset="test", digest="sha256:digits", count=32, method="percentile")
+    assert models[0].calibration == {
+        "dataset": "test",
+        "digest": "sha256:digits",
+        "count": 32,
+        "method": "percentile",
+    }
 
 
 def test_other_samples_are_another_file(conf, calibration, cache):
@@ -325,6 +331,15 @@ def test_a_network_without_anything_to_quantise_is_said_to(tmp_path):
     wanted = r"^precision=int8: the mine.onnx network cannot be quantised: it has no convolution .*; use precision=fp32"
     with pytest.raises(ConfigError, match=wanted):
         users_int8(tmp_path, frozen("N", "Mul"))
+
+
+def test_a_full_disk_is_not_blamed_on_the_network(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("onnxruntime.quantization.quantize_static", fail)
+    with pytest.raises(ConfigError, match=r"^precision=int8: .* in /.*: No space left on device; .* set TMPDIR"):
+        users_int8(tmp_path, frozen("N"))
 
 
 def test_what_cannot_be_quantised_is_one_line(tmp_path, monkeypatch):

@@ -11,6 +11,16 @@ def test_spec_survives_json(simulated):
     assert TrialSpec.from_json(spec.to_json()) == spec
 
 
+def test_a_calibration_survives_json_and_its_absence_leaves_no_trace(simulated):
+    """Records of fp32 were made before there was one, and must be found."""
+    spec = simulated()
+    assert "calibration" not in spec.to_json()["model"]
+    made = {"dataset": "digits", "digest": "sha256:x", "count": 64, "method": "minmax"}
+    calibrated = replace(spec, model=replace(spec.model, calibration=made))
+    assert TrialSpec.from_json(calibrated.to_json()) == calibrated
+    assert calibrated.digest != spec.digest
+
+
 def test_digest_is_stable_across_processes_and_versions(simulated):
     """A digest that moves makes every stored trial unfindable: change it only with the schema version."""
     assert simulated().digest == simulated().digest

@@ -82,6 +82,11 @@ class Backend(ABC):
         """Say whether this machine can run the backend. Imports no accelerator library that is not needed to know."""
 
     @classmethod
+    def suits_auto(cls) -> bool:
+        """Say whether an available backend runs any model with no option set, so that `backend=auto` may take it."""
+        return True
+
+    @classmethod
     @abstractmethod
     def precisions(cls) -> tuple[Precision, ...]:
         """Return the precisions that the backend can run on this machine."""

@@ -10,7 +10,7 @@ from sweep.backends.base import Availability, Backend
 from sweep.errors import ConfigError, MissingDependencyError, Problem, choose
 
 GROUP = "sweep.backends"
-AUTO_ORDER = ("onnxruntime_cuda", "onnxruntime")
+AUTO_ORDER = ("tensorrt", "onnxruntime_cuda", "onnxruntime")
 """What `backend=auto` tries, best first."""
 
 
@@ -56,7 +56,7 @@ def available_backend(name: str) -> type[Backend]:
     for candidate in candidates:
         backend = backend_class(candidate)
         reason = backend.availability()
-        if reason.available:
+        if reason.available and (name != "auto" or backend.suits_auto()):
             return backend
     # Of `auto` the last, the embedded default, is the one to mend: it needs the least.
     raise MissingDependencyError(Problem("backend", name, reason.detail, reason.fix))

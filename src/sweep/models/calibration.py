@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Batches = Callable[[int], Iterator[Mapping[str, npt.NDArray[Any]]]]
 
 MIN_SAMPLES = 8
 """Fewer samples than this say too little about the range of a tensor."""
-
-Batches = Callable[[int], Iterator[Mapping[str, npt.NDArray[Any]]]]
 
 
 class CalibrationMethod(StrEnum):

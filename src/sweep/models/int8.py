@@ -65,6 +65,10 @@ def int8_graph(
         quantised = _quantised(model, _Samples(calibration, batch), calibration.method)
     except SweepError:
         raise
+    except OSError as error:
+        reason = f"cannot quantise the {source} network in {tempfile.gettempdir()}: {error.strerror or error}"
+        fix = "free some space, or set TMPDIR to a folder with more"
+        raise ConfigError(Problem("precision", "int8", reason, fix)) from error
     except Exception as error:  # of whatever class the quantiser's helpers raise
         raise _unfit(source, " ".join(f"{type(error).__name__}: {error}".split())) from error
     kept = _set_residuals_aside(quantised.graph)

@@ -1,0 +1,296 @@
+"""Engines in the cache: used when they are exactly what is wanted, whole, and built once."""
+
+import contextlib
+import json
+import multiprocessing
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from sweep.backends.trt.build import Built
+from sweep.backends.trt.cache import EngineCache, Timings
+from sweep.backends.trt.files import CheckedFile, locked
+from sweep.errors import BackendError, ConfigError
+
+IDENTITY = {"recipe": 1, "gpu": "RTX A6000", "model": "sha256:1", "profile": {"smallest": 4}, "tf32": True}
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return EngineCache(tmp_path)
+
+
+class Builder:
+    def __init__(self, data=b"an engine"):
+        self.data, self.builds = data, 0
+
+    def __call__(self):
+        self.builds += 1
+        return Built(self.data, 2.5)
+
+
+def test_an_engine_is_built_once(cache):
+    build = Builder()
+    first, second = cache.get(IDENTITY, build), cache.get(IDENTITY, build)
+    assert build.builds == 1
+    assert (first.data, first.from_cache, first.build_s) == (b"an engine", False, 2.5)
+    assert (second.data, second.from_cache, second.build_s) == (b"an engine", True, 2.5)
+    assert first.sha256 == second.sha256
+
+
+@pytest.mark.parametrize("key", [*IDENTITY, "added"])
+def test_each_part_of_the_identity_counts(cache, key):
+    cache.get(IDENTITY, Builder())
+    assert cache.find({**IDENTITY, key: "another"}) is None
+
+
+def test_what_an_engine_is_stands_beside_it(cache):
+    note = Path(f"{cache.get(IDENTITY, Builder()).path}.json")
+    assert json.loads(note.read_text())["identity"] == IDENTITY
+
+
+def _flip(path):
+    data = bytearray(path.read_bytes())
+    data[3] ^= 1
+    path.write_bytes(data)
+
+
+def _change(**values):
+    def change(path):
+        note = Path(f"{path}.json")
+        note.write_text(json.dumps({**json.loads(note.read_text()), **values}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-2]), "it is 7 bytes, not 9"),
+        (lambda path: path.write_bytes(b""), "it is 0 bytes, not 9"),
+        (_flip, "its digest is another"),
+        (lambda path: Path(f"{path}.json").unlink(), "is missing"),
+        (lambda path: Path(f"{path}.json").write_text('{"sha256": "'), "is damaged"),
+        (lambda path: Path(f"{path}.json").write_text("[]"), "is damaged"),
+        (lambda path: Path(f"{path}.json").write_bytes(b"\xff\xfe"), "is damaged"),
+        (_change(schema_version=2), "another sweep"),
+        (_change(identity={"model": "sha256:2"}), "built for something else"),
+        (_change(sha256="0" * 64), "its digest is another"),
+        (_change(size="9"), "it is 9 bytes, not 9"),
+        (_change(build_s="soon"), "is damaged"),
+    ],
+    ids=[
+        "cut",
+        "empty",
+        "flipped",
+        "no note",
+        "cut note",
+        "list",
+        "binary",
+        "newer",
+        "foreign",
+        "digest",
+        "size",
+        "time",
+    ],
+)
+def test_what_is_not_to_be_trusted_is_said_and_built_again(cache, capsys, damage, said):
+    build = Builder()
+    path = cache.get(IDENTITY, build).path
+    damage(path)
+    again = cache.get(IDENTITY, build)
+    assert (again.data, again.from_cache, build.builds) == (b"an engine", False, 2)
+    assert said in capsys.readouterr().err
+    assert cache.get(IDENTITY, build).from_cache
+
+
+def test_a_missing_engine_is_no_news(cache, capsys):
+    assert cache.find(IDENTITY) is None
+    assert capsys.readouterr().err == ""
+
+
+def test_a_refused_engine_is_built_again_unless_another_process_has_done_so(cache):
+    old = cache.get(IDENTITY, Builder(b"old"))
+    build = Builder(b"new")
+    assert cache.get(IDENTITY, build, refused=old.sha256).data == b"new"
+    assert cache.get(IDENTITY, build, refused=old.sha256).from_cache
+    assert build.builds == 1
+
+
+def test_a_failed_build_leaves_nothing(cache):
+    def fail():
+        raise BackendError("no")
+
+    with pytest.raises(BackendError, match="no"):
+        cache.get(IDENTITY, fail)
+    assert cache.find(IDENTITY) is None
+    assert cache.get(IDENTITY, Builder()).data == b"an engine"
+
+
+def test_an_error_of_the_build_is_not_taken_for_one_of_the_cache(cache):
+    def fail():
+        raise FileNotFoundError("the model is gone")
+
+    with pytest.raises(FileNotFoundError, match="the model is gone"):
+        cache.get(IDENTITY, fail)
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "engines").write_text("in the way")
+    with pytest.raises(
+        ConfigError, match=r"^SWEEP_CACHE=.*engines: cannot use the cache folder: .*; set SWEEP_CACHE to"
+    ):
+        EngineCache(tmp_path).get(IDENTITY, Builder())
+
+
+def test_an_engine_in_a_folder_that_cannot_be_written_is_used(cache, monkeypatch):
+    cache.get(IDENTITY, Builder())
+    monkeypatch.setattr("sweep.backends.trt.cache.locked", lambda *_: pytest.fail("wants to write"))
+    assert cache.get(IDENTITY, Builder()).from_cache
+
+
+def _build_slowly(root, counter):
+    def build():
+        with counter.open("a") as file:
+            file.write("built\n")
+        time.sleep(0.5)
+        return Built(b"an engine", 0.5)
+
+    return EngineCache(root).get(IDENTITY, build)
+
+
+def _get_in_another_process(root, counter, pipe):
+    found = _build_slowly(root, counter)
+    pipe.send((found.data, found.from_cache))
+
+
+def test_two_processes_build_one_engine(tmp_path):
+    counter = tmp_path / "counter"
+    pipes, processes = [], []
+    for _ in range(2):
+        ours, theirs = SPAWN.Pipe()
+        processes.append(SPAWN.Process(target=_get_in_another_process, args=(tmp_path, counter, theirs)))
+        pipes.append(ours)
+    for process in processes:
+        process.start()
+    answers = [pipe.recv() for pipe in pipes if pipe.poll(60)]
+    for process in processes:
+        process.join()
+    assert sorted(answers) == [(b"an engine", False), (b"an engine", True)]
+    assert counter.read_text() == "built\n"
+
+
+def _die_while_building(root):
+    def build():
+        (root / "building").touch()
+        time.sleep(60)
+
+    EngineCache(root).get(IDENTITY, build)
+
+
+def test_a_builder_that_was_killed_holds_up_nobody(tmp_path):
+    process = SPAWN.Process(target=_die_while_building, args=(tmp_path,))
+    process.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "building").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    build = Builder()
+    assert EngineCache(tmp_path).get(IDENTITY, build).data == b"an engine"
+    assert build.builds == 1
+
+
+def test_who_waits_for_a_lock_says_so(tmp_path, capsys):
+    def wait():
+        with locked(tmp_path / "lock", "waiting for another"):
+            pass
+
+    waiter = threading.Thread(target=wait)
+    with locked(tmp_path / "lock", "not said"):
+        waiter.start()
+        waiter.join(0.2)
+        assert waiter.is_alive()
+        assert capsys.readouterr().err == "waiting for another\n"
+    waiter.join(60)
+    assert not waiter.is_alive()
+
+
+class TestCheckedFile:
+    def test_it_gives_back_what_it_was_given(self, tmp_path):
+        file = CheckedFile(tmp_path / "folder" / "file")
+        assert file.read() == b""
+        file.update(lambda kept: kept + b"one")
+        file.update(lambda kept: kept + b" two")
+        assert file.read() == b"one two"
+
+    @pytest.mark.parametrize("data", [b"short", b"x" * 100])
+    def test_damage_counts_as_nothing(self, tmp_path, data, capsys):
+        (tmp_path / "file").write_bytes(data)
+        assert CheckedFile(tmp_path / "file").read() == b""
+        assert "is damaged" in capsys.readouterr().err
+
+    def test_a_folder_that_cannot_be_written_costs_only_time(self, tmp_path, capsys):
+        (tmp_path / "folder").write_text("in the way")
+        CheckedFile(tmp_path / "folder" / "file").update(lambda kept: b"data")
+        assert "cannot be written" in capsys.readouterr().err
+
+
+class TimingCache:
+    """Stands in for TensorRT's: a set of letters."""
+
+    def __init__(self, data, fits=True):
+        self.letters, self.fits = set(data), fits
+
+    def combine(self, other, ignore_mismatch):
+        assert ignore_mismatch is False
+        self.letters |= other.letters
+        return self.fits
+
+    def serialize(self):
+        return bytes(sorted(self.letters))
+
+
+class Config:
+    def __init__(self, measured, fits=True):
+        self.measured, self.fits = measured, fits
+
+    def get_timing_cache(self):
+        return TimingCache(self.measured)
+
+    def create_timing_cache(self, data):
+        return TimingCache(data, self.fits)
+
+
+class TestTimings:
+    @pytest.fixture
+    def timings(self, tmp_path):
+        return lambda gpu="RTX A6000-8.6": Timings(tmp_path, "tensorrt", "11.4.0", gpu)
+
+    def test_another_builds_times_are_kept_too(self, timings):
+        ours, theirs = timings(), timings()
+        assert ours.read() == theirs.read() == b""
+        theirs.merge(Config(b"b"))
+        ours.merge(Config(b"a"))
+        assert timings().read() == b"ab"
+
+    def test_times_that_do_not_fit_are_replaced(self, timings):
+        ours = timings()
+        timings().merge(Config(b"b"))
+        ours.merge(Config(b"a", fits=False))
+        assert timings().read() == b"a"
+
+    def test_each_gpu_has_its_own(self, timings):
+        timings().merge(Config(b"b"))
+        assert timings("RTX/../A6000-8.9").read() == b""
+        assert timings("RTX/../A6000-8.9").file.path.parent == timings().file.path.parent
+
+
+def test_a_lock_is_free_after_an_error(tmp_path):
+    with contextlib.suppress(RuntimeError), locked(tmp_path / "lock", ""):
+        raise RuntimeError
+    with locked(tmp_path / "lock", ""):
+        pass
