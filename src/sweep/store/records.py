@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,13 +75,20 @@ class Store:
             raise unwritable(self._paths.root, error) from error
         return StoredTrial(result, attempt.paths.directory)
 
-    def find(self, spec: TrialSpec, environment_digest: str) -> StoredTrial | None:
+    def find(
+        self, spec: TrialSpec, environment_digest: str, wanted: Callable[[TrialResult], bool] | None = None
+    ) -> StoredTrial | None:
         """Return the newest COMPLETE attempt at this very trial in this very environment, judged as it would be now.
 
         Damaged records are passed over: the trial is measured again and its remains stay.
+
+        Args:
+            spec: Of the trial.
+            environment_digest: Of this machine and its software.
+            wanted: Whether a record will do; None takes any.
         """
         complete = [one for one in self.attempts(spec, environment_digest) if one.result.state is TrialState.COMPLETE]
-        return complete[-1] if complete else None
+        return next((one for one in reversed(complete) if wanted is None or wanted(one.result)), None)
 
     def attempts(self, spec: TrialSpec, environment_digest: str) -> list[StoredTrial]:
         """Return every finished attempt at this very trial, COMPLETE or FAILED, oldest first; damaged ones left out."""
