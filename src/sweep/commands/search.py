@@ -131,8 +131,10 @@ class _Command:
         """Search into the outcomes; return what stopped that early."""
         options = self._options
         with SearchWatcher() as watcher, Executor(options.timeouts) as executor:
-            bench = Bench(Store(options.outputs), executor, self._gate, options.resume)
+            shared = Bench(Store(options.outputs), executor, self._gate, options.resume, say=watcher.say)
             for number, (search, (book, study)) in enumerate(zip(self._searches, self._studies, strict=True)):
+                gpus = () if search.gpu is None else (search.gpu,)
+                bench = shared.on(gpus, exact="device" in search.plan.label)
                 desk = Desk(bench, watcher, self._paths.directory, book.location)
                 budget = search.budget
                 purse = Purse(budget.seconds, budget.queries, budget.tests)

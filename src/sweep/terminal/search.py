@@ -61,7 +61,7 @@ class SearchWatcher:
         self._title = f"[{inside}] " if inside else ""
         self._plan, self._ask, self._view, self._progress = plan, None, None, None
         question = plan.question
-        self._say(
+        self.say(
             f"searching N from {question.domain.low} to {question.domain.high} for p{question.percentile:g} <= "
             f"{question.target_latency_ns / 1e6:g} ms by {plan.algorithm}; a full test is {plan.spec.run.run_class}, "
             f"of at least {question.full_query_count} queries"
@@ -81,7 +81,7 @@ class SearchWatcher:
             return
         if time.perf_counter() - self._spoke_at > PLAIN_EVERY_S:
             self._spoke_at = time.perf_counter()
-            self._say(f"{_test_name(self._ask)}: {state_of(progress, self._plan.question.percentile)}")
+            self.say(f"{_test_name(self._ask)}: {state_of(progress, self._plan.question.percentile)}")
 
     def answered(self, test: SearchTest, view: SearchView) -> None:
         """Say what came out of the test and where the edge lies now, in one line that stays."""
@@ -90,18 +90,19 @@ class SearchWatcher:
         reused = " (reused)" if test.outcome.reused else ""
         # The live view counts already.
         counts = "" if self._console.is_terminal else f"; {_counts(view)}"
-        self._say(f"{_test_name(test.ask)}: {said_of(test)}{reused}; {edge_of(view)}{counts}")
+        self.say(f"{_test_name(test.ask)}: {said_of(test)}{reused}; {edge_of(view)}{counts}")
 
     def search_finished(self, outcome: SearchOutcome) -> None:
         """Say the answer; that of a search on its own is shown in full soon enough."""
         self._progress = self._ask = self._view = None
         if not self._is_alone:
-            self._say(outcome.failure or answer_of(outcome))
+            self.say(outcome.failure or answer_of(outcome))
 
     def _see(self, view: SearchView) -> None:
         self._view, self._view_at = view, time.perf_counter()
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
         self._console.print(f"{self._title}{line}", markup=False, highlight=False, soft_wrap=True)
 
     def _render(self) -> Group:
