@@ -49,7 +49,8 @@ class FakeGpu(SimulatedBackend):
 
     def facts(self):
         keys = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES")
-        return {"made": made, "entered": self.entered, "asked": time.time(), **{key: os.environ.get(key) for key in keys}}
+        given = {key: os.environ.get(key) for key in keys}
+        return {"made": made, "entered": self.entered, "asked": time.time(), **given}
 
 
 class PerQuery(FakeGpu):
@@ -77,7 +78,7 @@ def card(index, name="NVIDIA H100", memory="81559 MiB", driver="580.95.05", **mo
 
 def install_smi(folder, cards, refused=()):
     """Write an nvidia-smi into a folder, with a log of its calls beside it; return its path."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tool = folder / "nvidia-smi"
     log = str(folder / "calls.log")
     tool.write_text(SMI.format(python=sys.executable, cards=json.dumps(cards), log=log, refused=list(refused)))
@@ -88,7 +89,7 @@ def install_smi(folder, cards, refused=()):
 def install_backends(folder):
     """Write a distribution with GPU backends into a folder, to be put on PYTHONPATH."""
     meta = folder / "fake_gpu-1.0.dist-info"
-    meta.mkdir(parents=True)
+    meta.mkdir(parents=True, exist_ok=True)
     (folder / "fake_gpu.py").write_text(BACKEND)
     (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-gpu\nVersion: 1.0\n")
     (meta / "entry_points.txt").write_text(

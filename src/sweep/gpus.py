@@ -18,6 +18,10 @@ _SETTINGS = ("power.limit", "ecc.mode.current", "mig.mode.current", "persistence
 _OLD_FIELDS = _FIELDS[:-1]
 """What every driver knows: one that does not know a field answers with nothing else either."""
 
+OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
+"""Major version of CUDA to the oldest driver, by its first number, that runs it (NVIDIA, CUDA Compatibility, table of
+minor version compatibility)."""
+
 _ON = "Enabled"
 _TIMEOUT_S = 30
 """Without persistence mode a driver starts each GPU for the question, which takes seconds where there are eight."""

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 
 from sweep.commands.findings import Finding, installed_version
-from sweep.gpus import VISIBLE, Gpu, driver_major, gpus, usable_gpus
+from sweep.gpus import OLDEST_DRIVER, VISIBLE, Gpu, driver_major, gpus, usable_gpus
 
 _OWN = "mlperf-sweep"
 
-_OLDEST_DRIVER = {12: 525, 13: 580}
-"""Major version of CUDA to the oldest driver that runs it (NVIDIA, CUDA Compatibility, minor version compatibility)."""
+_CUDA = (12, 13)
+"""Those that packages are built for."""
 
 _RTX_RUNS_ON = ("8.0", "8.6", "8.9")
 _RTX_RUNS_FROM = 12.0
@@ -51,8 +51,8 @@ def _driver(driver: str) -> Finding:
     major = driver_major(driver)
     if major is None:
         return Finding("gpu", "driver", fine=False, detail=f"{driver}: no version that says what it can run")
-    runs = [f"CUDA {cuda}" for cuda, oldest in _OLDEST_DRIVER.items() if major >= oldest]
-    late = [f"CUDA {cuda}, which needs {oldest}" for cuda, oldest in _OLDEST_DRIVER.items() if major < oldest]
+    runs = [f"CUDA {cuda}" for cuda in _CUDA if major >= OLDEST_DRIVER[cuda]]
+    late = [f"CUDA {cuda}, which needs {OLDEST_DRIVER[cuda]}" for cuda in _CUDA if major < OLDEST_DRIVER[cuda]]
     parts = [f"runs {' and '.join(runs)}"] * bool(runs) + [f"is too old for {' and '.join(late)}"] * bool(late)
     return Finding("gpu", "driver", bool(runs), f"{driver} {', '.join(parts)}", "update it" if late else "")
 

@@ -17,9 +17,7 @@ _EXAMPLES = "for example device=0, device=[0,1] or device=all"
 _SEVERAL = re.compile(r"\d+(?:\s*[,;:\s]\s*\d+)+")
 
 
-def read_device(
-    fields: Fields, backend: type[Backend], overrides: Sequence[str], notes: list[str]
-) -> tuple[Gpu, ...]:
+def read_device(fields: Fields, backend: type[Backend], overrides: Sequence[str], notes: list[str]) -> tuple[Gpu, ...]:
     """Return the GPUs that `device` names, in its order; what is wrong with it is among the problems of `fields`.
 
     They are numbered in the order of the PCI bus; where CUDA_VISIBLE_DEVICES is set, by their place in it.
