@@ -76,10 +76,11 @@ def request_for(tmp_path):
 @pytest.fixture
 def gpu_machine(tmp_path, monkeypatch):
     """Have this process and its workers see GPUs, `gpu_machine(card(0), card(1))`, and backends for them."""
+    from tests import gpus
+
     from sweep import gpus as module
     from sweep.backends import registry
     from sweep.environment import fingerprint
-    from tests import gpus
 
     def forget():
         for cached in (module.gpus, module._list, fingerprint, registry._entry_points):

@@ -3,10 +3,10 @@
 import os
 
 import pytest
+from tests.gpus import card, install_smi
 
 from sweep import gpus as module
 from sweep.gpus import driver_major, gpus, visible_gpus
-from tests.gpus import card, install_smi
 
 A, B, C = ("GPU-aaaa1111", "GPU-bbbb2222", "GPU-bbcc3333")
 

@@ -1,10 +1,10 @@
 """The key `device`: a wrong one is one line that lists the right ones."""
 
 import pytest
+from tests.gpus import card
 
 from sweep.config.device import notes_on_search, read_device
 from sweep.config.fields import Fields
-from tests.gpus import card
 
 
 class OnGpu:
