@@ -1,5 +1,6 @@
 """The program on GPUs, as its users run it: pools, pins, locks between processes, signals."""
 
+import csv
 import json
 import os
 import re
@@ -82,6 +83,11 @@ def test_a_pool_shows_its_points_in_the_order_that_was_typed(sweep, tmp_path):
     assert re.findall(r"^(\d) +[\d.]+ .*VALID", out, re.MULTILINE) == ["8", "2", "4", "1"]
     assert "largest VALID: batch=8" in out
     assert len(set(_uuids(tmp_path))) == 2
+    (table,) = tmp_path.glob("outputs/sweeps/*/results.csv")
+    rows = list(csv.DictReader(table.open()))
+    assert [row["samples_per_query"] for row in rows] == ["8", "2", "4", "1"]
+    assert {row["gpu_uuid"] for row in rows} == set(_uuids(tmp_path))
+    assert {row["gpu"] for row in rows} == {"NVIDIA H100"}
     for record in _records(tmp_path):
         assert record["engine"]["CUDA_VISIBLE_DEVICES"] == record["environment"]["gpus"][0]["uuid"]
     out, _ = sweep(*FAST, "device=1", "-m", "batch=8,2,4,1")
@@ -179,6 +185,13 @@ def test_a_signal_stops_all_running_tests_and_keeps_the_rest(start, sweep, tmp_p
     assert re.findall(r"^(\d) +[\d.]+ .*VALID", out, re.MULTILINE) == ["1", "2", "3", "4", "5", "6"]
 
 
+def test_searches_pinned_to_like_gpus_are_studies_of_their_own(sweep, tmp_path):
+    out, _ = sweep(*FAST, "search=max_streams", "search.max=2", "search.algorithm=grid", "-m", "device=0,1")
+    assert len(list(tmp_path.glob("outputs/sweeps/*/max_streams-*.json"))) == 2
+    assert sorted(set(_uuids(tmp_path))) == sorted(card(index)["uuid"] for index in (0, 1))
+    assert "device" in out
+
+
 def test_a_search_runs_on_the_first_gpu_of_a_pool_and_says_so(sweep, tmp_path):
     small = ["search.max=4", "search.algorithm=grid"]
     out, err = sweep(*FAST, "search=max_streams", *small, "device=[1,0]")
@@ -186,7 +199,7 @@ def test_a_search_runs_on_the_first_gpu_of_a_pool_and_says_so(sweep, tmp_path):
     assert "all of them on GPU 1 (NVIDIA H100)" in err
     assert "max streams" in out
     (uuid,) = set(_uuids(tmp_path))
-    assert uuid == card(1)["uuid"] or uuid.startswith("GPU-00000001")
+    assert uuid == card(1)["uuid"]
     tests = len(_records(tmp_path))
     sweep(*FAST, "search=max_streams", *small, "device=0")
     assert len(_records(tmp_path)) == tests, "a like GPU has run them"

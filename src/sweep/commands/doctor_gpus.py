@@ -114,14 +114,14 @@ def _requirements(extra: str) -> list[str]:
 
 
 def _packages() -> Iterator[Finding]:
-    for module, distribution, purpose in (
-        ("pynvml", "nvidia-ml-py", "reads clocks, power and heat of a GPU during a test"),
-        ("cuda", "cuda-python", "is how GPU backends speak to CUDA"),
+    for module, distributions, purpose in (
+        ("pynvml", ("nvidia-ml-py",), "reads clocks, power and heat of a GPU during a test"),
+        ("cuda", ("cuda-python", "cuda-bindings"), "is how GPU backends speak to CUDA"),
     ):
-        version = installed_version(distribution) or (module == "cuda" and installed_version("cuda-bindings")) or None
-        detail = f"{distribution} {version}" if version else f"{distribution} is not installed"
-        fix = "" if version else f"pip install {distribution}"
-        yield Finding("package", module, bool(version), f"{detail} ({purpose})", fix)
+        versions = [f"{name} {version}" for name in distributions if (version := installed_version(name))]
+        detail = versions[0] if versions else f"{distributions[0]} is not installed"
+        fix = "" if versions else f"pip install {distributions[0]}"
+        yield Finding("package", module, bool(versions), f"{detail} ({purpose})", fix)
     cpu, gpu = installed_version("onnxruntime"), installed_version("onnxruntime-gpu")
     if cpu and gpu:
         yield Finding(

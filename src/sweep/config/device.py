@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sweep.backends.base import Backend
 from sweep.config.fields import Fields
@@ -70,6 +70,11 @@ def _no_gpu(value: object) -> Problem:
         reason = f"{VISIBLE}={os.environ[VISIBLE]} shows no GPU"
         return Problem("device", shown(value), reason, "unset it, or name GPUs of nvidia-smi -L in it")
     return Problem("device", shown(value), "nvidia-smi shows no GPU", "a backend for the CPU needs none")
+
+
+def pinned(gpus: Sequence[Gpu], label: Mapping[str, str]) -> dict[str, str]:
+    """Return what sets a search apart that is pinned to a GPU, to be compared with others: which one it is."""
+    return {"gpu": gpus[0].uuid} if gpus and "device" in label else {}
 
 
 def notes_on_search(gpus: Sequence[Gpu]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweep.config.build import Options, build_each
-from sweep.config.device import notes_on_search
+from sweep.config.device import notes_on_search, pinned
 from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.point import Point, PointBuilder, frozen_problem
@@ -279,14 +279,7 @@ def _space_problems(search: Search) -> Iterator[Problem]:
 def _accuracy_problems(search: Search) -> Iterator[Problem]:
     if search.min_accuracy is None:
         return
-    points = (
-        [search.accuracy_point]
-        if search.reference_accuracy is not None
-        else [
-            search.accuracy_point,
-            search.reference_point,
-        ]
-    )
+    points = [search.accuracy_point, *([search.reference_point] if search.reference_accuracy is None else [])]
     seen: set[Problem] = set()
     for make in points:
         try:
@@ -341,6 +334,7 @@ def _identity(
         "reference_accuracy": settings.reference_accuracy,
         **{f"space.{key}": json.dumps(values) for key, values in space},
         "environment": fingerprint_digest(environment_on(next(iter(base.gpus), None))),
+        **pinned(base.gpus, composed.label),
     }
     if settings.algorithm.is_random:
         identity["trials"] = settings.trials
