@@ -76,6 +76,9 @@ def test_what_of_an_extra_is_missing(doctor):
     assert not found.fine
     detail = "tensorrt 10.13; cuda-python missing; builds TensorRT engines and runs them on GPU 0"
     assert (found.detail, found.fix) == (detail, "pip install 'mlperf-sweep[tensorrt]'")
+    found = doctor(card(0), installed={"tensorrt-cu12": "10.9", "cuda-python": "12.9"})["extra tensorrt"]
+    assert found.fine
+    assert found.detail.startswith("tensorrt-cu12 10.9; cuda-python 12.9; ")
     found = doctor(card(0), card(1), installed={"onnxruntime-gpu": "1.23"})["extra cuda"]
     assert (found.fine, found.detail, found.fix) == (True, "onnxruntime-gpu 1.23; runs ONNX Runtime on GPU 0, 1", "")
 

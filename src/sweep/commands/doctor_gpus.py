@@ -62,11 +62,19 @@ def _extra(extra: str, usable: Sequence[Gpu]) -> Finding:
     if not wanted:
         detail = "this installation of sweep does not know it"
         return Finding("extra", extra, fine=False, detail=detail, fix="install sweep again to read its pyproject.toml")
-    versions = {name: installed_version(name) for name in wanted}
-    there = [f"{name} {version}" for name, version in versions.items() if version is not None]
-    missing = [name for name, version in versions.items() if version is None]
+    found = {name: _installed(name) for name in wanted}
+    there = [words for words in found.values() if words]
+    missing = [name for name, words in found.items() if not words]
     parts = [*there, *([f"{', '.join(missing)} missing"] if missing else []), _gives(extra, usable)]
     return Finding("extra", extra, not missing, "; ".join(parts), f"pip install '{_OWN}[{extra}]'" if missing else "")
+
+
+def _installed(name: str) -> str:
+    """Return an installed distribution, or its build for one CUDA, with its version; empty where there is neither."""
+    for one in (name, *(f"{name}-cu{cuda}" for cuda in reversed(_CUDA))):
+        if (version := installed_version(one)) is not None:
+            return f"{one} {version}"
+    return ""
 
 
 def _gives(extra: str, usable: Sequence[Gpu]) -> str:
