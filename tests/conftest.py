@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,33 @@ def request_for(tmp_path):
         return replace(RunRequest(spec, files, str(directory)), **changes)
 
     return make
+
+
+@pytest.fixture
+def gpu_machine(tmp_path, monkeypatch):
+    """Have this process and its workers see GPUs, `gpu_machine(card(0), card(1))`, and backends for them."""
+    from tests import gpus
+
+    from sweep import gpus as module
+    from sweep.backends import registry
+    from sweep.environment import fingerprint
+
+    def forget():
+        for cached in (module.gpus, module._list, fingerprint, registry._entry_points):
+            cached.cache_clear()
+
+    def install(*cards):
+        for name, value in gpus.environment(tmp_path / "machine", cards).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.syspath_prepend(str(tmp_path / "machine" / "plugins"))
+        forget()
+        return module.usable_gpus()
+
+    yield install
+    monkeypatch.undo()
+    sys.modules.pop("fake_gpu", None)
+    forget()
 
 
 @pytest.fixture

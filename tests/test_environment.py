@@ -1,11 +1,19 @@
 """What decides whether a result can be reused: another machine or another engine is another environment."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from sweep import environment
-from sweep.environment import available_memory_bytes, fingerprint, fingerprint_digest
+from sweep.environment import (
+    available_memory_bytes,
+    environment_digest,
+    environment_on,
+    fingerprint,
+    fingerprint_digest,
+)
+from sweep.gpus import Gpu
 
 ARM = """processor	: {number}
 BogoMIPS	: 50.00
@@ -73,6 +81,45 @@ def test_the_digest_is_of_what_changes_results():
 def test_each_part_of_the_machine_counts(key):
     machine = fingerprint()
     assert fingerprint_digest({**machine, key: "another"}) != fingerprint_digest(machine)
+
+
+H100 = Gpu(0, "GPU-1", "NVIDIA H100", "580.1", "81559 MiB", "9.0", "700.00 W", "Enabled", "Disabled", "Enabled")
+
+
+def test_the_environment_of_a_trial_on_a_gpu_has_that_gpu_alone():
+    environment = environment_on(H100)
+    (gpu,) = environment["gpus"]
+    assert (gpu["uuid"], gpu["index"], gpu["power_limit"]) == ("GPU-1", 0, "700.00 W")
+    assert {**environment, "gpus": []} == {**fingerprint(), "gpus": []}
+
+
+@pytest.mark.parametrize("change", [{"uuid": "GPU-2"}, {"index": 3}, {"persistence": "Disabled"}])
+def test_a_like_gpu_makes_the_same_trial(change):
+    """Else a grid that ran on the first of eight would be measured once more on the second."""
+    assert environment_digest(replace(H100, **change)) == environment_digest(H100)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "NVIDIA A100"},
+        {"driver": "590.1"},
+        {"memory": "40960 MiB"},
+        {"power_limit": "350.00 W"},
+        {"ecc": "Disabled"},
+        {"mig": "Enabled"},
+        {"name": "NVIDIA H100 MIG 1g.10gb"},
+    ],
+)
+def test_another_product_or_setting_makes_another_trial(change):
+    assert environment_digest(replace(H100, **change)) != environment_digest(H100)
+
+
+def test_records_of_the_cpu_stay_found():
+    """Their digest is the one that they were stored under, before a trial had a GPU of its own."""
+    old = {"cpu": "c", "gpus": [{"name": "NVIDIA H100", "driver": "580.1", "memory": "81559 MiB"}], "hostname": "h"}
+    assert fingerprint_digest(old) == "5e1035103513771829e392daa6e7d590b31b50b85d37ce8945bd8e0f8a454522"
+    assert environment_digest(None) == fingerprint_digest(fingerprint())
 
 
 def test_what_a_broken_upgrade_leaves_behind_is_passed_over(installed):

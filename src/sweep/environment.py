@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import distributions, entry_points
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import psutil
 
 import sweep
-from sweep.gpus import gpus
+from sweep.gpus import Gpu, gpus
 from sweep.paths import PACKAGE
 
 _PACKAGES = ("cuda-python", "mlcommons-loadgen", "numpy", "onnxruntime*", "tensorrt*")
@@ -31,6 +32,9 @@ _CGROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 _INFORMATION_ONLY = frozenset({"git", "hostname", "os", "memory_bytes", "python"})
 """Recorded, but two machines or moments that differ only here still make the same trial."""
+
+_GPU_INFORMATION_ONLY = frozenset({"index", "persistence", "uuid"})
+"""The same for each entry of `gpus`: which one of several like cards it was changes nothing."""
 
 
 @functools.cache
@@ -54,10 +58,35 @@ def fingerprint() -> dict[str, Any]:
     }
 
 
+def environment_on(gpu: Gpu | None) -> dict[str, Any]:
+    """Return the fingerprint of a trial: of one on a GPU, with that GPU alone and how it is set.
+
+    A lowered power limit, ECC and MIG change what a GPU can do, so they are among what decides. Its clocks, which
+    change by themselves, are for the telemetry.
+
+    Args:
+        gpu: What the trial runs on; None for the CPU.
+    """
+    if gpu is None:
+        return fingerprint()
+    return {**fingerprint(), "gpus": [asdict(gpu)]}
+
+
 def fingerprint_digest(environment: dict[str, Any]) -> str:
     """Return SHA-256 (hex) over the part of a fingerprint that decides whether a result can be reused."""
     relevant = {key: value for key, value in environment.items() if key not in _INFORMATION_ONLY}
+    if isinstance(cards := relevant.get("gpus"), list):
+        relevant["gpus"] = [{k: v for k, v in card.items() if k not in _GPU_INFORMATION_ONLY} for card in cards]
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def environment_digest(gpu: Gpu | None) -> str:
+    """Return the digest of the fingerprint of a trial.
+
+    Args:
+        gpu: What the trial runs on; None for the CPU.
+    """
+    return fingerprint_digest(environment_on(gpu))
 
 
 def usable_cores() -> int:

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable with which a user, a scheduler or a container says which GPUs a process may use."""
 
 _FIELDS = ("index", "uuid", "name", "driver_version", "memory.total", "compute_cap")
+_SETTINGS = ("power.limit", "ecc.mode.current", "mig.mode.current", "persistence_mode")
+_OLD_FIELDS = _FIELDS[:-1]
+"""What every driver knows: one that does not know a field answers with nothing else either."""
+
+OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
+"""Major version of CUDA to the oldest driver, by its first number, that runs it (NVIDIA, CUDA Compatibility, table of
+minor version compatibility)."""
+
+_ON = "Enabled"
+_TIMEOUT_S = 30
+"""Without persistence mode a driver starts each GPU for the question, which takes seconds where there are eight."""
+
+_CARD = re.compile(r"^GPU (\d+): .*\(UUID: ([^)]+)\)")
+_INSTANCE = re.compile(r"^\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-[^)]+)\)")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU.
+    """One GPU, or an instance of one in MIG mode. What the driver does not report is empty.
 
     Attributes:
-        index: Its number, in the order of the PCI bus.
-        uuid: Its own identity (`GPU-...`), which CUDA_VISIBLE_DEVICES takes.
-        name: Product name.
+        index: Its number: in the order of the PCI bus, or as `visible_gpus` counts.
+        uuid: Its own identity (`GPU-...` or `MIG-...`), which CUDA_VISIBLE_DEVICES takes.
+        name: Product name; of an instance with its profile (`NVIDIA H100 80GB HBM3 MIG 1g.10gb`).
         driver: Version of the driver.
-        memory: In all, with its unit.
-        compute_capability: `9.0`; empty where an old driver does not tell.
+        memory: Of the whole card, with its unit.
+        compute_capability: `9.0`.
+        power_limit: What the card may draw, with its unit; an administrator can lower it.
+        ecc: Whether its memory corrects errors: `Enabled` or `Disabled`.
+        mig: Whether the card is divided into instances, likewise.
+        persistence: Whether the driver stays loaded without a user, likewise.
     """
 
     index: int
@@ -29,22 +53,116 @@ class Gpu:
     driver: str
     memory: str
     compute_capability: str
+    power_limit: str = ""
+    ecc: str = ""
+    mig: str = ""
+    persistence: str = ""
+
+    def __str__(self) -> str:
+        return f"GPU {self.index} ({self.name})"
 
 
 @functools.cache
 def gpus() -> tuple[Gpu, ...]:
-    """Return the GPUs that the driver shows, in the order of their index; none without a driver."""
+    """Return the GPUs that the driver shows, in the order of their index; none without a driver.
+
+    A card in MIG mode is one of them; its instances are among `visible_gpus`.
+    """
+    for fields in ((*_FIELDS, *_SETTINGS), _FIELDS, _OLD_FIELDS):
+        answer = _ask(f"--query-gpu={','.join(fields)}", "--format=csv,noheader")
+        rows = [[part.strip() for part in line.split(",")] for line in answer.splitlines() if line.strip()]
+        if rows and all(len(row) == len(fields) and row[0].isdecimal() for row in rows):
+            return tuple(_gpu(dict(zip(fields, row, strict=True))) for row in rows)
+    return ()
+
+
+def visible_gpus(visible: str | None = None) -> tuple[Gpu, ...]:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES leaves, with their place among these as index.
+
+    It is read as CUDA reads it with CUDA_DEVICE_ORDER=PCI_BUS_ID: a list of indices, in the order of the PCI bus, and
+    of identities, which may be cut short where they stay unambiguous; whatever comes after the first entry that names
+    nothing, or what was named before, does not count. Of a card in MIG mode its instances can be used: all of them
+    where there are no limits, the one that is named, or the first where the card is.
+
+    Args:
+        visible: The variable's value; None where it is not set, so that there are no limits.
+    """
+    cards = gpus()
+    found = [part for card in cards for part in _parts(card)] if visible is None else _named(cards, visible.split(","))
+    return tuple(replace(gpu, index=place) for place, gpu in enumerate(found))
+
+
+def usable_gpus() -> tuple[Gpu, ...]:
+    """Return the GPUs that this process may use, numbered as the key `device` numbers them."""
+    return visible_gpus(os.environ.get(VISIBLE))
+
+
+def driver_major(driver: str) -> int | None:
+    """Return the first number of a driver's version; None where it has none."""
+    head = driver.partition(".")[0]
+    return int(head) if head.isdecimal() else None
+
+
+def _ask(*arguments: str) -> str:
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return ()
-    query = [f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader"]
+        return ""
     try:
-        done = subprocess.run([tool, *query], capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError):
-        return ()
-    rows = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
-    return tuple(
-        Gpu(int(index), uuid, name, driver, memory, capability if capability[:1].isdigit() else "")
-        for index, uuid, name, driver, memory, capability in (row for row in rows if len(row) == len(_FIELDS))
-        if index.isdecimal()
+        return ""
+    return done.stdout
+
+
+def _gpu(values: dict[str, str]) -> Gpu:
+    # What it does not know is `[N/A]`, `[Not Supported]`, `[Unknown Error]`, ...
+    known = {key: "" if value.startswith(("[", "N/A")) else value for key, value in values.items()}
+    capability = known.get("compute_cap", "")
+    return Gpu(
+        int(values["index"]),
+        values["uuid"],
+        values["name"],
+        values["driver_version"],
+        values["memory.total"],
+        capability if capability[:1].isdigit() else "",
+        *(known.get(key, "") for key in _SETTINGS),
     )
+
+
+def _named(cards: Sequence[Gpu], entries: Sequence[str]) -> list[Gpu]:
+    found: list[Gpu] = []
+    for entry in (entry.strip() for entry in entries):
+        named = next(iter(_candidates(cards, entry)), None)
+        if named is None or named in found:
+            break
+        found.append(named)
+    return found
+
+
+def _candidates(cards: Sequence[Gpu], entry: str) -> list[Gpu]:
+    """Return what an entry names, at most one."""
+    if entry.isdecimal():
+        return [part for card in cards if card.index == int(entry) for part in _parts(card)[:1]]
+    # A card in MIG mode comes before its instances, and stands for the first.
+    parts = [(gpu, _parts(card)[:1] if gpu is card else [gpu]) for card in cards for gpu in (card, *_parts(card))]
+    alike = {gpu.uuid: used for gpu, used in parts if entry and gpu.uuid.startswith(entry)}
+    return alike[entry] if entry in alike else next(iter(alike.values())) if len(alike) == 1 else []
+
+
+def _parts(card: Gpu) -> list[Gpu]:
+    """Return the instances of a card in MIG mode; of any other, the card."""
+    return [card] if card.mig != _ON else list(_instances(card))
+
+
+def _instances(card: Gpu) -> Iterator[Gpu]:
+    inside = False
+    for line in _list().splitlines():
+        if (head := _CARD.match(line)) is not None:
+            inside = head[2] == card.uuid
+        elif inside and (part := _INSTANCE.match(line)) is not None:
+            yield replace(card, uuid=part[2], name=f"{card.name} MIG {part[1]}")
+
+
+@functools.cache
+def _list() -> str:
+    return _ask("-L")

@@ -14,6 +14,7 @@ SUMMARY_LOG = "mlperf_log_summary.txt"
 DETAIL_LOG = "mlperf_log_detail.txt"
 ACCURACY_LOG = "mlperf_log_accuracy.json"
 _TRACE_LOG = "mlperf_log_trace.json"
+_LOCK_PREFIX = "sweep-gpu-"
 
 
 def conf_dir() -> Path:
@@ -31,6 +32,28 @@ def cache_dir() -> Path:
         return Path(own).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser().absolute() / "sweep"
+
+
+def lock_dir() -> Path:
+    """Return where processes that use a GPU meet, whoever they belong to: `$SWEEP_LOCKS`, else `/tmp`.
+
+    Not the user's or the session's own temporary folder (`$TMPDIR`, `$XDG_RUNTIME_DIR`): it must be the same for all.
+    Containers that share a GPU share it only when they are given one folder.
+    """
+    return Path(os.environ.get("SWEEP_LOCKS") or "/tmp").absolute()  # noqa: S108  (see above)
+
+
+def gpu_lock(uuid: str) -> Path:
+    """Return the file whose lock is held while a GPU is under test."""
+    return lock_dir() / f"{_LOCK_PREFIX}{uuid.replace('/', '_')}.lock"
+
+
+def gpu_locks() -> list[Path]:
+    """Return the files of all GPUs that were ever under test here."""
+    try:
+        return sorted(lock_dir().glob(f"{_LOCK_PREFIX}*.lock"))
+    except OSError:
+        return []
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -64,7 +64,7 @@ class Bed:
         return SearchPlan("digits", {}, question, algorithm, self.point(low, None).spec)
 
     def bench(self, resume=True):
-        return Bench(self.store, None, InterruptGate(), resume)
+        return Bench(self.store, SimpleNamespace(gpu=None), InterruptGate(), resume)
 
     def run(self, ledger=None, purse=None, low=1, high=512, algorithm="bisection", **options):
         plan = self.plan(low, high, algorithm)

@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from sweep.trial.interrupts import InterruptGate
+from sweep.trial.interrupts import InterruptGate, LaneGate
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +78,32 @@ def test_where_ctrl_c_is_ignored_it_stays_so():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "went on"
+
+
+def test_a_thread_is_stopped_at_its_own_gate():
+    """No signal reaches it; what it has measured must reach the disk all the same."""
+    stop = threading.Event()
+    gate = LaneGate(stop)
+    gate.open()
+    gate.check()
+    gate.close()
+    stop.set()
+    gate.check()  # closed: its test has ended, and is on its way to the disk
+    with pytest.raises(KeyboardInterrupt):
+        gate.open()
+    with pytest.raises(KeyboardInterrupt):
+        gate.check()
+
+
+def test_whether_one_waits_can_be_asked():
+    """A thread that waits for others must not be interrupted in the middle of their news."""
+    seen = []
+    try:
+        with InterruptGate() as gate:
+            seen.append(gate.has_arrived)
+            os.kill(os.getpid(), signal.SIGINT)
+            seen.append(gate.has_arrived)
+            gate.check()
+    except KeyboardInterrupt:
+        seen.append("interrupted")
+    assert seen == [False, True, "interrupted"]

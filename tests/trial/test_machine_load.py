@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from sweep.trial.machine_load import LoadMeter, Window, machine_load
@@ -71,6 +72,49 @@ def test_a_neighbour_is_seen_and_own_work_is_not():
         neighbour.wait()
     assert seen.busy is True
     assert excepted.other_cpu_cores < seen.other_cpu_cores - 0.2
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_worker_that_tests_on_another_gpu_is_no_neighbour(monkeypatch, ends):
+    """Nor when it ends meanwhile, as one does whose test was stopped: its time is in its parent's books then."""
+    from sweep.trial import worker_process
+
+    spin = "import time\nend = time.perf_counter() + 30\nwhile time.perf_counter() < end: pass"
+    sibling = subprocess.Popen([sys.executable, "-c", spin])
+    known = {sibling.pid}
+    monkeypatch.setattr(worker_process, "_alive", known)
+    try:
+        aware, unaware = LoadMeter((os.getpid(),)), LoadMeter((os.getpid(),))
+        monkeypatch.setattr(unaware, "_own_s", lambda: sum(psutil.Process().cpu_times()[:2]))
+        unaware.window_begin = unaware._read()
+        for step in range(25):
+            time.sleep(0.1)
+            if ends and step == 15:
+                sibling.kill()
+                sibling.wait()
+                known.clear()
+            aware.sample()
+            unaware.sample()
+        with_it, without_it = aware.finish(), unaware.finish()
+    finally:
+        sibling.kill()
+        sibling.wait()
+    assert with_it.other_cpu_cores < without_it.other_cpu_cores - 0.2
+
+
+def test_a_sibling_that_ended_just_now_leaves_one_window_unknown(monkeypatch):
+    from sweep.trial import worker_process
+
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait()
+    known = {ended.pid}
+    monkeypatch.setattr(worker_process, "_alive", known)
+    meter = LoadMeter(())
+    assert meter._window(meter._read()).others_s is None
+    known.clear()
+    assert meter._window(meter._read()).others_s is None  # it began when that was not known
+    meter.window_begin = meter._read()
+    assert meter._window(meter._read()).others_s is not None
 
 
 def test_a_burst_in_a_long_test_is_seen(monkeypatch):

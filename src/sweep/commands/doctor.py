@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.backends.registry import AUTO_ORDER, backend_class, backend_names
 from sweep.commands.arguments import Parser
+from sweep.commands.doctor_gpus import examine_gpus
+from sweep.commands.findings import Finding
 from sweep.config.files import choices, load_choice
 from sweep.datasets import DatasetConfig, dataset_names, default_store
 from sweep.datasets.imagenet import INTERPOLATIONS, StoreFiles, prepare_command, read_manifest
@@ -20,17 +21,6 @@ from sweep.models.reference import reference_path
 from sweep.paths import cache_dir
 
 _OWN_DATASETS = ("digits", "imagenet", "synthetic")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report."""
-
-    topic: str
-    name: str
-    fine: bool
-    detail: str
-    fix: str = ""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,8 +54,7 @@ def examine() -> Iterator[Finding]:
     machine = fingerprint()
     cores = f"{machine['cpu']}, {machine['cpu_cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GiB"
     yield Finding("machine", "cpu", fine=True, detail=cores)
-    gpus = ", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in machine["gpus"])
-    yield Finding("machine", "gpu", bool(gpus), gpus or "no NVIDIA GPU found", "" if gpus else "the CPU is used")
+    yield from examine_gpus()
     yield _package("loadgen", "mlperf_loadgen", "mlcommons-loadgen", "")
     yield from (_backend(name) for name in backend_names())
     yield from (_model(name) for name in choices("model"))

@@ -55,14 +55,15 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     manifest.write(())
 
     stopped: KeyboardInterrupt | SweepError | None = None
-    outcomes: list[Outcome] = []
+    outcomes: dict[int, Outcome] = {}
     gate = InterruptGate()
     try:
         # Until its table is written and shown, a finished sweep is not to be interrupted.
         with gate:
             stopped = _run(points, options, manifest, outcomes, gate)
             if outcomes:
-                _show(points, outcomes, paths if manifest.has_tables else None, is_grid=composition.is_grid)
+                done = [points[number] for number in sorted(outcomes)]
+                _show(done, _in_order(outcomes), paths if manifest.has_tables else None, is_grid=composition.is_grid)
     except KeyboardInterrupt as late:
         stopped = stopped or late
     if isinstance(stopped, Exception):
@@ -71,40 +72,45 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
         by = "" if gate.signal is signal.SIGINT else f" by {gate.signal.name}"
         print(f"interrupted{by}: {_what_is_left(len(outcomes), len(points), resume=options.resume)}", file=sys.stderr)
         return SIGNAL_EXIT + gate.signal
-    failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes)
+    failed = any(outcome.stored.result.state is TrialState.FAILED for outcome in outcomes.values())
     return ExitCode.FAILED if failed else ExitCode.OK
 
 
 def _run(
-    points: Sequence[Point], options: Options, manifest: Manifest, outcomes: list[Outcome], gate: InterruptGate
+    points: Sequence[Point], options: Options, manifest: Manifest, outcomes: dict[int, Outcome], gate: InterruptGate
 ) -> KeyboardInterrupt | SweepError | None:
-    """Measure the points into `outcomes`; return what stopped that early, or kept its tables off the disk."""
+    """Measure the points into `outcomes`, by number; return what stopped that early, or kept tables off the disk."""
     from sweep.errors import SweepError
     from sweep.store.records import Store
     from sweep.study.grid import run_grid
     from sweep.study.measure import Bench
+    from sweep.study.points import GridPoint
     from sweep.study.rejection import Rejection
     from sweep.terminal import Watcher
     from sweep.trial.executor import Executor
     from sweep.trial.gpu_meter import GpuMeters
 
     stopped: KeyboardInterrupt | SweepError | None = None
-    grid = [(point.spec, point.files) for point in points]
+    grid = [GridPoint(point.spec, point.files, point.gpus, exact="device" in point.label) for point in points]
     with Watcher(points) as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
         try:
             rejection = Rejection.wanted(options.telemetry, watcher.say)
-            bench = Bench(Store(options.outputs), executor, gate, options.resume, rejection)
-            outcomes.extend(run_grid(grid, bench, watcher))
+            bench = Bench(Store(options.outputs), executor, gate, options.resume, rejection, say=watcher.say)
+            outcomes.update(run_grid(grid, bench, watcher))
         except (KeyboardInterrupt, SweepError) as reason:
             stopped = reason
         finally:
             gate.close()
             try:
                 if outcomes:  # before anything is shown, which may fail
-                    manifest.write(outcomes)
+                    manifest.write(_in_order(outcomes))
             except SweepError as error:
                 stopped = stopped or error
     return stopped
+
+
+def _in_order(outcomes: dict[int, Outcome]) -> list[Outcome]:
+    return [outcomes[number] for number in sorted(outcomes)]
 
 
 def _show(points: Sequence[Point], outcomes: Sequence[Outcome], kept: SweepPaths | None, *, is_grid: bool) -> None:

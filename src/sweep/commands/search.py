@@ -134,8 +134,10 @@ class _Command:
         options = self._options
         with SearchWatcher() as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
             rejection = Rejection.wanted(options.telemetry, watcher.say)
-            bench = Bench(Store(options.outputs), executor, self._gate, options.resume, rejection)
+            shared = Bench(Store(options.outputs), executor, self._gate, options.resume, rejection, say=watcher.say)
             for number, (search, (book, study)) in enumerate(zip(self._searches, self._studies, strict=True)):
+                gpus = () if search.gpu is None else (search.gpu,)
+                bench = shared.on(gpus, exact="device" in search.plan.label)
                 desk = Desk(bench, watcher, self._paths.directory, book.location)
                 budget = search.budget
                 purse = Purse(budget.seconds, budget.queries, budget.tests)

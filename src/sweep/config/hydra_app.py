@@ -96,7 +96,7 @@ class _Task:
 
         def compose() -> Composition:
             if _choices(master.hydra.runtime.choices).get("hydra/launcher", "basic") != "basic":
-                _refuse("hydra/launcher", "trials run in sweep's own workers, one at a time")
+                _refuse("hydra/launcher", "trials run in sweep's own workers")
             composed = tuple(
                 _composed(config, overrides, varied, {**_choices(master.hydra.runtime.choices), **_made(overrides)})
                 for config, overrides in points

@@ -13,6 +13,7 @@ from sweep.backends.base import Backend
 from sweep.backends.registry import available_backend
 from sweep.config.calibration import KEYS as CALIBRATION_KEYS
 from sweep.config.calibration import CalibrationSettings, calibration_for, read_calibration
+from sweep.config.device import read_device
 from sweep.config.fields import Fields
 from sweep.config.files import choices, load_choice
 from sweep.config.hydra_app import Composed
@@ -28,6 +29,7 @@ from sweep.config.rules import (
 from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset, unread_settings
 from sweep.environment import available_memory_bytes, fingerprint
 from sweep.errors import ConfigError, Problem
+from sweep.gpus import Gpu
 from sweep.models import Calibration, model_config, resolve_model
 from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
 from sweep.paths import cache_dir
@@ -49,7 +51,7 @@ _KEYS = {
         *("model", "backend", "dataset", "rules", "batch", "engine_batch", "precision", "mode", "scenario", "run"),
         *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms"),
         *("max_duration_ms", "performance_sample_count", "abort", "resume", "outputs", "timeout", "search", "study"),
-        *("calibration", "telemetry"),
+        *("calibration", "telemetry", "device"),
     ),
     "rules": ("edition", "bounded", "percentile", "checks", "samples_per_query", "run_classes"),
     "timeout": ("load_s", "query_s"),
@@ -68,12 +70,14 @@ class Point:
         files: Where its parts lie on this machine.
         label: What sets it apart from the other points of its grid, for tables.
         notes: What was chosen for the user, in words.
+        gpus: On any of which it may run; none for a backend that needs none.
     """
 
     spec: TrialSpec
     files: TrialFiles
     label: dict[str, str]
     notes: tuple[str, ...]
+    gpus: tuple[Gpu, ...] = ()
 
 
 class PointBuilder:
@@ -117,6 +121,7 @@ class PointBuilder:
         rules = read_rules(fields)
         run = read_run(fields)
         backend, backend_options = self._backend(precision)
+        gpus = () if backend is None else read_device(fields, backend, self._composed.overrides, self._notes)
         calibration = read_calibration(fields)
         model = None if backend is None else self._model(backend, precision, calibration)
         engine_batch = self._engine_batch(batch, model)
@@ -153,7 +158,7 @@ class PointBuilder:
         files = TrialFiles(None, choice, str(cache_dir()))
         if model is not None:
             files = replace(files, model_path=str(model.path), model_files=model.files)
-        return Point(spec, files, self._composed.label, tuple(self._notes))
+        return Point(spec, files, self._composed.label, tuple(self._notes), gpus)
 
     def _check_keys(self) -> None:
         given = [override.partition("=")[0] for override in self._composed.overrides]

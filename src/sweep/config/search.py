@@ -13,13 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweep.config.build import Options, build_each
+from sweep.config.device import notes_on_search, pinned
 from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.point import Point, PointBuilder, frozen_problem
 from sweep.config.rules import edition_batch, shown
 from sweep.config.search_settings import Budget, Kind, SearchSettings, Space, read_search
-from sweep.environment import fingerprint, fingerprint_digest, usable_cores
+from sweep.environment import environment_on, fingerprint_digest, usable_cores
 from sweep.errors import ConfigError, Problem, choose
+from sweep.gpus import Gpu
 from sweep.search.base import Domain, Question
 from sweep.study.search import SearchPlan
 from sweep.trial.messages import TrialFiles
@@ -52,6 +54,7 @@ class Search:
         settings: How many settings a joint search tries; 0 in any other.
         identity: Whatever its answer depends on, flat and as plain JSON data: a study that is resumed must have the
             same. Settings and budget, which only say how far it goes, are not in it.
+        gpu: What its tests run on; None for the CPU.
         composed: Its configuration; every test is built from a copy.
     """
 
@@ -68,6 +71,7 @@ class Search:
     space: Space
     settings: int
     identity: Mapping[str, Any]
+    gpu: Gpu | None
     composed: Composed = field(repr=False, compare=False)
 
     def point(self, n: int, query_count: int | None) -> Point:
@@ -166,7 +170,7 @@ def _search(composed: Composed) -> Search:
     if fields.problems or target_latency_ns is None:
         raise ConfigError(fields.problems)
     space = _space(composed, settings, domain) if settings.kind is Kind.JOINT else ()
-    identity = _identity(composed, settings, domain, base.spec, space)
+    identity = _identity(composed, settings, domain, base, space)
     question = Question(
         domain=domain,
         target_latency_ns=target_latency_ns,
@@ -179,7 +183,7 @@ def _search(composed: Composed) -> Search:
         plan=SearchPlan(name, dict(composed.label), question, str(settings.algorithm), base.spec),
         kind=settings.kind,
         files=base.files,
-        notes=base.notes,
+        notes=(*base.notes, *notes_on_search(base.gpus)),
         budget=settings.budget,
         seed=settings.seed,
         trials=settings.trials,
@@ -189,6 +193,7 @@ def _search(composed: Composed) -> Search:
         space=space,
         settings=settings.settings,
         identity=identity,
+        gpu=next(iter(base.gpus), None),
         composed=composed,
     )
     if problems := [*_space_problems(search), *_accuracy_problems(search)]:
@@ -274,14 +279,7 @@ def _space_problems(search: Search) -> Iterator[Problem]:
 def _accuracy_problems(search: Search) -> Iterator[Problem]:
     if search.min_accuracy is None:
         return
-    points = (
-        [search.accuracy_point]
-        if search.reference_accuracy is not None
-        else [
-            search.accuracy_point,
-            search.reference_point,
-        ]
-    )
+    points = [search.accuracy_point, *([search.reference_point] if search.reference_accuracy is None else [])]
     seen: set[Problem] = set()
     for make in points:
         try:
@@ -297,9 +295,10 @@ def _accuracy_problems(search: Search) -> Iterator[Problem]:
 
 
 def _identity(
-    composed: Composed, settings: SearchSettings, domain: Domain, spec: TrialSpec, space: Space
+    composed: Composed, settings: SearchSettings, domain: Domain, base: Point, space: Space
 ) -> dict[str, Any]:
     """Return whatever the answer of a search depends on, by names that people know."""
+    spec = base.spec
     _, options = PointBuilder(composed, in_search=True).backend_options()  # a spec's may be those of one N
     identity: dict[str, Any] = {
         "search": str(settings.kind),
@@ -334,7 +333,8 @@ def _identity(
         "min_accuracy": settings.min_accuracy,
         "reference_accuracy": settings.reference_accuracy,
         **{f"space.{key}": json.dumps(values) for key, values in space},
-        "environment": fingerprint_digest(fingerprint()),
+        "environment": fingerprint_digest(environment_on(next(iter(base.gpus), None))),
+        **pinned(base.gpus, composed.label),
     }
     if settings.algorithm.is_random:
         identity["trials"] = settings.trials

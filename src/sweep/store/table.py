@@ -70,6 +70,15 @@ def _gpu(figure: str, part: str = "") -> Callable[[StoredTrial], Any]:
     return _of(read)
 
 
+def _used_gpu(key: str) -> Callable[[StoredTrial], Any]:
+    def read(result: TrialResult) -> Any:
+        # The environment of a test on the CPU lists all GPUs there are, without saying which is which.
+        used = [gpu for gpu in result.environment["gpus"] if "uuid" in gpu]
+        return used[0][key] if used else None
+
+    return _of(read)
+
+
 def _options(result: TrialResult) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(result.spec.backend.options.items()))
 
@@ -137,6 +146,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("notes", "string", "what to know before using the numbers", _of(lambda r: "; ".join(r.notes) or None)),
     Column("spec_digest", "string", "what was measured", _of(lambda r: r.spec_digest)),
     Column("environment_digest", "string", "where it was measured", _of(lambda r: r.environment_digest)),
+    Column("gpu", "string", "what it ran on; nothing for the CPU", _used_gpu("name")),
+    Column("gpu_uuid", "string", "which one that was", _used_gpu("uuid")),
     Column("model_digest", "string", "the model's file, by content", _of(lambda r: r.spec.model.digest)),
     Column("model_path", "string", "where it lay", _of(lambda r: r.model_path)),
     Column("directory", "string", "the record and LoadGen's logs", lambda stored: str(stored.directory)),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweep.environment import fingerprint, fingerprint_digest
+from sweep.environment import environment_digest
+from sweep.gpus import Gpu
 from sweep.store.records import Store, StoredTrial
 from sweep.study.rejection import Rejection
 from sweep.trial.executor import Executor, Progress, planned_query_count
+from sweep.trial.gpu_lock import GpuLock
 from sweep.trial.interrupts import InterruptGate
 from sweep.trial.messages import RunRequest, TrialFiles
 from sweep.trial.result import TrialResult
@@ -32,6 +34,10 @@ class Outcome:
     reused: bool
 
 
+def _tell_nobody(words: str) -> None:
+    del words
+
+
 @dataclass(frozen=True)
 class Bench:
     """Where tests are measured and kept.
@@ -45,6 +51,10 @@ class Bench:
         gate: Open while a test runs; closed otherwise.
         resume: Whether what was measured before is reused.
         rejection: Measures again what a GPU has disturbed; None leaves it at a mark.
+        gpus: What a test may run on; none for the CPU. It runs on the first, and a record from any of them, or from one
+            like it, is a record of that test.
+        exact: Whether only a record from one of these very GPUs is, since the test is to compare them.
+        say: Told what the user should know meanwhile, in one line.
     """
 
     store: Store
@@ -52,11 +62,18 @@ class Bench:
     gate: InterruptGate
     resume: bool
     rejection: Rejection | None = None
+    gpus: tuple[Gpu, ...] = ()
+    exact: bool = False
+    say: Callable[[str], None] = _tell_nobody
 
-    @functools.cached_property
-    def environment_digest(self) -> str:
-        """Of this machine and its software."""
-        return fingerprint_digest(fingerprint())
+    def on(self, gpus: tuple[Gpu, ...], *, exact: bool = False) -> Bench:
+        """Return the same bench for tests on other GPUs."""
+        return replace(self, gpus=gpus, exact=exact)
+
+    @property
+    def gpu(self) -> Gpu | None:
+        """What tests run on; None for the CPU."""
+        return self.gpus[0] if self.gpus else None
 
     def pause(self) -> None:
         """Let a signal through that came while none could be."""
@@ -65,7 +82,10 @@ class Bench:
 
     def newest(self, spec: TrialSpec) -> Outcome | None:
         """Return the newest COMPLETE record of a test that is not rejected; None when it is to be measured."""
-        found = self.store.find(spec, self.environment_digest, self._stands) if self.resume else None
+        if not self.resume:
+            return None
+        each = (self.store.find(spec, digest, self._counts) for digest in self._environments())
+        found = next((one for one in each if one is not None), None)
         return None if found is None else Outcome(found, reused=True)
 
     def unused(self, spec: TrialSpec, used: Collection[Path], only: Collection[str] | None = None) -> Outcome | None:
@@ -81,43 +101,79 @@ class Bench:
         """
         if not self.resume:
             return None
-        for stored in self.store.attempts(spec, self.environment_digest):
+        for stored in (one for digest in self._environments() for one in self.store.attempts(spec, digest)):
             failure = stored.result.failure
             counts = stored.result.state is TrialState.COMPLETE or (failure is not None and failure.is_out_of_memory)
             allowed = only is None or str(stored.directory) in only
-            if counts and allowed and self._stands(stored.result) and stored.directory not in used:
+            if counts and allowed and self._counts(stored.result) and stored.directory not in used:
                 return Outcome(stored, reused=True)
         return None
 
     def measure(self, spec: TrialSpec, files: TrialFiles, on_progress: Callable[[Progress], None]) -> Outcome:
         """Measure a test and store it, whatever became of it; again, as an attempt of its own, where it is rejected.
 
+        On a GPU it waits until no other sweep tests on that.
+
         Returns:
             The last attempt: one that stands.
 
         Raises:
-            ConfigError: The output folder cannot be written.
+            ConfigError: The output folder cannot be written, or no GPU be reserved.
         """
+        self.reserve()
         retries = 0 if self.rejection is None else self.rejection.retries
         for retry in range(retries):
             outcome = self._measure_once(spec, files, on_progress, is_last=False)
             if self.rejection is None or not self.rejection.refuses(outcome.stored.result):
                 return outcome
             on_progress(Progress("cooling the GPU down", 0, planned_query_count(spec), None, None, None))
-            self.gate.open()
-            self.rejection.wait(outcome.stored.result, retry + 1)
-            self.gate.close()
+            self.rejection.wait(outcome.stored.result, retry + 1, self._sleep)
         return self._measure_once(spec, files, on_progress, is_last=True)
 
     def _measure_once(
         self, spec: TrialSpec, files: TrialFiles, on_progress: Callable[[Progress], None], *, is_last: bool
     ) -> Outcome:
-        attempt = self.store.begin(spec, self.environment_digest)
+        attempt = self.store.begin(spec, environment_digest(self.gpu))
         request = RunRequest(spec, files, str(attempt.paths.directory))
         result = run_trial(self.executor, request, attempt.number, on_progress, self.gate)
         if is_last and self.rejection is not None and self.rejection.refuses(result):
             result = self.rejection.standing(result)
         return Outcome(self.store.finish(attempt, result), reused=False)
 
-    def _stands(self, result: TrialResult) -> bool:
-        return self.rejection is None or not self.rejection.refuses(result)
+    def reserve(self, is_wanted: Callable[[], bool] = lambda: True) -> bool:
+        """Have the GPU for the tests that follow, once no other sweep tests on it; return whether it is to be had.
+
+        Args:
+            is_wanted: Asked now and then while it waits, which ends when this is False.
+
+        Raises:
+            ConfigError: No GPU can be reserved.
+            KeyboardInterrupt: It was interrupted.
+        """
+        if self.gpu == self.executor.gpu:
+            return True
+        self.executor.release()
+        if self.gpu is not None:
+            lock = GpuLock(self.gpu)
+            if not lock.wait(self.gate, self.say, is_wanted):
+                return False
+            self.executor.hold(lock)
+        return True
+
+    def _environments(self) -> list[str]:
+        """Return the digests of all environments whose records count, that of the GPU tests run on first."""
+        return list(dict.fromkeys(environment_digest(gpu) for gpu in self.gpus or (None,)))
+
+    def _counts(self, result: TrialResult) -> bool:
+        if self.rejection is not None and self.rejection.refuses(result):
+            return False
+        if not self.exact:
+            return True
+        own = {gpu.uuid for gpu in self.gpus}
+        return all(gpu.get("uuid") in own for gpu in result.environment["gpus"])
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, and let a signal end that."""
+        self.gate.open()
+        time.sleep(seconds)
+        self.pause()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -49,12 +50,13 @@ class Rejection:
         why = "its only try was disturbed" if tries == 1 else f"each of its {tries} tries was disturbed"
         return replace(result, notes=(*result.notes, f"{KEPT}: {why} (telemetry.retries={self.retries})"))
 
-    def wait(self, result: TrialResult, retry: int) -> None:
+    def wait(self, result: TrialResult, retry: int, sleep: Callable[[float], None] = time.sleep) -> None:
         """Wait until the GPU of a disturbed test is fit again; a KeyboardInterrupt ends that.
 
         Args:
             result: The test.
             retry: How often it will have been measured again, this time included.
+            sleep: Waits for seconds, and raises a KeyboardInterrupt that came meanwhile.
         """
         telemetry = result.telemetry
         if telemetry is None:
@@ -69,7 +71,7 @@ class Rejection:
             self.say(f"whether it is cannot be told: {error}")
             return
         try:
-            if not cool_down(gpu, self.cooldown_s):
+            if not cool_down(gpu, self.cooldown_s, sleep=sleep):
                 self.say(f"the GPU is not, after {self.cooldown_s:g} s (telemetry.cooldown_s)")
         finally:
             gpu.close()

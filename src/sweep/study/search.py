@@ -316,6 +316,7 @@ class SearchRun:
         return None if self._ledger is None else self._ledger.begin(entry)
 
     def _measure(self, point: TrialPoint) -> Outcome:
+        self._bench.reserve()  # waiting for others costs nothing
         begin = time.perf_counter()
         outcome = self._bench.measure(point.spec, point.files, self._observer.progressed)
         self._purse.pay(time.perf_counter() - begin, outcome.stored.result.query_count)

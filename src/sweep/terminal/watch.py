@@ -33,9 +33,8 @@ class Watcher:
         self._live = self._console.is_terminal
         self._stack = ExitStack()
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._number = 0
-        self._spoke_at = 0.0
+        self._tasks: dict[int, TaskID] = {}
+        self._spoke_at: dict[int, float] = {}
 
     def __enter__(self) -> Self:
         if self._live:
@@ -52,38 +51,36 @@ class Watcher:
 
     def started(self, number: int, spec: TrialSpec) -> None:
         """Show that a point is about to be measured."""
-        self._number = number
-        self._spoke_at = time.perf_counter()
+        self._spoke_at[number] = time.perf_counter()
         if self._bar is not None:
-            self._task = self._bar.add_task(self._title(number, spec), total=None, state="starting")
+            self._tasks[number] = self._bar.add_task(self._title(number, spec), total=None, state="starting")
 
-    def progressed(self, progress: TrialProgress) -> None:
-        """Show how far the point is."""
-        if self._bar is not None and self._task is not None:
+    def progressed(self, number: int, progress: TrialProgress) -> None:
+        """Show how far a point is."""
+        if self._bar is not None and number in self._tasks:
             total = progress.planned_query_count if progress.phase == "test" else None
             done = min(progress.query_count, progress.planned_query_count)
-            self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
-        elif time.perf_counter() - self._spoke_at > PLAIN_EVERY_S:
-            self._spoke_at = time.perf_counter()
-            self.say(f"{self._title(self._number, self._points[self._number].spec)}: {self._state(progress)}")
+            self._bar.update(self._tasks[number], total=total, completed=done, state=self._state(number, progress))
+        elif time.perf_counter() - self._spoke_at[number] > PLAIN_EVERY_S:
+            self._spoke_at[number] = time.perf_counter()
+            self.say(f"{self._title(number, self._points[number].spec)}: {self._state(number, progress)}")
 
     def finished(self, number: int, outcome: Outcome) -> None:
         """Say what came out of the point, in one line that stays."""
-        if self._bar is not None and self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
+        if self._bar is not None and number in self._tasks:
+            self._bar.remove_task(self._tasks.pop(number))
         result = outcome.stored.result
         reused = " (reused)" if outcome.reused else ""
         self.say(f"{self._title(number, result.spec)}: {headline(result)}{reused}")
-
-    def _state(self, progress: TrialProgress) -> str:
-        return state_of(progress, self._points[self._number].spec.rules.percentile)
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
         (self._bar.console if self._bar is not None else self._console).print(
             line, markup=False, highlight=False, soft_wrap=True
         )
+
+    def _state(self, number: int, progress: TrialProgress) -> str:
+        return state_of(progress, self._points[number].spec.rules.percentile)
 
     def _title(self, number: int, spec: TrialSpec) -> str:
         return f"[{number + 1}/{len(self._points)}] {name_of(self._points[number].label, spec)}"

@@ -12,8 +12,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from sweep.gpus import Gpu
 from sweep.paths import AttemptPaths
 from sweep.trial.abort import Abort, AbortMonitor
+from sweep.trial.gpu_lock import GpuLock, under_test
 from sweep.trial.gpu_meter import GpuMeter, GpuMeters
 from sweep.trial.interrupts import InterruptGate
 from sweep.trial.machine_load import LoadMeter, MachineLoad
@@ -70,7 +72,10 @@ class Timeouts:
 
 @dataclass
 class Measurement:
-    """What was seen of one trial, before it is judged; `failure` is None when LoadGen ran to its end or was aborted."""
+    """What was seen of one trial, before it is judged; `failure` is None when LoadGen ran to its end or was aborted.
+
+    `gpu` is what it ran on, None for the CPU; `gpus_under_test` counts all that sweeps of this machine held meanwhile.
+    """
 
     latencies_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     device_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -87,10 +92,15 @@ class Measurement:
     abort: Abort | None = None
     failure: Failure | None = None
     worker_was_warm: bool = False
+    gpu: Gpu | None = None
+    gpus_under_test: int = 0
 
 
 class Executor:
     """Owns at most one worker; starts it when needed, replaces it when it was lost.
+
+    Its worker sees one GPU, or the machine as it is. The GPU is kept from other sweeps between tests, too: an engine of
+    theirs, idle as it may be, would take memory that a test was to find free.
 
     Args:
         timeouts: When to give a worker up.
@@ -102,14 +112,36 @@ class Executor:
         self._gpus = gpus
         self._worker: WorkerProcess | None = None
         self._meter: LoadMeter | None = None
+        self._lock: GpuLock | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release()
+
+    @property
+    def gpu(self) -> Gpu | None:
+        """What its tests run on; None for the CPU."""
+        return None if self._lock is None else self._lock.gpu
+
+    def hold(self, lock: GpuLock) -> None:
+        """Have the tests that follow run on the GPU of a lock, which was taken; it is the executor's from here on."""
+        self.release()
+        self._lock = lock
+
+    def release(self) -> None:
+        """End the worker, and let others have the GPU; tests that follow run on the CPU."""
         self._drop_worker()
         if self._gpus is not None:
             self._gpus.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+    def another(self) -> Executor:
+        """Return one more like it, to be used and closed in a thread of its own: a worker ends with its thread."""
+        return Executor(self._timeouts, None if self._gpus is None else self._gpus.another())
 
     def measure(
         self,
@@ -129,23 +161,31 @@ class Executor:
             self._drop_worker()  # it was killed while it had nothing to do: no fault of this trial
         warm = self._worker is not None
         try:
-            worker = self._worker = self._worker or WorkerProcess()
+            worker = self._worker = self._worker or WorkerProcess(self.gpu)
         except OSError as error:
-            return Measurement(failure=Failure("error", f"no worker process can be started: {error}", ""))
+            failure = Failure("error", f"no worker process can be started: {error}", "")
+            return Measurement(failure=failure, gpu=self.gpu)
         self._meter = LoadMeter((os.getpid(), worker.pid), self._meter)
-        gpu, why_none = (None, "") if self._gpus is None else self._gpus.meter(request.spec)
+        meters, uuid = self._gpus, None if self.gpu is None else self.gpu.uuid
+        gpu, why_none = (None, "") if meters is None else meters.meter(request.spec, uuid)
         watch = _Watch(worker, request, self._timeouts, self._meter, on_progress, gate, gpu)
         watch.seen.worker_was_warm = warm
         watch.seen.no_telemetry = why_none
+        watch.seen.gpu = self.gpu
+        before = self._under_test()
         try:
             gate.open()
             worker.send(request)
             watch.until_end()
+            watch.seen.gpus_under_test = max(before, self._under_test())
         finally:
             # Whatever went wrong, Ctrl-C included: a worker in the middle of a test serves nobody any more.
             if not watch.worker_is_usable:
                 self._drop_worker()
         return watch.seen
+
+    def _under_test(self) -> int:
+        return 0 if self.gpu is None else under_test()
 
     def _drop_worker(self) -> None:
         worker, self._worker = self._worker, None
@@ -210,6 +250,7 @@ class _Watch:
             if (overdue := self._overdue(begin)) is not None:
                 self._fail("timeout", overdue)
                 return
+            self._gate.check()
 
     def _overdue(self, begin: float) -> str | None:
         """Return what has taken too long, if anything has."""

@@ -104,37 +104,43 @@ class GpuMeter:
 
 
 class GpuMeters:
-    """Makes the meter of each test, and opens the GPU for the first one that needs it.
+    """Makes the meter of each test, and opens the GPU for the first one that needs it. Used from one thread.
 
     Args:
         options: What is asked of GPUs.
-        uuid: Which GPU; None for the first of the machine.
-        opener: Opens it; None is NVML's own.
+        opener: Opens one; None is NVML's own.
     """
 
-    def __init__(
-        self, options: TelemetryOptions, uuid: str | None = None, opener: Callable[[str | None], Gpu] | None = None
-    ) -> None:
+    def __init__(self, options: TelemetryOptions, opener: Callable[[str | None], Gpu] | None = None) -> None:
         self._options = options
-        self._uuid = uuid
         self._opener = opener or open_gpu
         self._gpu: Gpu | None = None
-        self._why_not = ""
+        self._uuid: str | None = None
+        self._why_not: dict[str | None, str] = {}
 
-    def meter(self, spec: TrialSpec) -> tuple[GpuMeter | None, str]:
+    def another(self) -> GpuMeters:
+        """Return one more like it, for another thread."""
+        return GpuMeters(self._options, self._opener)
+
+    def meter(self, spec: TrialSpec, uuid: str | None) -> tuple[GpuMeter | None, str]:
         """Return the meter of a test; where there is none although it was asked for, why.
 
         Args:
             spec: Of the test; where its backend uses no GPU, none is read.
+            uuid: Of the GPU that it runs on; None for the first of the machine.
         """
         if not self._options.enabled or not backend_class(spec.backend.name).uses_gpu:
             return None, ""
-        if self._gpu is None and not self._why_not:
+        if self._gpu is not None and self._uuid != uuid:
+            self.close()
+        if self._gpu is None and uuid not in self._why_not:
             try:
-                self._gpu = self._opener(self._uuid)
+                self._gpu, self._uuid = self._opener(uuid), uuid
             except NoNvmlError as error:
-                self._why_not = str(error)
-        return None if self._gpu is None else GpuMeter(self._gpu, self._options.interval_s), self._why_not
+                self._why_not[uuid] = str(error)
+        if self._gpu is None:
+            return None, self._why_not[uuid]
+        return GpuMeter(self._gpu, self._options.interval_s), ""
 
     def close(self) -> None:
         """Let the GPU go."""

@@ -58,6 +58,14 @@ class InterruptGate:
         """Let Ctrl-C wait from here on."""
         self._is_open = False
 
+    def check(self) -> None:
+        """Raise what has arrived, if the gate is open; to be called now and then where no signal can do it."""
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether one waits for the gate to open."""
+        return self._arrived
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.signal = signal.Signals(number)
@@ -69,3 +77,38 @@ class InterruptGate:
         if self._arrived:
             self._arrived = False  # it is told once
             raise KeyboardInterrupt
+
+
+class LaneGate(InterruptGate):
+    """The gate of a thread of its own: no signal reaches it, so it is told to stop, and looks whether it was.
+
+    Args:
+        stop: Set when the thread is to stop.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def open(self) -> None:
+        """Let a stop through from here on.
+
+        Raises:
+            KeyboardInterrupt: It was told to stop while the gate was closed.
+        """
+        self._is_open = True
+        self.check()
+
+    def check(self) -> None:
+        """Raise a stop that was told, if the gate is open.
+
+        Raises:
+            KeyboardInterrupt: It was.
+        """
+        if self._is_open and self._stop.is_set():
+            raise KeyboardInterrupt
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
+
+from sweep.trial.worker_process import worker_pids
 
 BUSY_CORES = 0.25
 """Other processes using more than this many cores make a second a busy one."""
@@ -92,7 +95,8 @@ class Window:
 class LoadMeter:
     """Measures a test, in windows, the first of which may have begun up to a second before it.
 
-    A test can be over before the kernel's clock has ticked often enough to tell anything.
+    A test can be over before the kernel's clock has ticked often enough to tell anything. The work of this process's
+    other workers, which test on other GPUs, is nobody else's either.
 
     Args:
         own_pids: Processes whose work is this test's own: worker and parent.
@@ -130,20 +134,33 @@ class LoadMeter:
 
     def _window(self, now: tuple[float, ...]) -> Window:
         elapsed, used, steal, own = (new - old for new, old in zip(now, self.window_begin, strict=True))
-        return Window(elapsed, used - own if own >= 0 else None, steal)
+        return Window(elapsed, used - own if math.isfinite(own) and own >= 0 else None, steal)
 
     def _read(self) -> tuple[float, float, float, float]:
         times = psutil.cpu_times()
         used = times.user + times.system + getattr(times, "irq", 0.0) + getattr(times, "softirq", 0.0)
+        try:
+            own = self._own_s()
+        except psutil.Error:
+            own = float("-inf")
+        return time.perf_counter(), used, getattr(times, "steal", 0.0), own
+
+    def _own_s(self) -> float:
+        """Return the CPU time of all that is our own. A worker of ours that has ended is in its parent's books.
+
+        Raises:
+            psutil.Error: One of them has just ended.
+        """
         own = 0.0
         for process in self._processes:
-            try:
-                spent = process.cpu_times()
-            except psutil.Error:
-                own = float("-inf")
-                break
+            spent = process.cpu_times()
             own += spent.user + spent.system
-        return time.perf_counter(), used, getattr(times, "steal", 0.0), own
+            if process.pid == os.getpid():
+                own += spent.children_user + spent.children_system
+        for pid in worker_pids().difference(self.own_pids):
+            spent = psutil.Process(pid).cpu_times()
+            own += spent.user + spent.system
+        return own
 
 
 def machine_load(windows: Sequence[Window], cores: int, load_average: float) -> MachineLoad:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from sweep.backends.registry import backend_class
 from sweep.datasets import open_dataset
-from sweep.environment import fingerprint, fingerprint_digest
+from sweep.environment import environment_on, fingerprint_digest
 from sweep.errors import LogError, SweepError
 from sweep.loadgen.accuracy import Accuracy, score_top1
 from sweep.loadgen.logs import Summary, parse_detail, parse_summary
@@ -194,7 +194,7 @@ class _Record:
         failure: Failure | None = None,
     ) -> TrialResult:
         spec, seen = self._spec, self._seen
-        environment = fingerprint()
+        environment = environment_on(seen.gpu)
         target = spec.rules.target_latency_ns
         bounded = target is not None and spec.mode is TestMode.PERFORMANCE
         loadgen = None if summary is None else _loadgen_latencies(summary, spec.rules.percentile)
@@ -259,6 +259,7 @@ class _Record:
             few = f"p{spec.rules.percentile:g} of {spec.run.min_query_count} queries"
             notes.append(f"{few} is the slowest of them: too few for that percentile")
         notes += self._disturbances()
+        notes += _on_siblings(seen.gpus_under_test)
         notes += seen.engine.get("notes", ())
         if errors := self._loadgen_errors():
             notes.append(f"LoadGen's errors: {'; '.join(errors)}")
@@ -285,6 +286,11 @@ class _Record:
         except LogError:  # an aborted test leaves none
             return []
         return [" ".join(error.split())[:_ERROR_CHARACTERS] for error in errors[:_ERRORS_SHOWN]]
+
+
+def _on_siblings(gpus_under_test: int) -> list[str]:
+    shared = "they share its processors and the way to its memory"
+    return [f"{gpus_under_test} GPUs of this machine under test at once: {shared}"] if gpus_under_test > 1 else []
 
 
 def _ran_out_of_queries(request: RunRequest, measurement: Measurement) -> bool:

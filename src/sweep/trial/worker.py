@@ -33,6 +33,7 @@ from sweep.loadgen.sut import EngineFaultError, SystemUnderTest, check_answers
 from sweep.loadgen.user_conf import LoadGenSettings
 from sweep.paths import AttemptPaths
 from sweep.trial.abort import SteadyState
+from sweep.trial.engine_reuse import engine_key, serves
 from sweep.trial.messages import RunRequest, Warmup, event
 from sweep.trial.query_log import QueryLogWriter
 from sweep.trial.result import OUT_OF_MEMORY
@@ -139,25 +140,16 @@ class Worker:
     def _engine_for(self, request: RunRequest) -> Backend:
         spec = request.spec
         backend = backend_class(spec.backend.name)
-        largest = spec.samples_per_query
-        key = (spec.model.digest, spec.precision, spec.backend.name, tuple(sorted(spec.backend.options.items())))
-        # A backend without shapes in its engine is made anew only for a larger N, or another split.
-        if self._engine is not None and key == self._engine_key and backend.reusable:
-            held = self._engine.request
-            same_split = spec.engine_batch == held.engine_batch or (
-                spec.engine_batch >= largest and held.engine_batch >= held.samples_per_query
-            )
-            same_size = held.samples_per_query == largest
-            fits = same_size or (held.samples_per_query > largest and not backend.engine_depends_on_query)
-            if same_split and fits:
-                return self._engine
+        key = engine_key(spec)
+        if self._engine is not None and key == self._engine_key and serves(backend, self._engine.request, spec):
+            return self._engine
         self._close_engine()
         engine = backend(
             EngineRequest(
                 model_path=None if request.files.model_path is None else Path(request.files.model_path),
                 inputs=spec.model.inputs,
                 predicts_class=spec.model.predicts_class,
-                samples_per_query=largest,
+                samples_per_query=spec.samples_per_query,
                 engine_batch=spec.engine_batch,
                 options=spec.backend.options,
                 model_digest=spec.model.digest,

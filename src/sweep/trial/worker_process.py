@@ -12,6 +12,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from typing import Any, Self
 
+from sweep.gpus import VISIBLE, Gpu
 from sweep.paths import PACKAGE
 from sweep.trial.messages import RunRequest
 from sweep.trial.query_log import QueryLogReader
@@ -19,6 +20,26 @@ from sweep.trial.query_log import QueryLogReader
 _LAST_WORDS_BYTES = 4000
 _EXIT_S = 5.0
 """How long a worker that has closed its events may take to end."""
+
+_alive: set[int] = set()
+
+
+def worker_pids() -> frozenset[int]:
+    """Return the workers of this process, whichever executor owns them, but for those that were waited for."""
+    return frozenset(_alive.copy())
+
+
+def gpu_environment(gpu: Gpu | None) -> dict[str, str]:
+    """Return the environment of a worker: with a GPU, that one alone, which is device 0 to it.
+
+    CUDA reads these when it starts. By its identity, a GPU is the same one whatever order CUDA counts in.
+
+    Args:
+        gpu: What its tests run on; None for the CPU.
+    """
+    own = {} if gpu is None else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", VISIBLE: gpu.uuid}
+    return {**os.environ, **own}
+
 
 _PROGRAM = """\
 import importlib.util, sys
@@ -38,9 +59,12 @@ class WorkerProcess:
     """A running worker: requests go in, events come out, and it can be killed at any time.
 
     It runs in a session of its own, so that Ctrl-C reaches the parent alone.
+
+    Args:
+        gpu: The one GPU that it sees; None for tests on the CPU.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gpu: Gpu | None = None) -> None:
         with ExitStack() as undo:
             self.query_log = QueryLogReader()
             undo.callback(self.query_log.close)
@@ -50,11 +74,12 @@ class WorkerProcess:
             self._events, events_write = os.pipe()
             undo.callback(os.close, self._events)
             try:
-                self._process = self._start(requests_read, events_write)
+                self._process = self._start(requests_read, events_write, gpu)
             finally:
                 os.close(requests_read)
                 os.close(events_write)
             undo.pop_all()
+        _alive.add(self.pid)
         os.set_blocking(self._events, False)
         os.set_blocking(self._requests, False)
         self._selector = selectors.DefaultSelector()
@@ -63,7 +88,7 @@ class WorkerProcess:
         self._partial = b""
         self.ended = False
 
-    def _start(self, requests: int, events: int) -> subprocess.Popen[bytes]:
+    def _start(self, requests: int, events: int, gpu: Gpu | None) -> subprocess.Popen[bytes]:
         descriptors = (requests, events, self.query_log.descriptor)
         program = _PROGRAM.format(init=str(PACKAGE / "__init__.py"), package=str(PACKAGE))
         command = [sys.executable, "-P", "-c", program]
@@ -75,6 +100,7 @@ class WorkerProcess:
             stdout=self._startup_log,
             stderr=self._startup_log,
             pass_fds=descriptors,
+            env=gpu_environment(gpu),
             start_new_session=True,
         )
 
@@ -154,6 +180,7 @@ class WorkerProcess:
             self._process.kill()
         with suppress(subprocess.TimeoutExpired):  # one that a driver holds does not die: it is left behind
             self._process.wait(_EXIT_S)
+        _alive.discard(self.pid)  # not before it was waited for: until then its work is in nobody's books but its own
         self._selector.close()
         os.close(self._requests)
         os.close(self._events)

@@ -29,13 +29,13 @@ def _gpu(driver="580.65.06", capability="8.6"):
 
 class TestAvailability:
     def test_without_a_gpu_it_says_what_runs_on_the_cpu(self, monkeypatch):
-        monkeypatch.setattr(gpu_backend, "gpus", lambda: ())
+        monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: ())
         found = gpu_availability("cuda")
         assert (found.available, found.detail) == (False, "no NVIDIA GPU found")
         assert "backend=onnxruntime" in found.fix
 
     def test_without_cuda_python_it_says_what_to_install(self, monkeypatch):
-        monkeypatch.setattr(gpu_backend, "gpus", lambda: (_gpu(),))
+        monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: (_gpu(),))
         monkeypatch.setattr(gpu_backend.importlib.util, "find_spec", lambda name: None)
         found = gpu_availability("tensorrt")
         assert found.detail == "cuda-python is not installed"
@@ -43,7 +43,7 @@ class TestAvailability:
 
     @pytest.mark.parametrize(("cuda", "driver", "able"), [("13.0.3", "535.1", False), ("12.9.0", "535.1", True)])
     def test_a_driver_must_be_new_enough_for_the_installed_cuda(self, monkeypatch, cuda, driver, able):
-        monkeypatch.setattr(gpu_backend, "gpus", lambda: (_gpu(driver),))
+        monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: (_gpu(driver),))
         monkeypatch.setattr(gpu_backend.importlib.util, "find_spec", lambda name: name)
         monkeypatch.setattr(gpu_backend, "version", lambda name: cuda)
         found = gpu_availability("cuda")
@@ -58,7 +58,7 @@ class TestAvailability:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
         assert OnnxRuntimeCudaBackend.availability().detail == "onnxruntime is installed without CUDA"
         (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").touch()
-        monkeypatch.setattr(gpu_backend, "gpus", lambda: ())
+        monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: ())
         assert OnnxRuntimeCudaBackend.availability().detail == "no NVIDIA GPU found"
 
 

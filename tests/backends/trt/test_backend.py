@@ -349,11 +349,11 @@ class TestAvailability:
     def _gpu(self, monkeypatch):
         monkeypatch.setattr(tensorrt, "gpus", lambda: (GPU,))
         monkeypatch.setattr(tensorrt, "visible_gpu", lambda: GPU)
-        monkeypatch.setattr(gpu_backend, "gpus", lambda: (GPU,))
+        monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: (GPU,))
 
     def test_without_a_gpu_nothing_else_matters(self, monkeypatch):
         monkeypatch.setattr(tensorrt, "gpus", lambda: ())
-        monkeypatch.setattr(gpu_backend, "gpus", lambda: ())
+        monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: ())
         assert TensorRTBackend.availability().detail == "no NVIDIA GPU found"
 
     def test_without_a_flavour_it_says_what_to_install(self, monkeypatch):

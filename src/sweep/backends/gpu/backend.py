@@ -14,12 +14,8 @@ from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.gpu.engine import DeviceEngine
 from sweep.backends.gpu.pipeline import DEVICE, HOST, PAGEABLE, PINNED, Pipeline, PipelineSettings
 from sweep.backends.options import Option, validate
-from sweep.gpus import gpus
+from sweep.gpus import OLDEST_DRIVER, VISIBLE, driver_major, gpus, usable_gpus
 from sweep.vocabulary import Precision
-
-_OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
-"""Major version of CUDA to the oldest driver, by its first number, that runs it (NVIDIA, CUDA Compatibility, table of
-minor version compatibility)."""
 
 _ON_A_CPU = "backend=onnxruntime runs on the CPU"
 
@@ -130,15 +126,16 @@ def gpu_availability(extra: str) -> Availability:
     Args:
         extra: The extra of pyproject.toml that would install what is missing.
     """
-    devices = gpus()
+    devices = usable_gpus()
     if not devices:
-        return Availability(available=False, detail="no NVIDIA GPU found", fix=_ON_A_CPU)
+        detail = f"{VISIBLE} shows no GPU" if gpus() else "no NVIDIA GPU found"
+        return Availability(available=False, detail=detail, fix=_ON_A_CPU)
     install = f"pip install 'mlperf-sweep[{extra}]'"
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
         return Availability(available=False, detail="cuda-python is not installed", fix=install)
     major = _cuda_major()
-    needed, driver = _OLDEST_DRIVER.get(major, 0), devices[0].driver
-    if driver.partition(".")[0].isdecimal() and int(driver.partition(".")[0]) < needed:
+    needed, driver = OLDEST_DRIVER.get(major, 0), devices[0].driver
+    if (driver_major(driver) or needed) < needed:
         return Availability(
             available=False,
             detail=f"driver {driver} is too old for CUDA {major}, which needs {needed} or newer",

@@ -1,0 +1,141 @@
+"""What `sweep doctor` says of GPUs: each card, its driver, and the packages that make use of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, requires
+
+from sweep.commands.findings import Finding, installed_version
+from sweep.gpus import OLDEST_DRIVER, VISIBLE, Gpu, driver_major, gpus, usable_gpus
+
+_OWN = "mlperf-sweep"
+
+_CUDA = (12, 13)
+"""Those that packages are built for."""
+
+_RTX_RUNS_ON = ("8.0", "8.6", "8.9")
+_RTX_RUNS_FROM = 12.0
+"""Compute capabilities that TensorRT for RTX names when it refuses another; 9.0 (H100, H200) is none of them."""
+
+_EXTRAS = ("tensorrt", "tensorrt-rtx", "cuda")
+
+_REQUIREMENT = re.compile(r"""^([\w.-]+)\s*(?:\[([^]]*)])?[^;]*(?:;.*extra\s*==\s*['"]([^'"]+)['"])?""")
+
+
+def examine_gpus() -> Iterator[Finding]:
+    """Yield what there is to say about the GPUs of this machine."""
+    cards, usable = gpus(), usable_gpus()
+    if not cards:
+        yield Finding("machine", "gpu", fine=False, detail="no NVIDIA GPU found", fix="the CPU is used")
+    for gpu in usable:
+        yield Finding("gpu", str(gpu.index), fine=True, detail=_described(gpu))
+    if cards and VISIBLE in os.environ:
+        detail = f"{VISIBLE}={os.environ[VISIBLE]} shows {len(usable)} of {len(cards)}"
+        yield Finding("gpu", "visible", bool(usable), detail, "" if usable else f"unset {VISIBLE}")
+    if cards:
+        yield _driver(cards[0].driver)
+    for extra in _EXTRAS:
+        yield _extra(extra, usable)
+    yield from _packages()
+
+
+def _described(gpu: Gpu) -> str:
+    capability = gpu.compute_capability and f"compute capability {gpu.compute_capability}"
+    limit = gpu.power_limit and f"power limit {gpu.power_limit}"
+    return ", ".join(filter(None, (gpu.name, f"driver {gpu.driver}", gpu.memory, capability, limit)))
+
+
+def _driver(driver: str) -> Finding:
+    major = driver_major(driver)
+    if major is None:
+        return Finding("gpu", "driver", fine=False, detail=f"{driver}: no version that says what it can run")
+    runs = [f"CUDA {cuda}" for cuda in _CUDA if major >= OLDEST_DRIVER[cuda]]
+    late = [f"CUDA {cuda}, which needs {OLDEST_DRIVER[cuda]}" for cuda in _CUDA if major < OLDEST_DRIVER[cuda]]
+    parts = [f"runs {' and '.join(runs)}"] * bool(runs) + [f"is too old for {' and '.join(late)}"] * bool(late)
+    return Finding("gpu", "driver", bool(runs), f"{driver} {', '.join(parts)}", "update it" if late else "")
+
+
+def _extra(extra: str, usable: Sequence[Gpu]) -> Finding:
+    wanted = _requirements(extra)
+    if not wanted:
+        detail = "this installation of sweep does not know it"
+        return Finding("extra", extra, fine=False, detail=detail, fix="install sweep again to read its pyproject.toml")
+    found = {name: _installed(name) for name in wanted}
+    there = [words for words in found.values() if words]
+    missing = [name for name, words in found.items() if not words]
+    parts = [*there, *([f"{', '.join(missing)} missing"] if missing else []), _gives(extra, usable)]
+    return Finding("extra", extra, not missing, "; ".join(parts), f"pip install '{_OWN}[{extra}]'" if missing else "")
+
+
+def _installed(name: str) -> str:
+    """Return an installed distribution, or its build for one CUDA, with its version; empty where there is neither."""
+    for one in (name, *(f"{name}-cu{cuda}" for cuda in reversed(_CUDA))):
+        if (version := installed_version(one)) is not None:
+            return f"{one} {version}"
+    return ""
+
+
+def _gives(extra: str, usable: Sequence[Gpu]) -> str:
+    """Return what an extra is good for on this machine."""
+    if extra == "tensorrt-rtx":
+        fit = [gpu for gpu in usable if _runs_rtx(gpu)]
+        if fit:
+            return f"builds engines and runs them on {_numbers(fit)}"
+        why = "there is no GPU" if not usable else f"it runs on no GPU of compute capability {_capabilities(usable)}"
+        return f"builds engines, which cannot be run here: {why}"
+    what = {"tensorrt": "builds TensorRT engines and runs them", "cuda": "runs ONNX Runtime"}[extra]
+    return f"{what} on {_numbers(usable)}" if usable else "of no use without a GPU"
+
+
+def _runs_rtx(gpu: Gpu) -> bool:
+    capability = gpu.compute_capability
+    return capability in _RTX_RUNS_ON or (bool(capability) and float(capability) >= _RTX_RUNS_FROM)
+
+
+def _numbers(usable: Sequence[Gpu]) -> str:
+    return f"GPU {', '.join(str(gpu.index) for gpu in usable)}"
+
+
+def _capabilities(usable: Sequence[Gpu]) -> str:
+    return ", ".join(dict.fromkeys(gpu.compute_capability or "unknown" for gpu in usable))
+
+
+def _requirements(extra: str) -> list[str]:
+    """Return the distributions that an extra of sweep asks for, those of the extras that it contains among them."""
+    try:
+        lines = requires(_OWN) or []
+    except PackageNotFoundError:
+        return []
+    found: dict[str, None] = {}
+    for line in lines:
+        parsed = _REQUIREMENT.match(line)
+        if parsed is None or parsed[3] != extra:
+            continue
+        if parsed[1].lower().replace("_", "-") == _OWN:
+            inner = [name.strip() for name in (parsed[2] or "").split(",")]
+            found |= dict.fromkeys(one for name in inner if name != extra for one in _requirements(name))
+        else:
+            found[parsed[1]] = None
+    return list(found)
+
+
+def _packages() -> Iterator[Finding]:
+    for module, distributions, purpose in (
+        ("pynvml", ("nvidia-ml-py",), "reads clocks, power and heat of a GPU during a test"),
+        ("cuda", ("cuda-python", "cuda-bindings"), "is how GPU backends speak to CUDA"),
+    ):
+        versions = [f"{name} {version}" for name in distributions if (version := installed_version(name))]
+        detail = versions[0] if versions else f"{distributions[0]} is not installed"
+        fix = "" if versions else f"pip install {distributions[0]}"
+        yield Finding("package", module, bool(versions), f"{detail} ({purpose})", fix)
+    cpu, gpu = installed_version("onnxruntime"), installed_version("onnxruntime-gpu")
+    if cpu and gpu:
+        yield Finding(
+            "package",
+            "onnxruntime",
+            fine=False,
+            detail=f"onnxruntime {cpu} and onnxruntime-gpu {gpu} lie in one folder, and each overwrites the other",
+            fix="pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu, which has the CPU too",
+        )
