@@ -12,9 +12,10 @@ HOT = replace(COOL, sm_clock_mhz=1200, temperature_c=88, throttle_reasons=("hw_s
 class FakeGpu:
     """Gives its readings one after the other, the last one for ever; draws what it reads, and counts it if asked to."""
 
-    name, uuid, power_limit_w = "NVIDIA H100 80GB HBM3", "GPU-1", 700.0
+    name, power_limit_w = "NVIDIA H100 80GB HBM3", 700.0
 
-    def __init__(self, readings=(COOL,), processes=(), clock=None, counts_energy=True):
+    def __init__(self, readings=(COOL,), processes=(), clock=None, counts_energy=True, uuid="GPU-1"):
+        self.uuid = uuid
         self.readings = list(readings)
         self.listed = processes
         self.clock = clock

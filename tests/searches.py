@@ -10,7 +10,7 @@ from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.store.records import StoredTrial
 from sweep.study.measure import Outcome
 from sweep.study.search import SearchOutcome, SearchPlan, SearchTest
-from sweep.trial.executor import Measurement
+from sweep.trial.measurement import Measurement
 from sweep.trial.result import Failure
 from sweep.trial.trial import _percentiles, _Record
 from sweep.trial.verdict import Check

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from tests.gpu_doubles import COOL, HOT, FakeGpu
+from tests.gpus import card
 
 from sweep.backends.simulated import SimulatedBackend
 from sweep.cli import main
@@ -17,15 +18,20 @@ SEARCH = [*SIMULATED, "search=max_streams", "search.max=2", "search.algorithm=bi
 
 
 @pytest.fixture
-def gpu(tmp_path, monkeypatch):
+def gpu(gpu_machine, tmp_path, monkeypatch):
     """The machine's one GPU, which is hot for the first tests and cool again after as many cool-downs as are set."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
-    gpu = FakeGpu()
+    (only,) = gpu_machine(card(0))
+    gpu = FakeGpu(uuid=only.uuid)
     gpu.hot_for = 0
 
-    def cool_down(device, limit_s):
+    def opened(uuid):
+        assert uuid == gpu.uuid
+        return gpu
+
+    def cool_down(device, limit_s, sleep):
         gpu.hot_for -= 1
         gpu.readings = [HOT if gpu.hot_for > 0 else COOL]
         return True
@@ -34,8 +40,8 @@ def gpu(tmp_path, monkeypatch):
         gpu.hot_for, gpu.readings = cool_downs, [HOT if cool_downs else COOL]
 
     gpu.heat = heat
-    monkeypatch.setattr(gpu_meter, "open_gpu", lambda uuid: gpu)
-    monkeypatch.setattr(rejection, "open_gpu", lambda uuid: gpu)
+    monkeypatch.setattr(gpu_meter, "open_gpu", opened)
+    monkeypatch.setattr(rejection, "open_gpu", opened)
     monkeypatch.setattr(rejection, "cool_down", cool_down)
     return gpu
 

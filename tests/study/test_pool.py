@@ -1,84 +1,19 @@
 """Points on several GPUs at once, in real workers: none holds another, none is lost, each sees its own GPU alone."""
 
 import os
-import signal
 import threading
 import time
 from dataclasses import replace
 
 import pytest
 from tests.gpus import card
+from tests.study.pools import gpu_of, no_thread_is_left
 
 from sweep.errors import ConfigError, Problem
 from sweep.store.records import Store
-from sweep.study.grid import run_grid
-from sweep.study.measure import Bench
-from sweep.study.points import GridPoint
 from sweep.trial import gpu_lock
-from sweep.trial.executor import Executor, Timeouts
 from sweep.trial.gpu_lock import GpuLock
-from sweep.trial.interrupts import InterruptGate
-from sweep.trial.spec import BackendSpec
 from sweep.vocabulary import TrialState
-
-
-class Watcher:
-    """Writes down what it is told, and from which thread."""
-
-    def __init__(self):
-        self.began, self.done, self.said, self.threads, self.on_progress = [], [], [], set(), None
-
-    def started(self, number, spec):
-        self.began.append(number)
-
-    def progressed(self, number, progress):
-        self.threads.add(threading.current_thread())
-        if self.on_progress is not None:
-            self.on_progress(number, progress)
-
-    def finished(self, number, outcome):
-        self.done.append(number)
-
-    def say(self, line):
-        self.said.append(line)
-
-
-class Pools:
-    """Grids on the GPUs of a machine."""
-
-    def __init__(self, simulated, request_for, root):
-        self._simulated, self._request_for = simulated, request_for
-        self.store = Store(root)
-        self.gate = InterruptGate()
-        self.watcher = Watcher()
-
-    def point(self, gpus, backend="fake_gpu", exact=False, **changes):
-        spec = self._simulated(**changes)
-        spec = replace(spec, backend=BackendSpec(backend, spec.backend.options))
-        return GridPoint(spec, self._request_for(spec).files, tuple(gpus), exact)
-
-    def run(self, points, resume=True):
-        """Return outcomes by number, however it ended."""
-        self.watcher, outcomes = Watcher(), {}
-        with Executor(Timeouts(30, 10)) as executor:
-            bench = Bench(self.store, executor, self.gate, resume, say=self.watcher.say)
-            outcomes.update(run_grid(points, bench, self.watcher))
-        return outcomes
-
-
-@pytest.fixture
-def pools(simulated, request_for, tmp_path):
-    return Pools(simulated, request_for, tmp_path / "outputs")
-
-
-@pytest.fixture
-def two(gpu_machine):
-    return gpu_machine(card(0), card(1))
-
-
-def gpu_of(outcome):
-    (gpu,) = outcome.stored.result.environment["gpus"]
-    return gpu["uuid"]
 
 
 def engine(outcome):
@@ -186,13 +121,6 @@ def test_a_gpu_that_another_sweep_has_holds_no_point(pools, two, monkeypatch):
     assert line.startswith(f"waiting for GPU 0 (NVIDIA H100): process {os.getpid()} tests on it")
 
 
-@pytest.fixture
-def ctrl_c():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
-
-
 def test_ctrl_c_drops_the_tests_that_run_and_keeps_what_is_measured(pools, two, ctrl_c, monkeypatch):
     points = [pools.point(two, batch=4), pools.point(two, batch=3, base_ms=20, queries=2000)]
     points.append(pools.point(two, batch=2, base_ms=20, queries=2000))
@@ -203,25 +131,13 @@ def test_ctrl_c_drops_the_tests_that_run_and_keeps_what_is_measured(pools, two, 
             ctrl_c()
 
     with pytest.raises(KeyboardInterrupt), pools.gate:
-        _interrupted(pools, points, kept, on_progress)
+        pools.run(points, kept=kept, on_progress=on_progress)
     assert list(kept) == [0]
     assert len(pools.store.attempts(points[0].spec, kept[0].stored.result.environment_digest)) == 1
-    _no_thread_is_left()
+    no_thread_is_left()
     begin = time.monotonic()
     assert pools.run(points[:1])[0].reused
     assert time.monotonic() - begin < 5
-
-
-def _no_thread_is_left():
-    for thread in set(threading.enumerate()) - {threading.main_thread()}:
-        thread.join(timeout=5)
-        assert not thread.is_alive()
-
-
-def _interrupted(pools, points, kept, on_progress):
-    pools.watcher.on_progress = on_progress
-    with Executor(Timeouts(30, 10)) as executor:
-        kept.update(run_grid(points, Bench(pools.store, executor, pools.gate, True), pools.watcher))
 
 
 def test_what_stops_one_lane_stops_all_and_is_told(pools, two, monkeypatch):
@@ -239,4 +155,4 @@ def test_what_stops_one_lane_stops_all_and_is_told(pools, two, monkeypatch):
     with pytest.raises(ConfigError, match="cannot be written"):
         pools.run(points)
     assert time.monotonic() - begin_s < 20
-    _no_thread_is_left()
+    no_thread_is_left()

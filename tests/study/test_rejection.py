@@ -1,6 +1,8 @@
 """With telemetry.reject=true a disturbed test is measured again, nothing measured is lost, and none is judged twice."""
 
 import json
+import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,11 +10,11 @@ import pytest
 from tests.gpu_doubles import COOL, FakeGpu
 from tests.study.bed import Bed
 
+from sweep.environment import environment_digest
 from sweep.study import measure, rejection
 from sweep.study.grid import run_grid
-from sweep.study.measure import Bench
+from sweep.study.points import GridPoint
 from sweep.study.rejection import KEPT, Rejection
-from sweep.trial.interrupts import InterruptGate
 from sweep.trial.nvml import NoNvmlError
 from sweep.trial.telemetry import Seen, TimedReading, summarised
 from sweep.vocabulary import TestMode
@@ -36,7 +38,7 @@ def bed(searches, simulated, tmp_path, monkeypatch):
         telemetry = bed.gpu.pop(0) if bed.gpu else CALM
         return replace(result, telemetry=telemetry, notes=telemetry.disturbances if telemetry else ())
 
-    def cool_down(gpu, limit_s):
+    def cool_down(gpu, limit_s, sleep):
         bed.waited.append((gpu, limit_s))
         return True
 
@@ -48,7 +50,7 @@ def bed(searches, simulated, tmp_path, monkeypatch):
 
 def bench(bed, retries=2, reject=True, resume=True):
     wanted = Rejection(retries, 60.0, bed.said.append) if reject else None
-    return Bench(bed.store, None, InterruptGate(), resume, wanted)
+    return replace(bed.bench(resume), rejection=wanted)
 
 
 def measured(bed, n=16, **options):
@@ -57,8 +59,7 @@ def measured(bed, n=16, **options):
 
 
 def attempts(bed, n=16):
-    at = bench(bed)
-    return bed.store.attempts(bed.point(n, None).spec, at.environment_digest)
+    return bed.store.attempts(bed.point(n, None).spec, environment_digest(None))
 
 
 def test_a_disturbed_test_is_measured_again_and_every_attempt_is_kept(bed):
@@ -144,21 +145,27 @@ def test_failed_tests_and_tests_of_accuracy_are_not_rejected(bed):
     assert Rejection(2, 60.0, print).refuses(replace(result, telemetry=HEATED))
 
 
-def test_ctrl_c_in_the_cool_down_loses_nothing_and_the_next_run_measures_again(bed, monkeypatch):
+def test_ctrl_c_in_the_cool_down_loses_nothing_and_the_next_run_measures_again(bed, ctrl_c, monkeypatch):
     at = bench(bed)
+    spec = bed.point(16, None).spec
 
-    def interrupted(gpu, limit_s):
-        assert at.gate._is_open
-        raise KeyboardInterrupt
+    def interrupted(gpu, limit_s, sleep):
+        timer = threading.Timer(0.2, ctrl_c)
+        timer.start()
+        try:
+            sleep(30)
+        finally:
+            timer.join()
 
     monkeypatch.setattr(rejection, "cool_down", interrupted)
     bed.gpu = [HEATED]
-    point = bed.point(16, None)
-    with pytest.raises(KeyboardInterrupt):
-        at.measure(point.spec, None, lambda _: None)
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), at.gate:
+        at.measure(spec, None, lambda _: None)
+    assert time.monotonic() - begin < 10
     assert bed.fake.closed == 1
     assert [one.result.telemetry for one in attempts(bed)] == [HEATED]
-    assert bench(bed).newest(point.spec) is None
+    assert bench(bed).newest(spec) is None
 
 
 def test_the_gate_is_closed_while_a_test_is_stored(bed, monkeypatch):
@@ -182,7 +189,7 @@ def test_where_the_gpu_cannot_be_asked_the_test_is_measured_again_at_once(bed, m
 
 
 def test_a_gpu_that_stays_hot_is_said_to(bed, monkeypatch):
-    monkeypatch.setattr(rejection, "cool_down", lambda gpu, limit_s: False)
+    monkeypatch.setattr(rejection, "cool_down", lambda gpu, limit_s, sleep: False)
     bed.gpu = [HEATED]
     measured(bed)
     assert "telemetry.cooldown_s" in bed.said[-1]
@@ -190,11 +197,11 @@ def test_a_gpu_that_stays_hot_is_said_to(bed, monkeypatch):
 
 def test_a_grid_gives_the_attempts_that_stand(bed):
     bed.gpu = [HEATED, CALM, SHARED, HEATED, HEATED]
-    points = [(bed.point(n, None).spec, None) for n in (16, 17)]
+    points = [GridPoint(bed.point(n, None).spec, None) for n in (16, 17)]
     observer = SimpleNamespace(started=lambda *_: None, progressed=lambda *_: None, finished=lambda *_: None)
-    first = [one.stored.directory for one in run_grid(points, bench(bed), observer)]
-    assert [one.name for one in first] == ["002", "003"]
-    assert [one.stored.directory for one in run_grid(points, bench(bed), observer)] == first
+    first = [(number, one.stored.directory) for number, one in run_grid(points, bench(bed), observer)]
+    assert [(number, folder.name) for number, folder in first] == [(0, "002"), (1, "003")]
+    assert [(number, one.stored.directory) for number, one in run_grid(points, bench(bed), observer)] == first
     assert bed.measured == [16, 16, 17, 17, 17]
 
 

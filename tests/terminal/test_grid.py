@@ -11,7 +11,7 @@ from sweep.config.point import Point
 from sweep.store.records import StoredTrial
 from sweep.study.measure import Outcome
 from sweep.terminal import show_grid
-from sweep.trial.executor import Measurement
+from sweep.trial.measurement import Measurement
 from sweep.trial.result import Failure
 from sweep.trial.trial import _Record
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from sweep.search.base import Ask
 from sweep.study.search import SearchView
 from sweep.terminal import SearchWatcher
-from sweep.trial.executor import Progress
+from sweep.trial.measurement import Progress
 
 VIEW = SearchView(valid=306, invalid=320, tests=9, query_count=3210, seconds=75.0, seconds_left=600.0)
 

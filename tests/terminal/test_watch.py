@@ -8,7 +8,7 @@ from rich.console import Console
 from sweep.config.point import Point
 from sweep.terminal import watch
 from sweep.terminal.watch import Watcher
-from sweep.trial.executor import Progress
+from sweep.trial.measurement import Progress
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The meter reads as often as it was told to, and only where there is a GPU to read."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from tests.gpu_doubles import COOL, FakeGpu
@@ -101,12 +102,12 @@ def test_without_a_gpu_nothing_is_known_and_nothing_fails(clock):
 def test_only_backends_on_a_gpu_have_one_read(simulated, monkeypatch):
     gpu = FakeGpu([replace(COOL)])
     opened = []
-    meters = GpuMeters(ON, "GPU-1", opener=lambda uuid: opened.append(uuid) or gpu)
-    assert meters.meter(simulated()) == (None, "")
+    meters = GpuMeters(ON, opener=lambda uuid: opened.append(uuid) or gpu)
+    assert meters.meter(simulated(), "GPU-1") == (None, "")
     assert opened == []
     monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
     for _ in range(3):
-        meter, why = meters.meter(simulated())
+        meter, why = meters.meter(simulated(), "GPU-1")
         assert meter is not None
         assert why == ""
     assert opened == ["GPU-1"]
@@ -117,7 +118,7 @@ def test_only_backends_on_a_gpu_have_one_read(simulated, monkeypatch):
 
 def test_telemetry_that_is_off_opens_nothing(simulated, monkeypatch):
     monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
-    assert GpuMeters(replace(ON, enabled=False), opener=pytest.fail).meter(simulated()) == (None, "")
+    assert GpuMeters(replace(ON, enabled=False), opener=pytest.fail).meter(simulated(), None) == (None, "")
 
 
 def test_where_nvml_is_missing_it_is_asked_once_and_says_why(simulated, monkeypatch):
@@ -130,5 +131,55 @@ def test_where_nvml_is_missing_it_is_asked_once_and_says_why(simulated, monkeypa
 
     meters = GpuMeters(ON, opener=missing)
     for _ in range(2):
-        assert meters.meter(simulated()) == (None, "pynvml is missing: pip install nvidia-ml-py")
+        assert meters.meter(simulated(), None) == (None, "pynvml is missing: pip install nvidia-ml-py")
     assert asked == [None]
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Two GPUs by identity, and which of them were opened, in order."""
+    monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
+    gpus = {uuid: FakeGpu(uuid=uuid) for uuid in ("GPU-1", "GPU-2")}
+    opened = []
+
+    def opener(uuid):
+        opened.append(uuid)
+        if uuid not in gpus:
+            raise NoNvmlError(f"there is no {uuid}")
+        return gpus[uuid]
+
+    return SimpleNamespace(gpus=gpus, opened=opened, opener=opener)
+
+
+def _read(meter):
+    meter.begin_test()
+    return meter.finish().uuid
+
+
+def test_tests_on_another_gpu_have_that_one_read(simulated, machine):
+    meters = GpuMeters(ON, opener=machine.opener)
+    for uuid in ("GPU-1", "GPU-2", "GPU-2", "GPU-1"):
+        meter, why = meters.meter(simulated(), uuid)
+        assert (_read(meter), why) == (uuid, "")
+    assert machine.opened == ["GPU-1", "GPU-2", "GPU-1"]
+    meters.close()
+    assert [gpu.closed for gpu in machine.gpus.values()] == [2, 1]
+
+
+def test_a_gpu_that_nvml_does_not_know_is_none_to_the_others(simulated, machine):
+    meters = GpuMeters(ON, opener=machine.opener)
+    for _ in range(2):
+        assert meters.meter(simulated(), "GPU-3") == (None, "there is no GPU-3")
+        meter, _ = meters.meter(simulated(), "GPU-1")
+        assert _read(meter) == "GPU-1"
+    assert machine.opened.count("GPU-3") == 1
+
+
+def test_another_thread_has_meters_of_its_own(simulated, machine):
+    first = GpuMeters(ON, opener=machine.opener)
+    meter, _ = first.meter(simulated(), "GPU-1")
+    second = first.another()
+    other, _ = second.meter(simulated(), "GPU-2")
+    second.close()
+    assert [gpu.closed for gpu in machine.gpus.values()] == [0, 1]
+    assert (_read(meter), _read(other)) == ("GPU-1", "GPU-2")

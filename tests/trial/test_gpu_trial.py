@@ -9,12 +9,14 @@ import pytest
 from tests.gpu_doubles import COOL, HOT, FakeGpu, FakeNvml
 
 from sweep.backends.simulated import SimulatedBackend
+from sweep.gpus import Gpu
 from sweep.paths import AttemptPaths
 from sweep.search.base import Ask
 from sweep.store.records import StoredTrial
 from sweep.store.table import to_frame
 from sweep.study.observe import observation
 from sweep.trial.executor import Executor, Timeouts
+from sweep.trial.gpu_lock import GpuLock
 from sweep.trial.gpu_meter import GpuMeters, TelemetryOptions
 from sweep.trial.nvml import NoNvmlError, NvmlGpu
 from sweep.trial.result import TrialResult
@@ -24,9 +26,13 @@ from sweep.vocabulary import TrialState, Verdict
 OPTIONS = TelemetryOptions(enabled=True, interval_s=0.05, reject=False, cooldown_s=60, retries=2)
 
 
+CARD = Gpu(0, "GPU-1", "NVIDIA H100 80GB HBM3", "580.95.05", "81559 MiB", "9.0")
+
+
 @pytest.fixture(autouse=True)
-def _on_a_gpu(monkeypatch):
+def _on_a_gpu(monkeypatch, tmp_path):
     monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
+    monkeypatch.setenv("SWEEP_LOCKS", str(tmp_path))
 
 
 @pytest.fixture
@@ -35,8 +41,15 @@ def measure(request_for, simulated):
 
     def run(gpu, options=OPTIONS, **spec):
         request = request_for(simulated(**{"queries": 100, "base_ms": 5.0, **spec}))
-        opener = gpu if callable(gpu) else lambda _: gpu
-        with Executor(Timeouts(30, 5), GpuMeters(options, "GPU-1", opener)) as executor:
+
+        def opener(uuid):
+            assert uuid == CARD.uuid
+            return gpu(uuid) if callable(gpu) else gpu
+
+        lock = GpuLock(CARD)
+        with Executor(Timeouts(30, 5), GpuMeters(options, opener)) as executor:
+            assert lock.take()
+            executor.hold(lock)
             result = run_trial(executor, request, 1)
         return result, AttemptPaths(Path(request.directory))
 
@@ -48,7 +61,8 @@ def test_a_test_has_its_figures_and_its_series(measure):
     result, paths = measure(gpu)
     told = result.telemetry
     assert result.result is Verdict.VALID
-    assert (told.gpu, told.uuid, told.throttled) == (gpu.name, "GPU-1", False)
+    assert (told.gpu, told.uuid, told.throttled) == (gpu.name, CARD.uuid, False)
+    assert [card["uuid"] for card in result.environment["gpus"]] == [told.uuid]
     assert told.readings >= 8
     assert told.energy_source == "counter"
     assert told.energy_per_sample_j == pytest.approx(told.energy_j / (100 * result.spec.samples_per_query))

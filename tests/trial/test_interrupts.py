@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -107,3 +108,29 @@ def test_whether_one_waits_can_be_asked():
     except KeyboardInterrupt:
         seen.append("interrupted")
     assert seen == [False, True, "interrupted"]
+
+
+@pytest.mark.parametrize("is_lane", [False, True])
+def test_what_arrives_ends_a_sleep_at_an_open_gate(is_lane):
+    stop = threading.Event()
+    gate = LaneGate(stop) if is_lane else InterruptGate()
+    timer = threading.Timer(0.1, stop.set if is_lane else lambda: os.kill(os.getpid(), signal.SIGINT))
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), gate:
+        _asleep(gate, timer)
+    assert time.monotonic() - begin < 10
+    timer.join()
+
+
+def _asleep(gate, timer):
+    gate.open()
+    timer.start()
+    gate.sleep(30)
+
+
+def test_a_closed_gate_is_slept_at_to_the_end():
+    stop = threading.Event()
+    stop.set()
+    begin = time.monotonic()
+    LaneGate(stop).sleep(0.1)
+    assert time.monotonic() - begin >= 0.1

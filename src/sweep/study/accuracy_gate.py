@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sweep.study.measure import Bench, Outcome
 from sweep.study.search import TrialPoint
-from sweep.trial.executor import Progress
+from sweep.trial.measurement import Progress
 
 
 class AccuracyTests(Protocol):

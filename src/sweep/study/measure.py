@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +10,10 @@ from sweep.environment import environment_digest
 from sweep.gpus import Gpu
 from sweep.store.records import Store, StoredTrial
 from sweep.study.rejection import Rejection
-from sweep.trial.executor import Executor, Progress, planned_query_count
+from sweep.trial.executor import Executor, planned_query_count
 from sweep.trial.gpu_lock import GpuLock
 from sweep.trial.interrupts import InterruptGate
+from sweep.trial.measurement import Progress
 from sweep.trial.messages import RunRequest, TrialFiles
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
@@ -127,7 +127,9 @@ class Bench:
             if self.rejection is None or not self.rejection.refuses(outcome.stored.result):
                 return outcome
             on_progress(Progress("cooling the GPU down", 0, planned_query_count(spec), None, None, None))
-            self.rejection.wait(outcome.stored.result, retry + 1, self._sleep)
+            self.gate.open()
+            self.rejection.wait(outcome.stored.result, retry + 1, self.gate.sleep)
+            self.gate.close()
         return self._measure_once(spec, files, on_progress, is_last=True)
 
     def _measure_once(
@@ -171,9 +173,3 @@ class Bench:
             return True
         own = {gpu.uuid for gpu in self.gpus}
         return all(gpu.get("uuid") in own for gpu in result.environment["gpus"])
-
-    def _sleep(self, seconds: float) -> None:
-        """Wait, and let a signal end that."""
-        self.gate.open()
-        time.sleep(seconds)
-        self.pause()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sweep.gpus import Gpu
 from sweep.study.measure import Outcome
-from sweep.trial.executor import Progress
+from sweep.trial.measurement import Progress
 from sweep.trial.messages import TrialFiles
 from sweep.trial.spec import TrialSpec
 

@@ -12,8 +12,8 @@ from sweep.gpus import Gpu
 from sweep.study.measure import Bench, Outcome
 from sweep.study.points import GridPoint, Observer
 from sweep.trial.engine_reuse import engine_key
-from sweep.trial.executor import Progress
 from sweep.trial.interrupts import LaneGate
+from sweep.trial.measurement import Progress
 
 _LOOK_S = 0.1
 """How often the main thread looks whether it was interrupted: a signal raises nothing while it may hold an outcome."""
@@ -128,14 +128,11 @@ class Pool:
         error: BaseException | None = None
         try:
             with self._bench.executor.another() as executor:
-                say, rejection = self._events.put, self._bench.rejection
-                own = replace(
-                    self._bench,
-                    executor=executor,
-                    gate=LaneGate(self._stop),
-                    say=say,
-                    rejection=None if rejection is None else replace(rejection, say=say),
-                )
+                rejection = self._bench.rejection
+                if rejection is not None:
+                    rejection = replace(rejection, say=lambda line: self._events.put(f"{gpu}: {line}"))
+                gate = LaneGate(self._stop)
+                own = replace(self._bench, executor=executor, gate=gate, rejection=rejection, say=self._events.put)
                 self._measure_on(gpu, own.on((gpu,)))
         except KeyboardInterrupt:  # it was told to stop
             pass

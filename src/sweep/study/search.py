@@ -17,7 +17,7 @@ from sweep.search.evidence import pools
 from sweep.search.searcher import Searcher
 from sweep.study.measure import Bench, Outcome
 from sweep.study.observe import observation
-from sweep.trial.executor import Progress
+from sweep.trial.measurement import Progress
 from sweep.trial.messages import TrialFiles
 from sweep.trial.spec import TrialSpec
 

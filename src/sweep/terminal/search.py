@@ -17,7 +17,7 @@ from sweep.search.base import Ask
 from sweep.study.search import SearchOutcome, SearchPlan, SearchTest, SearchView
 from sweep.terminal.watch import PLAIN_EVERY_S, state_of
 from sweep.terminal.words import duration, ms
-from sweep.trial.executor import Progress
+from sweep.trial.measurement import Progress
 from sweep.trial.result import TrialResult
 from sweep.trial.trial import DISTURBANCES
 from sweep.vocabulary import Verdict

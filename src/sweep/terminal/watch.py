@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from sweep.config.point import Point
 from sweep.study.measure import Outcome
 from sweep.terminal.words import duration, headline, ms, name_of
-from sweep.trial.executor import Progress as TrialProgress
+from sweep.trial.measurement import Progress as TrialProgress
 from sweep.trial.spec import TrialSpec
 
 PLAIN_EVERY_S = 10.0

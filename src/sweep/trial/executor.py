@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,11 +18,12 @@ from sweep.trial.abort import Abort, AbortMonitor
 from sweep.trial.gpu_lock import GpuLock, under_test
 from sweep.trial.gpu_meter import GpuMeter, GpuMeters
 from sweep.trial.interrupts import InterruptGate
-from sweep.trial.machine_load import LoadMeter, MachineLoad
+from sweep.trial.machine_load import LoadMeter
+from sweep.trial.measurement import Measurement, Progress
 from sweep.trial.messages import RunRequest, Warmup, warmup_from
 from sweep.trial.result import Failure
 from sweep.trial.spec import TrialSpec, percentile_index
-from sweep.trial.telemetry import Telemetry, TimedReading, summarised
+from sweep.trial.telemetry import summarised
 from sweep.trial.worker_process import WorkerProcess
 from sweep.vocabulary import TestMode
 
@@ -32,27 +33,6 @@ _PROGRESS_COST = 100
 """Time between two reports, at least, in times that a report takes: reporting costs one percent of a core at most."""
 
 _LAST_WORDS_CHARACTERS = 2000
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a running trial is.
-
-    Attributes:
-        phase: `engine`, `warm-up` or `test`.
-        query_count: Queries finished.
-        planned_query_count: Queries of the whole test, at least.
-        over_latency_count: Finished queries over the bound; None without a bound.
-        percentile_ns: Running latency at the percentile of the rules; None before the first query.
-        remaining_s: Estimated; None before there is anything to estimate from.
-    """
-
-    phase: str
-    query_count: int
-    planned_query_count: int
-    over_latency_count: int | None
-    percentile_ns: int | None
-    remaining_s: float | None
 
 
 @dataclass(frozen=True)
@@ -68,32 +48,6 @@ class Timeouts:
 
     load_s: float
     query_s: float
-
-
-@dataclass
-class Measurement:
-    """What was seen of one trial, before it is judged; `failure` is None when LoadGen ran to its end or was aborted.
-
-    `gpu` is what it ran on, None for the CPU; `gpus_under_test` counts all that sweeps of this machine held meanwhile.
-    """
-
-    latencies_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    device_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    query_count: int = 0
-    warmup: Warmup | None = None
-    expected_latency_ns: int | None = None
-    engine_ns: int = 0
-    engine: Mapping[str, Any] = field(default_factory=dict)
-    test_ns: int = 0
-    machine_load: MachineLoad | None = None
-    telemetry: Telemetry | None = None
-    telemetry_series: tuple[TimedReading, ...] = ()
-    no_telemetry: str = ""
-    abort: Abort | None = None
-    failure: Failure | None = None
-    worker_was_warm: bool = False
-    gpu: Gpu | None = None
-    gpus_under_test: int = 0
 
 
 class Executor:

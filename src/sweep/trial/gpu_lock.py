@@ -86,8 +86,7 @@ class GpuLock:
                 if time.perf_counter() - begin > _PATIENCE_S and said != (words := self._words()):
                     say(words)
                     said = words
-                time.sleep(_POLL_S)
-                gate.check()
+                gate.sleep(_POLL_S)
                 if self.take():
                     return True
         finally:

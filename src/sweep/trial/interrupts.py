@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -61,6 +62,14 @@ class InterruptGate:
     def check(self) -> None:
         """Raise what has arrived, if the gate is open; to be called now and then where no signal can do it."""
 
+    def sleep(self, seconds: float) -> None:
+        """Wait; where the gate is open, what arrives meanwhile ends that at once.
+
+        Raises:
+            KeyboardInterrupt: It did.
+        """
+        time.sleep(seconds)
+
     @property
     def has_arrived(self) -> bool:
         """Whether one waits for the gate to open."""
@@ -107,6 +116,18 @@ class LaneGate(InterruptGate):
         """
         if self._is_open and self._stop.is_set():
             raise KeyboardInterrupt
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; where the gate is open, a stop that is told meanwhile ends that at once.
+
+        Raises:
+            KeyboardInterrupt: It was.
+        """
+        if self._is_open:
+            self._stop.wait(seconds)
+            self.check()
+        else:
+            super().sleep(seconds)
 
     @property
     def has_arrived(self) -> bool:

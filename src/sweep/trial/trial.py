@@ -21,8 +21,9 @@ from sweep.errors import LogError, SweepError
 from sweep.loadgen.accuracy import Accuracy, score_top1
 from sweep.loadgen.logs import Summary, parse_detail, parse_summary
 from sweep.paths import SUMMARY_LOG, AttemptPaths, write_bytes, write_text
-from sweep.trial.executor import Executor, Measurement, Progress, planned_query_count
+from sweep.trial.executor import Executor, planned_query_count
 from sweep.trial.interrupts import InterruptGate
+from sweep.trial.measurement import Measurement, Progress
 from sweep.trial.messages import RunRequest
 from sweep.trial.result import Failure, Latencies, Timing, TrialResult
 from sweep.trial.spec import percentile_index
