@@ -8,9 +8,11 @@ import pytest
 from tests.gpu_doubles import COOL, FakeGpu
 from tests.study.bed import Bed
 
+from sweep.environment import environment_digest
 from sweep.study import measure, rejection
 from sweep.study.grid import run_grid
 from sweep.study.measure import Bench
+from sweep.study.points import GridPoint
 from sweep.study.rejection import KEPT, Rejection
 from sweep.trial.interrupts import InterruptGate
 from sweep.trial.nvml import NoNvmlError
@@ -36,7 +38,7 @@ def bed(searches, simulated, tmp_path, monkeypatch):
         telemetry = bed.gpu.pop(0) if bed.gpu else CALM
         return replace(result, telemetry=telemetry, notes=telemetry.disturbances if telemetry else ())
 
-    def cool_down(gpu, limit_s):
+    def cool_down(gpu, limit_s, sleep):
         bed.waited.append((gpu, limit_s))
         return True
 
@@ -48,7 +50,7 @@ def bed(searches, simulated, tmp_path, monkeypatch):
 
 def bench(bed, retries=2, reject=True, resume=True):
     wanted = Rejection(retries, 60.0, bed.said.append) if reject else None
-    return Bench(bed.store, None, InterruptGate(), resume, wanted)
+    return Bench(bed.store, SimpleNamespace(gpu=None), InterruptGate(), resume, wanted)
 
 
 def measured(bed, n=16, **options):
@@ -57,8 +59,7 @@ def measured(bed, n=16, **options):
 
 
 def attempts(bed, n=16):
-    at = bench(bed)
-    return bed.store.attempts(bed.point(n, None).spec, at.environment_digest)
+    return bed.store.attempts(bed.point(n, None).spec, environment_digest(None))
 
 
 def test_a_disturbed_test_is_measured_again_and_every_attempt_is_kept(bed):
@@ -147,11 +148,12 @@ def test_failed_tests_and_tests_of_accuracy_are_not_rejected(bed):
 def test_ctrl_c_in_the_cool_down_loses_nothing_and_the_next_run_measures_again(bed, monkeypatch):
     at = bench(bed)
 
-    def interrupted(gpu, limit_s):
+    def interrupted(seconds):
         assert at.gate._is_open
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rejection, "cool_down", interrupted)
+    monkeypatch.setattr(measure.time, "sleep", interrupted)
+    monkeypatch.setattr(rejection, "cool_down", lambda gpu, limit_s, sleep: sleep(0.5))
     bed.gpu = [HEATED]
     point = bed.point(16, None)
     with pytest.raises(KeyboardInterrupt):
@@ -182,7 +184,7 @@ def test_where_the_gpu_cannot_be_asked_the_test_is_measured_again_at_once(bed, m
 
 
 def test_a_gpu_that_stays_hot_is_said_to(bed, monkeypatch):
-    monkeypatch.setattr(rejection, "cool_down", lambda gpu, limit_s: False)
+    monkeypatch.setattr(rejection, "cool_down", lambda gpu, limit_s, sleep: False)
     bed.gpu = [HEATED]
     measured(bed)
     assert "telemetry.cooldown_s" in bed.said[-1]
@@ -190,11 +192,11 @@ def test_a_gpu_that_stays_hot_is_said_to(bed, monkeypatch):
 
 def test_a_grid_gives_the_attempts_that_stand(bed):
     bed.gpu = [HEATED, CALM, SHARED, HEATED, HEATED]
-    points = [(bed.point(n, None).spec, None) for n in (16, 17)]
+    points = [GridPoint(bed.point(n, None).spec, None) for n in (16, 17)]
     observer = SimpleNamespace(started=lambda *_: None, progressed=lambda *_: None, finished=lambda *_: None)
-    first = [one.stored.directory for one in run_grid(points, bench(bed), observer)]
+    first = [one.stored.directory for _, one in run_grid(points, bench(bed), observer)]
     assert [one.name for one in first] == ["002", "003"]
-    assert [one.stored.directory for one in run_grid(points, bench(bed), observer)] == first
+    assert [one.stored.directory for _, one in run_grid(points, bench(bed), observer)] == first
     assert bed.measured == [16, 16, 17, 17, 17]
 
 
