@@ -101,23 +101,25 @@ def test_without_a_gpu_nothing_is_known_and_nothing_fails(clock):
 def test_only_backends_on_a_gpu_have_one_read(simulated, monkeypatch):
     gpu = FakeGpu([replace(COOL)])
     opened = []
-    meters = GpuMeters(ON, "GPU-1", opener=lambda uuid: opened.append(uuid) or gpu)
-    assert meters.meter(simulated()) == (None, "")
+    meters = GpuMeters(ON, opener=lambda uuid: opened.append(uuid) or gpu)
+    assert meters.meter(simulated(), None) == (None, "")
     assert opened == []
     monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
     for _ in range(3):
-        meter, why = meters.meter(simulated())
+        meter, why = meters.meter(simulated(), "GPU-1")
         assert meter is not None
         assert why == ""
     assert opened == ["GPU-1"]
+    meters.meter(simulated(), "GPU-2")
+    assert (opened, gpu.closed) == (["GPU-1", "GPU-2"], 1)
     meters.close()
     meters.close()
-    assert gpu.closed == 1
+    assert gpu.closed == 2
 
 
 def test_telemetry_that_is_off_opens_nothing(simulated, monkeypatch):
     monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
-    assert GpuMeters(replace(ON, enabled=False), opener=pytest.fail).meter(simulated()) == (None, "")
+    assert GpuMeters(replace(ON, enabled=False), opener=pytest.fail).meter(simulated(), None) == (None, "")
 
 
 def test_where_nvml_is_missing_it_is_asked_once_and_says_why(simulated, monkeypatch):
@@ -130,5 +132,5 @@ def test_where_nvml_is_missing_it_is_asked_once_and_says_why(simulated, monkeypa
 
     meters = GpuMeters(ON, opener=missing)
     for _ in range(2):
-        assert meters.meter(simulated()) == (None, "pynvml is missing: pip install nvidia-ml-py")
+        assert meters.meter(simulated(), None) == (None, "pynvml is missing: pip install nvidia-ml-py")
     assert asked == [None]

@@ -36,7 +36,7 @@ def measure(request_for, simulated):
     def run(gpu, options=OPTIONS, **spec):
         request = request_for(simulated(**{"queries": 100, "base_ms": 5.0, **spec}))
         opener = gpu if callable(gpu) else lambda _: gpu
-        with Executor(Timeouts(30, 5), GpuMeters(options, "GPU-1", opener)) as executor:
+        with Executor(Timeouts(30, 5), GpuMeters(options, opener)) as executor:
             result = run_trial(executor, request, 1)
         return result, AttemptPaths(Path(request.directory))
 
