@@ -5,6 +5,7 @@ import json
 
 import pytest
 from tests.gpu_doubles import COOL, HOT, FakeGpu
+from tests.gpus import card
 
 from sweep.backends.simulated import SimulatedBackend
 from sweep.cli import main
@@ -17,15 +18,16 @@ SEARCH = [*SIMULATED, "search=max_streams", "search.max=2", "search.algorithm=bi
 
 
 @pytest.fixture
-def gpu(tmp_path, monkeypatch):
+def gpu(tmp_path, monkeypatch, gpu_machine):
     """The machine's one GPU, which is hot for the first tests and cool again after as many cool-downs as are set."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
+    gpu_machine(card(0, uuid=FakeGpu.uuid))
     gpu = FakeGpu()
     gpu.hot_for = 0
 
-    def cool_down(device, limit_s):
+    def cool_down(device, limit_s, sleep):
         gpu.hot_for -= 1
         gpu.readings = [HOT if gpu.hot_for > 0 else COOL]
         return True
