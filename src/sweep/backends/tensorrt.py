@@ -16,7 +16,7 @@ from sweep.backends.trt.flavours import AUTO, FLAVOURS, RTX, TENSORRT, Flavour, 
 from sweep.backends.trt.loading import no_builder, open_engine
 from sweep.backends.trt.settings import EXACT, RANGE
 from sweep.errors import ConfigError, Problem
-from sweep.gpus import gpus
+from sweep.gpus import usable_gpus
 from sweep.models.base import FileState
 from sweep.models.cache import take_stamp
 
@@ -50,7 +50,7 @@ class TensorRTBackend(GpuBackend):
     @classmethod
     def availability(cls) -> Availability:
         """Say whether there is a GPU, and a flavour of TensorRT that supports it. Imports none."""
-        if not gpus():
+        if not usable_gpus():
             return gpu_availability(_extra(TENSORRT))
         choice = choose(AUTO, visible_gpu())
         if choice.flavour is None:

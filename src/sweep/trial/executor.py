@@ -120,12 +120,10 @@ class Executor:
             failure = Failure("error", f"no worker process can be started: {error}", "")
             return Measurement(failure=failure, gpu=self.gpu)
         self._meter = LoadMeter((os.getpid(), worker.pid), self._meter)
-        meters, uuid = self._gpus, None if self.gpu is None else self.gpu.uuid
-        gpu, why_none = (None, "") if meters is None else meters.meter(request.spec, uuid)
-        watch = _Watch(worker, request, self._timeouts, self._meter, on_progress, gate, gpu)
-        watch.seen.worker_was_warm = warm
-        watch.seen.no_telemetry = why_none
-        watch.seen.gpu = self.gpu
+        uuid = None if self.gpu is None else self.gpu.uuid
+        meter, why_none = (None, "") if self._gpus is None else self._gpus.meter(request.spec, uuid)
+        watch = _Watch(worker, request, self._timeouts, self._meter, on_progress, gate, meter)
+        watch.seen.worker_was_warm, watch.seen.no_telemetry, watch.seen.gpu = warm, why_none, self.gpu
         before = self._under_test()
         try:
             gate.open()

@@ -66,7 +66,7 @@ def test_a_test_runs_to_its_verdict(gpu_backend, precision, tmp_path, capsys):
     assert main([*line, "batch=16"]) == 0, capsys.readouterr()
     (record,) = _records(tmp_path)
     assert record["state"] == "COMPLETE"
-    assert record["loadgen_result"] == "VALID"
+    assert record["result"] == "VALID", record["why"]
     assert 0 < record["device_latencies"]["percentiles"]["p50"] < record["latencies"]["percentiles"]["p50"]
     assert record["engine"]["launches_per_query"] == 1
     assert record["engine"]["cuda_graphs"] is True, record["notes"]

@@ -347,12 +347,12 @@ def test_it_runs_every_precision():
 class TestAvailability:
     @pytest.fixture(autouse=True)
     def _gpu(self, monkeypatch):
-        monkeypatch.setattr(tensorrt, "gpus", lambda: (GPU,))
+        monkeypatch.setattr(tensorrt, "usable_gpus", lambda: (GPU,))
         monkeypatch.setattr(tensorrt, "visible_gpu", lambda: GPU)
         monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: (GPU,))
 
     def test_without_a_gpu_nothing_else_matters(self, monkeypatch):
-        monkeypatch.setattr(tensorrt, "gpus", lambda: ())
+        monkeypatch.setattr(tensorrt, "usable_gpus", lambda: ())
         monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: ())
         assert TensorRTBackend.availability().detail == "no NVIDIA GPU found"
 

@@ -204,7 +204,7 @@ class TestVisibleGpu:
     @pytest.fixture
     def two(self, monkeypatch):
         found = (_gpu("8.6"), _gpu("9.0", index=1, uuid="GPU-2"))
-        monkeypatch.setattr(flavours, "gpus", lambda: found)
+        monkeypatch.setattr("sweep.gpus.gpus", lambda: found)
         return found
 
     @pytest.mark.parametrize(
@@ -212,7 +212,8 @@ class TestVisibleGpu:
     )
     def test_it_is_the_first_that_cuda_is_shown(self, two, monkeypatch, visible, index):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        assert visible_gpu() == (None if index is None else two[index])
+        seen = visible_gpu()
+        assert (seen and seen.uuid) == (None if index is None else two[index].uuid)
 
     def test_of_two_kinds_none_is_known_to_be_the_first(self, two, monkeypatch):
         """CUDA puts the fastest first, whatever the order on the bus."""
@@ -221,10 +222,10 @@ class TestVisibleGpu:
 
     def test_of_one_kind_any_will_do(self, monkeypatch):
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        monkeypatch.setattr(flavours, "gpus", lambda: (_gpu(), _gpu(index=1, uuid="GPU-2")))
+        monkeypatch.setattr("sweep.gpus.gpus", lambda: (_gpu(), _gpu(index=1, uuid="GPU-2")))
         assert visible_gpu() == _gpu()
 
     def test_without_gpus_there_is_none(self, monkeypatch):
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        monkeypatch.setattr(flavours, "gpus", lambda: ())
+        monkeypatch.setattr("sweep.gpus.gpus", lambda: ())
         assert visible_gpu() is None

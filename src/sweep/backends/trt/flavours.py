@@ -21,7 +21,7 @@ from typing import Any
 
 from sweep.backends.trt.messages import Messages
 from sweep.errors import BackendError
-from sweep.gpus import Gpu, gpus
+from sweep.gpus import OLDEST_DRIVER, VISIBLE, Gpu, usable_gpus
 
 AUTO = "auto"
 
@@ -53,9 +53,6 @@ FLAVOURS = (TENSORRT, RTX, LEAN)
 _RTX_CAPABILITIES = ((8, 0), (8, 6), (8, 9), (12, 0), (12, 1))
 _RTX_FROM = (12, 0)
 """TensorRT for RTX 1.7 names these when it refuses a GPU, and takes what is newer than the second."""
-
-_OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
-"""Major version of CUDA to the first number of the oldest driver that runs it (NVIDIA, CUDA Compatibility)."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,7 @@ def _obstacle(flavour: Flavour, gpu: Gpu | None) -> tuple[str, str]:
         reason = f"{flavour.name} does not support {gpu.name}, of compute capability {gpu.compute_capability}"
         return reason, TENSORRT.install
     major = cuda_major(flavour)
-    oldest, first = _OLDEST_DRIVER.get(major, 0), gpu.driver.partition(".")[0]
+    oldest, first = OLDEST_DRIVER.get(major, 0), gpu.driver.partition(".")[0]
     if first.isdecimal() and int(first) < oldest:
         reason = f"driver {gpu.driver} is too old for {flavour.name} of CUDA {major}, which needs {oldest} or newer"
         older = f"{flavour.name.replace('_', '-')}-cu{major - 1}"
@@ -198,14 +195,13 @@ def load(flavour: Flavour) -> Library:
 
 
 def visible_gpu() -> Gpu | None:
-    """Return the GPU that CUDA shows this process as device 0; None where there is none, or it cannot be told."""
-    found, visible = gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        first = visible.partition(",")[0].strip()
-        named = [gpu for gpu in found if first in {gpu.uuid, str(gpu.index)}]
-        if named or not first or first == "-1":
-            return named[0] if named else None
-    return found[0] if found and len({gpu.compute_capability for gpu in found}) == 1 else None
+    """Return the GPU that an engine is for, the first that CUDA shows; None where it cannot be told.
+
+    In a worker it is the only one that the process sees. Without CUDA_VISIBLE_DEVICES several may be in any order.
+    """
+    found = usable_gpus()
+    told = VISIBLE in os.environ or len({gpu.compute_capability for gpu in found}) == 1
+    return found[0] if found and told else None
 
 
 def _folder(module: str) -> Path | None:
