@@ -90,7 +90,17 @@ def test_the_environment_of_a_trial_on_a_gpu_has_that_gpu_alone():
     environment = environment_on(H100)
     (gpu,) = environment["gpus"]
     assert (gpu["uuid"], gpu["index"], gpu["power_limit"]) == ("GPU-1", 0, "700.00 W")
-    assert {**environment, "gpus": []} == {**fingerprint(), "gpus": []}
+    assert "gpu_packages" not in fingerprint()
+    assert {**environment, "gpus": [], "gpu_packages": None} == {**fingerprint(), "gpus": [], "gpu_packages": None}
+
+
+def test_what_nvidias_libraries_are_told_and_which_they_are_makes_another_trial_on_a_gpu(monkeypatch):
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    before = environment_on(H100)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    assert fingerprint_digest(environment_on(H100)) != fingerprint_digest(before)
+    newer = {**before, "gpu_packages": {"nvidia-cudnn-cu13": "9.99"}}
+    assert fingerprint_digest(newer) != fingerprint_digest(before)
 
 
 @pytest.mark.parametrize("change", [{"uuid": "GPU-2"}, {"index": 3}, {"persistence": "Disabled"}])

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import distributions, entry_points
 from pathlib import Path
@@ -22,6 +22,12 @@ from sweep.paths import PACKAGE
 
 _PACKAGES = ("cuda-python", "mlcommons-loadgen", "numpy", "onnxruntime*", "tensorrt*")
 """Distributions that a result depends on; with a star, all of that family (`onnxruntime-gpu`, `tensorrt-cu12`)."""
+
+_GPU_PACKAGES = ("cuda-bindings", "nvidia-cublas*", "nvidia-cuda-runtime*", "nvidia-cudnn*", "nvidia-cuda-nvrtc*")
+"""Those that only a result on a GPU depends on: the libraries that do its work."""
+
+_TF32 = "NVIDIA_TF32_OVERRIDE"
+"""With it NVIDIA's libraries compute fp32 in TF32, or do not, whatever they are asked for."""
 
 _OWN = "mlperf-sweep"
 
@@ -69,7 +75,10 @@ def environment_on(gpu: Gpu | None) -> dict[str, Any]:
     """
     if gpu is None:
         return fingerprint()
-    return {**fingerprint(), "gpus": [asdict(gpu)]}
+    own = {"gpus": [asdict(gpu)], "gpu_packages": _packages(_GPU_PACKAGES)}
+    if (tf32 := os.environ.get(_TF32)) is not None:
+        own["tf32_override"] = tf32
+    return {**fingerprint(), **own}
 
 
 def fingerprint_digest(environment: dict[str, Any]) -> str:
@@ -106,11 +115,11 @@ def available_memory_bytes() -> int:
     return available
 
 
-def _packages() -> dict[str, str]:
+def _packages(names: Sequence[str] = _PACKAGES) -> dict[str, str]:
     """Return the versions of what a result depends on, plug-ins included, by distribution name."""
     points = (point for group in _PLUGIN_GROUPS for point in entry_points(group=group))
     plugins = {point.dist.name for point in points if point.dist is not None and point.dist.name}
-    wanted = {_normalized(name) for name in (*_PACKAGES, *plugins) if name != _OWN}
+    wanted = {_normalized(name) for name in (*names, *plugins) if name != _OWN}
     families = tuple(name[:-1] for name in wanted if name.endswith("*"))
     found: dict[str, str] = {}
     for distribution in distributions():

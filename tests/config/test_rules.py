@@ -33,7 +33,7 @@ def test_a_model_is_known_by_any_of_its_marks(model, choice, names):
     assert sorted(file["name"] for file in models_as_shipped(model, choice)) == names
 
 
-def refused(shipped, target_ms, held=1024):
+def refused(shipped, target_ms, held=1024, backend_options=None):
     """Return the fields that an official run with these bounds is refused for."""
     values = {
         "rules": load_choice("rules", "v0.5"),
@@ -44,8 +44,20 @@ def refused(shipped, target_ms, held=1024):
     fields = Fields(values)
     rules, run = read_rules(fields), read_run(fields)
     assert not fields.problems
-    check_official(fields, shipped, rules, run, 8, held)
+    check_official(fields, shipped, rules, run, 8, held, backend_options or {})
     return [problem.field for problem in fields.problems]
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ({"samples": "host", "engine": None}, []),
+        ({"samples": "device"}, ["backend.samples"]),
+        ({"engine": "mine.engine"}, ["backend.engine"]),
+    ],
+)
+def test_an_official_run_pays_for_the_way_to_the_gpu_and_runs_its_own_model(options, fields):
+    assert refused([{"target_latency_ms": 50}], 50, backend_options=options) == fields
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ from sweep.trial import executor as executor_module
 from sweep.trial.executor import Executor, Timeouts
 from sweep.trial.interrupts import InterruptGate
 from sweep.trial.machine_load import LoadMeter
+from sweep.trial.measurement import Measurement
 from sweep.trial.messages import RunRequest
+from sweep.trial.result import OUT_OF_MEMORY, Failure
+from sweep.trial.trial import run_trial
 from sweep.vocabulary import AbortRule
 
 TIMEOUTS = Timeouts(load_s=30, query_s=2)
@@ -158,7 +161,7 @@ def test_a_worker_that_does_not_die_is_left_behind(simulated, request_for, monke
         process = other._worker._process
         with monkeypatch.context() as patch:
             patch.setattr(process, "kill", lambda: None)
-            other._drop_worker()
+            other.drop_worker()
         assert process.poll() is None
         assert other.measure(request_for(simulated())).failure is None
         process.kill()
@@ -216,7 +219,7 @@ def test_latencies_of_the_test_before_are_gone(executor, simulated, request_for)
     executor._worker.send(request_for(simulated(fault="throw", fault_at=0)))
     assert executor._worker.query_log.query_count == 0
     assert not executor._worker.query_log.started
-    executor._drop_worker()
+    executor.drop_worker()
 
 
 def test_the_load_is_measured_from_the_warm_up_on(executor, simulated, request_for):
@@ -354,6 +357,22 @@ def test_out_of_memory_is_said_with_the_sizes(executor, simulated, request_for):
     assert seen.failure is not None
     assert seen.failure.kind == "out of memory"
     assert "engine batch 8, room for 4" in seen.failure.message
+
+
+@pytest.mark.parametrize(("warm", "tries"), [(True, 2), (False, 1)])
+def test_out_of_memory_of_a_worker_that_had_served_others_is_tried_in_a_new_one(request_for, simulated, warm, tries):
+    """Fails where what earlier tests left in a worker decides how large a test may be."""
+    request, dropped = request_for(simulated()), []
+    seen = [
+        Measurement(failure=Failure(OUT_OF_MEMORY, "no room", ""), worker_was_warm=warm),
+        Measurement(failure=Failure(OUT_OF_MEMORY, "still none", "")),
+    ]
+    left = list(seen)
+    executor = SimpleNamespace(measure=lambda *_: left.pop(0), drop_worker=lambda: dropped.append(True))
+    result = run_trial(executor, request, 1)
+    assert len(seen) - len(left) == tries
+    assert len(dropped) == tries - 1
+    assert result.failure.message == ("still none" if warm else "no room")
 
 
 def test_a_late_engine_is_over_latency_not_valid(executor, simulated, request_for):

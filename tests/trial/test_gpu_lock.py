@@ -1,5 +1,6 @@
 """Two tests never share a GPU: not of two processes, not of two users, and not after one was killed."""
 
+import errno
 import os
 import signal
 import stat
@@ -133,3 +134,14 @@ def test_gpus_under_test_are_those_whose_lock_is_held(holder):
     holder.kill()
     holder.wait()
     assert under_test() == 0
+
+
+def test_a_folder_in_which_no_lock_works_is_no_busy_gpu(monkeypatch):
+    """Fails where a sweep waits for ever for a GPU that nobody uses."""
+
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(ConfigError, match="SWEEP_LOCKS=.*does not work there: No locks available; set SWEEP_LOCKS"):
+        GpuLock(GPU).take()

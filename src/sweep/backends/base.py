@@ -40,6 +40,8 @@ class EngineRequest:
         model_digest: `sha256:<hex>` of the file and its external data; empty where there is no file.
         precision: What the file was prepared in: `fp32`, `fp16` or `int8`.
         cache: Folder for what takes long to build; None for a backend that builds nothing.
+        is_unchanged: Says whether the file is still the one of that digest. What is built of it and kept must be asked
+            for after it was read.
     """
 
     model_path: Path | None
@@ -51,6 +53,7 @@ class EngineRequest:
     model_digest: str = ""
     precision: str = "fp32"
     cache: Path | None = None
+    is_unchanged: Callable[[], bool] = lambda: True
 
 
 class Backend(ABC):

@@ -138,7 +138,7 @@ class PointBuilder:
         held = None if dataset is None else self._held(dataset)
         if run.run_class is RunClass.OFFICIAL:
             shipped = models_as_shipped(self._named_model(), self._composed.choices.get("model", ""))
-            check_official(fields, shipped, rules, run, batch, held)
+            check_official(fields, shipped, rules, run, batch, held, backend_options)
         if fields.problems or held is None or backend is None or dataset is None or dataset_choice is None:
             raise ConfigError(fields.problems)
         spec = TrialSpec(

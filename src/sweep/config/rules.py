@@ -133,6 +133,7 @@ def check_official(
     run: RunSpec,
     batch: int,
     held: int | None,
+    backend_options: Mapping[str, Any],
 ) -> None:
     """Refuse to call official what the rules would not.
 
@@ -143,6 +144,7 @@ def check_official(
         run: As read from it.
         batch: Samples per query.
         held: Samples in memory; None when they are not known.
+        backend_options: Of the engine, in full.
     """
     usual = _run_class_minima(fields, run.run_class)
     bound_ms = min((bound for model in shipped if (bound := model.get("target_latency_ms")) is not None), default=None)
@@ -156,6 +158,10 @@ def check_official(
             fix = "leave it out, or use run=screening"
             fields.problems.append(Problem(key, value, reason, fix))
 
+    samples_at = backend_options.get("samples", "host")
+    require("backend.samples", samples_at, "its samples on the host", holds=samples_at == "host")
+    engine = backend_options.get("engine")
+    require("backend.engine", engine, "an engine that is built of its model", holds=engine is None)
     for key, least in usual.items():
         require(key, getattr(run, key), f"{least} at least", holds=getattr(run, key) >= least)
     require(

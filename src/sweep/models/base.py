@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypedDict
 
@@ -121,6 +122,28 @@ class FileState:
         return self != FileState.of(Path(self.path), status)
 
 
+def changed_file(files: Sequence[FileState], digest: str) -> str | None:
+    """Return the first of a model's files that is no longer what its digest was taken of; None where all are.
+
+    One file alone may have been written again with the same contents, as a cache is by another process.
+
+    Args:
+        files: As they were.
+        digest: `sha256:<hex>` of them.
+    """
+    changed = [file for file in files if file.changed]
+    if not changed:
+        return None
+    if len(files) == 1:
+        try:
+            with Path(changed[0].path).open("rb") as file:
+                if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" == digest:
+                    return None
+        except OSError:
+            pass
+    return changed[0].path
+
+
 @dataclass(frozen=True)
 class ResolvedModel:
     """A model whose file is on disk and ready for an engine.
@@ -140,7 +163,7 @@ class ResolvedModel:
         number_format: What most of its weights are: `fp32`, `fp16`, `bf16`, `fp64` or `int8`.
         why: How `auto` was resolved, or what the file computes in where that is not what was asked for; for people,
             and empty when there is nothing to say.
-        files: The files that `digest` covers, where somebody may change them: the user's own.
+        files: The files that `digest` covers, as they were when it was taken; no part of what the model is.
         calibration: What an int8 file of sweep's making was calibrated with (`Calibration.to_json`), else None.
     """
 
@@ -154,5 +177,5 @@ class ResolvedModel:
     predicts_class: bool
     number_format: str = "fp32"
     why: str = ""
-    files: tuple[FileState, ...] = ()
+    files: tuple[FileState, ...] = field(default=(), compare=False)
     calibration: Mapping[str, Any] | None = None

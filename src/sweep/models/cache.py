@@ -18,7 +18,7 @@ from typing import Any
 
 from sweep import paths
 from sweep.errors import ConfigError, Problem
-from sweep.models.base import FileMarks, file_marks
+from sweep.models.base import FileMarks, FileState, file_marks
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,18 @@ def prepared(path: Path, build: Callable[[], bytes]) -> str:
     except OSError as error:
         raise unwritable(path.parent, error) from error
     return sha256
+
+
+def state_of(path: Path) -> tuple[FileState, ...]:
+    """Return the state of a cached file whose digest has just been taken.
+
+    Raises:
+        ConfigError: It is gone already.
+    """
+    try:
+        return (FileState.of(path, path.stat()),)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
 
 
 def unwritable(folder: Path, error: OSError) -> ConfigError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import ConfigError, Problem
 from sweep.models.base import ResolvedModel
-from sweep.models.cache import describe, prepared
+from sweep.models.cache import describe, prepared, state_of
 from sweep.models.calibration import Calibration
 from sweep.models.ort import tools_version
 from sweep.vocabulary import Precision, Weights
@@ -68,7 +68,12 @@ def _converted(
     path = cache / "models" / "converted" / f"{model.name}-{model.weights}-{precision}-{key}.onnx"
     digest = prepared(path, build)
     return dataclasses.replace(
-        model, path=path, digest=f"sha256:{digest}", number_format=str(precision), files=(), calibration=None
+        model,
+        path=path,
+        digest=f"sha256:{digest}",
+        number_format=str(precision),
+        files=state_of(path),
+        calibration=None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sweep.errors import ConfigError, Problem, choose
 from sweep.models.base import ModelConfig, ResolvedModel
-from sweep.models.cache import describe, prepared, stamp_path, take_stamp, unwritable
+from sweep.models.cache import describe, prepared, stamp_path, state_of, take_stamp, unwritable
 from sweep.models.calibration import Calibration
 from sweep.models.converted import half_model, int8_model
 from sweep.models.half import RECIPE as HALF_RECIPE
@@ -87,6 +87,7 @@ def _serving_model(config: ModelConfig, weights: Weights, why: str, cache: Path,
         predicts_class=True,
         number_format=str(Precision.FP16 if half else Precision.FP32),
         why=why,
+        files=state_of(path),
     )
 
 

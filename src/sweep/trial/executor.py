@@ -86,7 +86,7 @@ class Executor:
 
     def release(self) -> None:
         """End the worker, and let others have the GPU; tests that follow run on the CPU."""
-        self._drop_worker()
+        self.drop_worker()
         if self._gpus is not None:
             self._gpus.close()
         lock, self._lock = self._lock, None
@@ -112,7 +112,7 @@ class Executor:
         """
         gate = gate or InterruptGate()
         if self._worker is not None and not self._worker.alive:
-            self._drop_worker()  # it was killed while it had nothing to do: no fault of this trial
+            self.drop_worker()  # it was killed while it had nothing to do: no fault of this trial
         warm = self._worker is not None
         try:
             worker = self._worker = self._worker or WorkerProcess(self.gpu)
@@ -133,13 +133,14 @@ class Executor:
         finally:
             # Whatever went wrong, Ctrl-C included: a worker in the middle of a test serves nobody any more.
             if not watch.worker_is_usable:
-                self._drop_worker()
+                self.drop_worker()
         return watch.seen
 
     def _under_test(self) -> int:
         return 0 if self.gpu is None else under_test()
 
-    def _drop_worker(self) -> None:
+    def drop_worker(self) -> None:
+        """End the worker; the next test starts a new one."""
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.close()

@@ -54,9 +54,14 @@ class GpuLock:
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(descriptor)
             return False
+        except OSError as error:
+            os.close(descriptor)
+            reason = f"the lock of {self.gpu} does not work there: {error.strerror}"
+            fix = "set SWEEP_LOCKS to a folder on a disk of this machine"
+            raise ConfigError(Problem("SWEEP_LOCKS", self._path, reason, fix)) from error
         self._descriptor = descriptor
         with suppress(OSError):  # another user's, which may only be read: it has no name then
             os.ftruncate(descriptor, 0)

@@ -67,6 +67,10 @@ def run_trial(
     started_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     paths = AttemptPaths(Path(request.directory))
     measurement = executor.measure(request, on_progress, gate)
+    if measurement.worker_was_warm and measurement.failure is not None and measurement.failure.is_out_of_memory:
+        # Whatever earlier tests had left in the worker went with it: a new one may have room.
+        executor.drop_worker()
+        measurement = executor.measure(request, on_progress, gate)
     for _ in range(_RERUNS):
         if not _ran_out_of_queries(request, measurement):
             break
@@ -277,8 +281,17 @@ class _Record:
             yield "whether others kept the machine busy could not be told: the test was too short"
         for words in seen.telemetry.disturbances if seen.telemetry is not None else ():
             yield f"{words}; measure again when it is not (resume=false, or telemetry.reject=true)"
+        yield from self._other_power_limit()
         if seen.no_telemetry:
             yield f"no GPU telemetry: {seen.no_telemetry}"
+
+    def _other_power_limit(self) -> Iterator[str]:
+        """Yield that the GPU was set otherwise than when the sweep began, which its environment does not say."""
+        gpu, telemetry = self._seen.gpu, self._seen.telemetry
+        limit = None if gpu is None else re.match(r"[\d.]+", gpu.power_limit)
+        now_w = None if telemetry is None else telemetry.power_limit_w
+        if limit is not None and now_w is not None and abs(float(limit[0]) - now_w) > 1:
+            yield f"the GPU's power limit was {now_w:g} W, and {limit[0]} W when the sweep began: start it again"
 
     def _loadgen_errors(self) -> list[str]:
         """Return the first errors in LoadGen's detail log: the summary only counts them."""

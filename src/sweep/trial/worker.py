@@ -31,6 +31,7 @@ from sweep.loadgen.qsl import SampleStore
 from sweep.loadgen.runner import prepared_bytes, run_test
 from sweep.loadgen.sut import EngineFaultError, SystemUnderTest, check_answers
 from sweep.loadgen.user_conf import LoadGenSettings
+from sweep.models.base import changed_file
 from sweep.paths import AttemptPaths
 from sweep.trial.abort import SteadyState
 from sweep.trial.engine_reuse import engine_key, serves
@@ -155,15 +156,19 @@ class Worker:
                 model_digest=spec.model.digest,
                 precision=str(spec.precision),
                 cache=Path(request.files.cache),
+                is_unchanged=lambda: self._changed_file(request) is None,
             )
         )
         self._engine = engine.__enter__()
         self._engine_key = key
         # Asked after the engine has read them: no change before or during that is missed.
-        for file in request.files.model_files:
-            if file.changed:
-                raise SweepError(f"model file {file.path} has changed since the sweep began; run the command again")
+        if (changed := self._changed_file(request)) is not None:
+            raise SweepError(f"model file {changed} has changed since the sweep began; run the command again")
         return self._engine
+
+    @staticmethod
+    def _changed_file(request: RunRequest) -> str | None:
+        return changed_file(request.files.model_files, request.spec.model.digest)
 
     def _store_for(self, request: RunRequest) -> SampleStore:
         key = (request.files.dataset, request.spec.model.inputs)

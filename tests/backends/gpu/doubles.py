@@ -128,8 +128,8 @@ class FakeRuntime:
             del self.blocks[address]
         return (SUCCESS,)
 
-    def cudaMemset(self, address, value, size):
-        ctypes.memset(address, value, size)
+    def cudaMemsetAsync(self, address, value, size, stream):
+        self.enqueue(stream, ("set", address, size), lambda: ctypes.memset(address, value, size))
         return (SUCCESS,)
 
     def cudaHostAlloc(self, size, flags):

@@ -129,6 +129,17 @@ def test_an_engine_that_refuses_to_be_captured_runs_without_and_the_record_says_
     assert bench.runtime.capturing is None
 
 
+def test_graphs_that_one_query_did_without_are_tried_again_for_the_next_size():
+    """What a trial shows must not depend on those before it."""
+    bench = Bench().load()
+    bench.engine.fails_in_capture = "not now"
+    bench.answers(0, 10)
+    bench.engine.fails_in_capture = None
+    bench.answers(0, 9)
+    facts = bench.pipeline.facts()
+    assert (facts["cuda_graphs"], facts["notes"]) == (True, [])
+
+
 def test_what_is_not_the_rule_is_said():
     bench = Bench(n=10, engine_batch=4, engine={"fixed_batch": 4}, samples="device").load()
     bench.answers(0, 10)

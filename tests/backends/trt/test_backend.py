@@ -92,6 +92,14 @@ def test_an_engine_is_built_once_for_its_batch(machine):
     assert json.loads(json.dumps(first)) == first
 
 
+def test_an_engine_of_a_file_that_changed_meanwhile_is_not_kept(machine):
+    """Fails where another file's engine lies under this one's digest, and passes for it from then on."""
+    changed = replace(machine.request(), is_unchanged=lambda: False)
+    with pytest.raises(BackendError, match="has changed since the sweep began"):
+        machine.facts(changed)
+    assert machine.facts(machine.request())["from_cache"] is False
+
+
 def test_a_range_serves_several_batches(machine):
     for batch in (5, 7, 8):
         machine.facts(machine.request(batch, batch, profile="range"))

@@ -208,9 +208,10 @@ class TestVisibleGpu:
         return found
 
     @pytest.mark.parametrize(
-        ("visible", "index"), [("GPU-2", 1), ("GPU-1,GPU-2", 0), ("1,0", 1), ("", None), ("-1", None)]
+        ("visible", "index"),
+        [("GPU-2", 1), ("GPU-1,GPU-2", None), ("GPU-1", 0), ("1,0", None), ("1", 1), ("", None), ("-1", None)],
     )
-    def test_it_is_the_first_that_cuda_is_shown(self, two, monkeypatch, visible, index):
+    def test_it_is_the_one_that_cuda_is_shown(self, two, monkeypatch, visible, index):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         seen = visible_gpu()
         assert (seen and seen.uuid) == (None if index is None else two[index].uuid)

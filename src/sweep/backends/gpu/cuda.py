@@ -86,9 +86,9 @@ class Cuda:
         """Free what `allocate` gave."""
         self._call("free memory", self._rt.cudaFree(address))
 
-    def zero(self, address: int, size: int) -> None:
-        """Set bytes on the device to 0."""
-        self._call("clear memory", self._rt.cudaMemset(address, 0, size))
+    def zero(self, address: int, size: int, stream: Handle) -> None:
+        """Enqueue that bytes on the device are set to 0."""
+        self._call("clear memory", self._rt.cudaMemsetAsync(address, 0, size, stream))
 
     def allocate_pinned(self, size: int) -> int:
         """Return the address of `size` bytes of page-locked host memory."""

@@ -89,6 +89,7 @@ class _Plan:
 
     steps: tuple[_Step, ...]
     answers: tuple[Run, ...]
+    graphs_refused: str = ""
 
 
 class Pipeline:
@@ -129,7 +130,7 @@ class Pipeline:
         self._sources: list[tuple[_Tensor, int]] = []  # input, address of slot 0
         self._pinned: list[int] = []
         self._resident: dict[str, tuple[int, int]] = {}  # address, size
-        self._graphs_refused = ""
+        self._graphs_refused = ""  # why, of the plan that is being made
         try:
             self._allocate(samples_per_query)
         except BaseException:
@@ -152,12 +153,14 @@ class Pipeline:
             address = cuda.allocate_pinned(size)
             undo.append(functools.partial(cuda.free_pinned, address))
             self._outputs.append(replace(tensor, host=(address, _view(address, size, spec))))
+        cuda.finish_stream(self._compute)
 
     def _on_device(self, spec: TensorSpec, places: int, what: str) -> _Tensor:
         sample_bytes = device_bytes([spec])
         address = self._cuda.allocate(places * sample_bytes, f"{what} {spec.name} of {places} samples")
         self._undo.append(functools.partial(self._cuda.free, address))
-        self._cuda.zero(address, places * sample_bytes)  # padding is all zeros
+        # Padding must hold something that an engine can read; later it may be samples of earlier queries.
+        self._cuda.zero(address, places * sample_bytes, self._compute)
         return _Tensor(spec, sample_bytes, address)
 
     def close(self) -> None:
@@ -259,8 +262,8 @@ class Pipeline:
         settings, engine = self._settings, self._engine.facts()
         steps = () if self._last is None else self._last.steps
         notes = list(engine.get("notes", ()))
-        if settings.cuda_graphs and self._graphs_refused:
-            notes.append(f"no CUDA graphs: {self._graphs_refused}")
+        if settings.cuda_graphs and self._last is not None and self._last.graphs_refused:
+            notes.append(f"no CUDA graphs: {self._last.graphs_refused}")
         if settings.samples == DEVICE:
             notes.append("samples resident on the device: not a setup of the closed division")
         if padding := sum(step.part.size - step.part.count for step in steps):
@@ -282,6 +285,7 @@ class Pipeline:
             self._drop(self._plans.pop(next(iter(self._plans))))
         parts = split(count, self._engine_batch, self._engine.fixed_batch)
         steps: list[_Step] = []
+        self._graphs_refused = ""
         try:
             for part in parts:
                 bound = self._bind(part)
@@ -290,7 +294,7 @@ class Pipeline:
         except BaseException:
             self._drop(_Plan(tuple(steps), ()))
             raise
-        plan = self._plans[count] = _Plan(tuple(steps), tuple(answers(parts)))
+        plan = self._plans[count] = _Plan(tuple(steps), tuple(answers(parts)), self._graphs_refused)
         return plan
 
     def _bind(self, part: Part) -> Launch:
@@ -304,7 +308,7 @@ class Pipeline:
         return bound
 
     def _captured(self, bound: Launch) -> Handle | None:
-        """Return the launch as a graph; None where the engine makes its own or, for good, where it allows none."""
+        """Return the launch as a graph; None where the engine makes its own, or allows none."""
         if bound.captured:
             return None
         if not self._engine.can_be_captured:
@@ -327,7 +331,7 @@ class Pipeline:
     def _drop_plans(self) -> None:
         for plan in self._plans.values():
             self._drop(plan)
-        self._plans = {}
+        self._plans, self._last = {}, None
 
     def _drop(self, plan: _Plan) -> None:
         for step in plan.steps:

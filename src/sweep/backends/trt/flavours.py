@@ -21,7 +21,7 @@ from typing import Any
 
 from sweep.backends.trt.messages import Messages
 from sweep.errors import BackendError
-from sweep.gpus import OLDEST_DRIVER, VISIBLE, Gpu, usable_gpus
+from sweep.gpus import OLDEST_DRIVER, Gpu, usable_gpus
 
 AUTO = "auto"
 
@@ -195,13 +195,12 @@ def load(flavour: Flavour) -> Library:
 
 
 def visible_gpu() -> Gpu | None:
-    """Return the GPU that an engine is for, the first that CUDA shows; None where it cannot be told.
+    """Return the GPU that an engine is for; None where there is none, or it is not known which of several kinds.
 
-    In a worker it is the only one that the process sees. Without CUDA_VISIBLE_DEVICES several may be in any order.
+    In a worker it is the only one that the process sees; outside one, any of those that `device` may name.
     """
     found = usable_gpus()
-    told = VISIBLE in os.environ or len({gpu.compute_capability for gpu in found}) == 1
-    return found[0] if found and told else None
+    return found[0] if found and len({gpu.compute_capability for gpu in found}) == 1 else None
 
 
 def _folder(module: str) -> Path | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 from pathlib import Path
 from typing import Any
 
 from sweep.backends.base import EngineRequest
-from sweep.backends.trt.build import RECIPE, build, tf32_of
+from sweep.backends.trt.build import RECIPE, Built, build, tf32_of
 from sweep.backends.trt.cache import CachedEngine, EngineCache, Timings
 from sweep.backends.trt.engine import DeviceMemory, EngineRefusedError, TensorRTEngine
 from sweep.backends.trt.flavours import RTX, Flavour, Library, choose, load
@@ -85,15 +84,14 @@ def _of_model(
     settings = BuildSettings.of(request.options, min(request.engine_batch, request.samples_per_query))
     key = identity(library, request, settings, gpu)
     cache = EngineCache(request.cache)
-    make = functools.partial(
-        build,
-        library,
-        request.model_path,
-        settings,
-        targets=[gpu.compute_capability] if gpu and gpu.compute_capability else [],
-        timings=Timings(request.cache, library.flavour.name, library.version, _words(gpu)),
-        report=report,
-    )
+    path, timings = request.model_path, Timings(request.cache, library.flavour.name, library.version, _words(gpu))
+
+    def make() -> Built:
+        targets = [gpu.compute_capability] if gpu and gpu.compute_capability else []
+        built = build(library, path, settings, targets=targets, timings=timings, report=report)
+        if not request.is_unchanged():  # or the engine of another file would be kept under this one's digest
+            raise BackendError(f"model file {path} has changed since the sweep began; run the command again")
+        return built
 
     def loaded(found: CachedEngine) -> TensorRTEngine:
         facts = {
@@ -136,6 +134,7 @@ def _of_file(library: Library, request: EngineRequest, file: Path, memory: Devic
         "engine_file": file.name,
         "from_cache": False,
         "build_s": None,
+        "notes": ["engine built by the user: nothing shows that it is of this model, or of this precision"],
     }
     try:
         return TensorRTEngine(library, data, memory, facts, host_code=True)

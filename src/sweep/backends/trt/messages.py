@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from typing import Any
 
-from sweep.errors import BackendError
+from sweep.errors import BackendError, EngineOutOfMemoryError
 
 _KEPT = 50
 _SHOWN = 3
@@ -86,7 +86,8 @@ class Messages:
         except Exception as error:
             raise BackendError(f"{what} does not start: {self.reason(one_line(str(error)))}") from error
         if self.errors:
-            raise BackendError(f"{what} does not start: {self.reason()}")
+            kind_of_error = EngineOutOfMemoryError if self.out_of_memory else BackendError
+            raise kind_of_error(f"{what} does not start: {self.reason()}")
         return made
 
     @property
