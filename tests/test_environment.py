@@ -1,5 +1,6 @@
 """What decides whether a result can be reused: another machine or another engine is another environment."""
 
+import platform
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -41,6 +42,43 @@ def test_an_arm_board_has_a_name_of_its_own():
     }
     assert len(names) == 4
     assert environment._cpu_name("processor : 0\nmodel name : Some CPU @ 2 GHz\n", "board") == "Some CPU @ 2 GHz"
+
+
+X86 = """processor	: 0
+vendor_id	: AuthenticAMD
+cpu family	: 25
+model		: {model}
+model name	: AMD EPYC
+stepping	: 1
+flags		: fpu sse sse4_1 fma avx avx2 f16c smep{more}
+
+processor	: 1
+model		: 99
+flags		: avx
+"""
+
+
+def test_cpus_of_one_name_do_not_share_their_results():
+    """A virtual machine may hide what its CPU is; which kernels an engine has, and how fast they are, it cannot."""
+    old, new = X86.format(model=1, more=""), X86.format(model=17, more=" avx512f avx512_vnni")
+    assert environment._cpu_name(old, "") == environment._cpu_name(new, "")
+    assert environment._cpu_version(old) == "25/1/1"
+    assert environment._cpu_version(new) == "25/17/1"
+    assert environment._cpu_features(old) == ["avx", "avx2", "f16c", "fma", "sse4_1"]
+    assert set(environment._cpu_features(new)) - set(environment._cpu_features(old)) == {"avx512_vnni", "avx512f"}
+    for key in ("cpu_version", "cpu_features"):
+        assert fingerprint_digest(fingerprint()) != fingerprint_digest({**fingerprint(), key: "another"})
+
+
+def test_features_of_arm_cpus():
+    text = "processor : 0\nFeatures : fp asimd aes asimddp sve i8mm bf16\nCPU part : 0xd40\n"
+    assert environment._cpu_features(text) == ["asimd", "asimddp", "bf16", "i8mm", "sve"]
+    assert environment._cpu_version(text) == ""
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="/proc/cpuinfo is Linux's")
+def test_features_of_this_cpu():
+    assert fingerprint()["cpu_features"]
 
 
 @pytest.fixture

@@ -36,6 +36,9 @@ _PLUGIN_GROUPS = ("sweep.backends", "sweep.datasets")
 
 _CGROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
+_VECTOR_FEATURES = {"flags": ("amx", "avx", "f16c", "fma", "sse4"), "Features": ("asimd", "bf16", "i8mm", "sme", "sve")}
+"""How the names of vector instructions begin, on x86 and on Arm, by the field of `/proc/cpuinfo` that lists them."""
+
 _INFORMATION_ONLY = frozenset({"git", "hostname", "os", "memory_bytes", "python"})
 """Recorded, but two machines or moments that differ only here still make the same trial."""
 
@@ -50,6 +53,8 @@ def fingerprint() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cpu_cores": psutil.cpu_count(logical=False) or 0,
         "cpu_threads": psutil.cpu_count() or 0,
+        "cpu_version": _cpu_version(_cpuinfo()),
+        "cpu_features": _cpu_features(_cpuinfo()),
         "cpu_affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
         "cpu_quota": _cpu_quota(),
         "gpus": _gpus(),
@@ -135,11 +140,15 @@ def _normalized(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _cpu_model() -> str:
+def _cpuinfo() -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        return Path("/proc/cpuinfo").read_text()
     except OSError:
-        return platform.processor() or platform.machine()
+        return ""
+
+
+def _cpu_model() -> str:
+    text = _cpuinfo()
     try:
         board = Path("/proc/device-tree/model").read_text().strip("\0\n ")
     except OSError:
@@ -163,6 +172,27 @@ def _cpu_name(cpuinfo: str, board: str) -> str:
                 cores["/".join(parts)] = None
             values = {}
     return ", ".join(filter(None, (board, *cores)))
+
+
+def _cpu_version(cpuinfo: str) -> str:
+    """Return family, model and stepping of an x86 CPU, whose name a virtual machine may hide; empty on others."""
+    values = _first_cpu(cpuinfo)
+    parts = [values.get(key, "") for key in ("cpu family", "model", "stepping")]
+    return "/".join(parts) if all(parts) else ""
+
+
+def _cpu_features(cpuinfo: str) -> list[str]:
+    """Return the vector instructions of a CPU, by Linux's names: they decide which kernels an engine has."""
+    values = _first_cpu(cpuinfo)
+    known = _VECTOR_FEATURES.items()
+    return sorted(name for field, begins in known for name in values.get(field, "").split() if name.startswith(begins))
+
+
+def _first_cpu(cpuinfo: str) -> dict[str, str]:
+    """Return the fields of the first processor in `/proc/cpuinfo`."""
+    first = cpuinfo.partition("\n\n")[0]
+    parts = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in parts}
 
 
 def _cpu_quota() -> float | None:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 
 from sweep.backends.base import EngineRequest
@@ -80,3 +81,51 @@ def test_threads_left_out_become_the_cores_of_this_machine():
 def test_wrong_options_are_refused(options):
     with pytest.raises(ConfigError, match=f"backend.{next(iter(options))}"):
         OnnxRuntimeBackend.validate_options(options)
+
+
+@pytest.fixture(scope="module")
+def loud(tmp_path_factory):
+    """Make a network whose integers are all at their limits; return its file and its answer to samples of 255."""
+    activation, weight, count = 255, 127, 64
+    helper, tensors = onnx.helper, onnx.TensorProto
+    constants = {
+        "scale": np.float32(1),
+        "zero": np.uint8(0),
+        "weight": np.full((count, 16, 1, 1), weight, np.int8).transpose(1, 0, 2, 3),
+        "weight_scale": np.float32(1),
+        "weight_zero": np.int8(0),
+    }
+    nodes = [
+        helper.make_node("Cast", ["samples"], ["x"], to=tensors.FLOAT),
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["dq"]),
+        helper.make_node("DequantizeLinear", ["weight", "weight_scale", "weight_zero"], ["w"]),
+        helper.make_node("Conv", ["dq", "w"], ["y"]),
+        helper.make_node("QuantizeLinear", ["y", "out_scale", "zero"], ["qy"]),
+        helper.make_node("DequantizeLinear", ["qy", "out_scale", "zero"], ["scores"]),
+    ]
+    answer = activation * weight * count
+    constants["out_scale"] = np.float32(answer / 200)
+    graph = helper.make_graph(
+        nodes,
+        "loud",
+        [helper.make_tensor_value_info("samples", tensors.UINT8, ["n", count, 4, 4])],
+        [helper.make_tensor_value_info("scores", tensors.FLOAT, ["n", 16, 4, 4])],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    path = tmp_path_factory.mktemp("loud") / "loud.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+    return path, answer
+
+
+def test_no_sum_of_integers_overflows(loud, tmp_path):
+    """Fails, on a CPU without VNNI, where its fast kernels are left to add in 16 bits; others cannot show it."""
+    path, answer = loud
+    options = OnnxRuntimeBackend.validate_options({"threads": 1})
+    samples = np.full((2, 64, 4, 4), 255, np.uint8)
+    with OnnxRuntimeBackend(EngineRequest(path, (), False, 2, 2, options)) as engine:
+        engine.load({"samples": samples})
+        (scores,) = engine.run(0, 2, lambda: None)
+        entry = engine._session.get_session_options().get_session_config_entry("session.x64quantprecision")
+    assert np.allclose(scores, answer, rtol=0.01)
+    assert entry == "1"

@@ -15,10 +15,13 @@ from onnx import TensorProto, helper
 
 from sweep.cli import main
 from sweep.commands import run as run_module
+from sweep.environment import fingerprint
 from sweep.store.records import Store
 from sweep.trial import trial as trial_module
 
 TORCH_MODEL = min((Path(__file__).parents[1] / "data" / "onnx").glob("*inline.onnx"))
+TOO_MANY = len(fingerprint()["cpu_affinity"]) + 1
+"""Threads."""
 SIMULATED = ["backend=simulated", "run=quick", "backend.base_ms=0.1", "backend.per_sample_ms=0.02"]
 
 
@@ -74,7 +77,10 @@ def test_settings_that_a_stand_in_engine_does_not_read_are_said(capfd):
     [
         (["batch=1", "batch=2"], "batch is given 2 times: the last counts"),
         (["batch=2", "engine_batch=4"], "engine_batch=4: a query of batch=2 is one launch"),
-        (["batch=2", "backend=onnxruntime", "backend.threads=512"], "backend.threads=512: more than the"),
+        (
+            ["batch=2", "backend=onnxruntime", f"backend.threads={TOO_MANY}"],
+            f"backend.threads={TOO_MANY}: more than the",
+        ),
         (
             ["model=digits", "mode=accuracy", "backend=auto", "percentile=90"],
             "percentile=90 is not read",

@@ -18,6 +18,7 @@ from sweep.datasets.digits import open_digits
 from sweep.errors import ConfigError
 from sweep.models import Calibration, CalibrationMethod, ModelConfig, resolve_model
 from sweep.models.graphs import consumers, producers
+from sweep.models.ort import session_options
 from sweep.models.reference import reference_path
 from sweep.vocabulary import Precision
 
@@ -140,9 +141,7 @@ def held_out(model):
 
 
 def session(model):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model if isinstance(model, bytes) else str(model), options)
+    return onnxruntime.InferenceSession(model if isinstance(model, bytes) else str(model), session_options(onnxruntime))
 
 
 @pytest.mark.parametrize("method", CalibrationMethod)

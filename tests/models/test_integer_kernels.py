@@ -9,6 +9,7 @@ import pytest
 
 from sweep.models import resolve_model
 from sweep.models.integer_kernels import for_onnx_runtime
+from sweep.models.ort import session_options
 from sweep.vocabulary import Precision
 
 
@@ -24,8 +25,7 @@ def int8(conf, calibration, tmp_path_factory):
 
 
 def run(model, images, optimised=None):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options = session_options(onnxruntime)
     if optimised:
         options.optimized_model_filepath = str(optimised)
     return onnxruntime.InferenceSession(model, options).run(None, {"samples": images})[0]

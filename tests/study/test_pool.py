@@ -1,6 +1,7 @@
 """Points on several GPUs at once, in real workers: none holds another, none is lost, each sees its own GPU alone."""
 
 import os
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -119,6 +120,27 @@ def test_a_gpu_that_another_sweep_has_holds_no_point(pools, two, monkeypatch):
     assert {gpu_of(one) for one in outcomes.values()} == {two[1].uuid}
     (line,) = pools.watcher.said
     assert line.startswith(f"waiting for GPU 0 (NVIDIA H100): process {os.getpid()} tests on it")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_the_sweep_that_it_waited_for_has_measured_is_reused(pools, two, tmp_path, monkeypatch, count):
+    gpus, kept = two[:count], pools.store
+    points = [pools.point(gpus, batch=n) for n in (4, 3)]
+    pools.store = Store(tmp_path / "other")
+    pools.run(points)
+    pools.store = kept
+    wait, arrived = GpuLock.wait, threading.Lock()
+
+    def wait_for_the_other(self, *arguments):
+        with arrived:
+            shutil.copytree(tmp_path / "other", tmp_path / "outputs", dirs_exist_ok=True)
+        return wait(self, *arguments)
+
+    monkeypatch.setattr(GpuLock, "wait", wait_for_the_other)
+    outcomes = pools.run(points)
+    assert [outcomes[number].reused for number in (0, 1)] == [True, True]
+    assert pools.watcher.began == []
+    assert pools.watcher.done in ([0, 1], [1, 0])
 
 
 def test_ctrl_c_drops_the_tests_that_run_and_keeps_what_is_measured(pools, two, ctrl_c, monkeypatch):

@@ -93,7 +93,7 @@ def test_a_worker_that_closes_its_events_and_stays_is_ended(simulated, request_f
     from sweep.trial import worker_process
 
     before = worker_process._PROGRAM, worker_process._EXIT_S
-    worker_process._PROGRAM = "import os, time; os.closerange(3, 64); time.sleep(60)"
+    worker_process._PROGRAM = "import os, time; os.closerange(3, 65536); time.sleep(60)"
     worker_process._EXIT_S = 0.2
     try:
         with Executor(TIMEOUTS) as other:

@@ -10,6 +10,7 @@ from sweep.backends.simulated import SimulatedBackend
 from sweep.trial import gpu_meter
 from sweep.trial.gpu_meter import GpuMeter, GpuMeters, TelemetryOptions
 from sweep.trial.nvml import NoNvmlError
+from sweep.trial.telemetry import series_csv, summarised
 
 ON = TelemetryOptions(enabled=True, interval_s=0.1, reject=False, cooldown_s=60, retries=2)
 
@@ -52,6 +53,20 @@ def test_readings_from_warm_up_to_end(clock, monkeypatch):
     assert (seen.gpu, seen.uuid, seen.power_limit_w) == (gpu.name, gpu.uuid, 700.0)
     meter.sample()
     assert gpu.asked == len(times)
+
+
+def test_the_series_as_written_has_the_readings_that_were_summed_up(clock):
+    """One a tenth of a millisecond before the test begins is written as at 0 s."""
+    meter = GpuMeter(FakeGpu(clock=clock), 0.1, clock)
+    meter.warm_up()
+    meter.sample()
+    clock.now += 0.0001
+    meter.begin_test()
+    clock.now += 0.1
+    seen = meter.finish()
+    times = [float(line.split(",")[0]) for line in series_csv(seen.series).splitlines()[1:]]
+    assert "-0.000" not in series_csv(seen.series)
+    assert sum(time >= 0 for time in times) == summarised(seen, 1).readings
 
 
 def test_processes_are_asked_for_once_a_second(clock):

@@ -15,7 +15,7 @@ from sweep.backends.options import Option, validate
 from sweep.environment import usable_cores
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.integer_kernels import for_onnx_runtime
-from sweep.models.ort import runtime
+from sweep.models.ort import runtime, session_options
 from sweep.vocabulary import Precision
 
 _LEVELS = {
@@ -80,13 +80,12 @@ class OnnxRuntimeBackend(Backend):
     def __enter__(self) -> Self:
         """Create the session."""
         ort = runtime()
-        options = ort.SessionOptions()
+        options = session_options(ort)
         options.intra_op_num_threads = self.request.options["threads"]
         options.inter_op_num_threads = 1
         options.graph_optimization_level = getattr(
             ort.GraphOptimizationLevel, _LEVELS[self.request.options["graph_optimization"]]
         )
-        options.log_severity_level = 3  # warnings about a user's graph would drown the worker's last words
         try:
             self._session = ort.InferenceSession(self._model(), options, providers=["CPUExecutionProvider"])
         except Exception as error:

@@ -17,7 +17,7 @@ from sweep.backends.onnxruntime import translated
 from sweep.backends.options import Option
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
-from sweep.models.ort import runtime
+from sweep.models.ort import runtime, session_options
 from sweep.models.split_bias import for_cuda_provider
 from sweep.vocabulary import Precision
 
@@ -115,8 +115,7 @@ class OnnxRuntimeCudaEngine:
 
     def _open(self, path: Path, *, all_on_device: bool) -> Any:
         ort, options = self._ort, self._options
-        session = ort.SessionOptions()
-        session.log_severity_level = 3
+        session = session_options(ort)
         # Or it would quantise biases, to int32, which it can only read on the CPU.
         session.add_session_config_entry("session.disable_quant_qdq", "1")
         provider = {

@@ -88,7 +88,8 @@ class GpuMeter:
         self._processes_due = begin
         self._read()
         self._is_on = False
-        series = tuple(TimedReading(one.time_s - begin, one.reading) for one in self._readings)
+        # As exact as the series is written, so that both count the same readings as the test's; never -0.0.
+        series = tuple(TimedReading(round(one.time_s - begin, 3) + 0.0, one.reading) for one in self._readings)
         return Seen(gpu.name, gpu.uuid, gpu.power_limit_w, series, others_of(self._processes, self._own), counted_j)
 
     def _read(self) -> None:

@@ -155,7 +155,11 @@ def test_the_session_works_on_the_pipelines_stream_and_waits_for_nothing(world):
         engine.run(0, 4, lambda: None)
     path, options, [(name, provider)] = world.sessions[0][:3]
     assert path == "model.onnx"
-    assert options.entries == {"session.disable_cpu_ep_fallback": "1", "session.disable_quant_qdq": "1"}
+    assert options.entries == {
+        "session.disable_cpu_ep_fallback": "1",
+        "session.disable_quant_qdq": "1",
+        "session.x64quantprecision": "1",
+    }
     assert name == "CUDAExecutionProvider"
     assert provider["user_compute_stream"] == str(int(world.runtime.streams[0]))
     assert provider["use_tf32"] == "0"
