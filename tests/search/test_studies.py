@@ -292,8 +292,10 @@ class TestDatabase:
             "mysql://u:se@secret:x@h/d",
         ],
     )
-    def test_what_is_no_url(self, tmp_path, url):
+    def test_what_is_no_url(self, tmp_path, url, monkeypatch):
+        monkeypatch.chdir(tmp_path)
         line = self.refused(tmp_path, url)
+        assert list(tmp_path.iterdir()) == []
         assert "is not the URL of a database; give sqlite:///FILE" in line
         assert "secret" not in line
 

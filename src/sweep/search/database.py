@@ -42,8 +42,6 @@ def open_database(url: str) -> Any:
             reason = f"has tables that do not fit Optuna {load_optuna().__version__}"
             fix = "choose another database, or bring it up to date with `optuna storage upgrade`"
             raise _wrong(url, reason, fix) from error
-        except (KeyError, IndexError, ValueError):  # Optuna takes braces for a template
-            raise _wrong(url, "is not the URL of a database", _EXAMPLES) from None
         except Exception as error:
             if left and re.search(r"already exists|UNIQUE|[Dd]uplicate", str(error)):  # two made the tables at once
                 time.sleep(0.1)
@@ -77,11 +75,12 @@ def _parse(url: str) -> Any:
     import sqlalchemy
 
     try:
+        url.format(SCHEMA_VERSION=0)  # as Optuna does: it takes braces for a template
         parsed = sqlalchemy.engine.make_url(url)
         parsed.get_dialect()
     except sqlalchemy.exc.NoSuchModuleError:
         raise _wrong(url, "names a kind of database that is not known here", _EXAMPLES) from None
-    except (sqlalchemy.exc.ArgumentError, ValueError):
+    except (sqlalchemy.exc.ArgumentError, KeyError, IndexError, ValueError):
         raise _wrong(url, "is not the URL of a database", _EXAMPLES) from None
     if parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
         folder = Path(str(parsed.database).removeprefix("file:")).parent
