@@ -21,7 +21,10 @@ def _own_cache(tmp_path_factory):
     """Keep tests out of the user's cache, and one test run's files warm for all its tests."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the tests import ONNX Runtime themselves, too
     if "SWEEP_CACHE" not in os.environ:
-        os.environ["SWEEP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+        base = tmp_path_factory.getbasetemp()
+        # The processes of one run (pytest-xdist) have their folders side by side.
+        shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+        os.environ["SWEEP_CACHE"] = str(shared / "cache")
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def test_ctrl_c_works_while_a_sweep_waits(start, tmp_path):
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_stops_all_running_tests_and_keeps_the_rest(start, sweep, tmp_path, name):
-    grid = [*SLOW, "device=[0,1]", "-m", "batch=1,2,3,4,5,6"]
+    grid = [*SLOW, "device=[0,1]", "-m", "batch=1,2,3,4"]
     process = start(*grid)
     _wait_for(lambda: len(_records(tmp_path)) >= 2)
     begin = time.monotonic()
@@ -175,14 +175,14 @@ def test_a_signal_stops_all_running_tests_and_keeps_the_rest(start, sweep, tmp_p
     assert time.monotonic() - begin < 10
     assert process.returncode == 128 + signal.Signals[name]
     kept = len(_records(tmp_path))
-    assert 2 <= kept < 6
-    assert f"{kept} of 6 points are measured and kept; the same command measures the rest" in err
+    assert 2 <= kept < 4
+    assert f"{kept} of 4 points are measured and kept; the same command measures the rest" in err
     assert len(re.findall(r"^\d +[\d.]+ .*VALID", out, re.MULTILINE)) == kept
     (manifest,) = tmp_path.glob("outputs/sweeps/*/sweep.json")
     assert len(json.loads(manifest.read_text())["trials"]) == kept
     out, _ = sweep(*grid)
-    assert f"reused {kept} of 6 points" in out
-    assert re.findall(r"^(\d) +[\d.]+ .*VALID", out, re.MULTILINE) == ["1", "2", "3", "4", "5", "6"]
+    assert f"reused {kept} of 4 points" in out
+    assert re.findall(r"^(\d) +[\d.]+ .*VALID", out, re.MULTILINE) == ["1", "2", "3", "4"]
 
 
 def test_searches_pinned_to_like_gpus_are_studies_of_their_own(sweep, tmp_path):

@@ -9,14 +9,15 @@ import pytest
 
 from sweep.models import TensorSpec, resolve_model
 from sweep.models.number_format import number_format
+from sweep.paths import cache_dir
 from sweep.vocabulary import Precision, Weights
 
 MODELS = {"digits": Weights.SHIPPED, "resnet": Weights.SYNTHETIC, "mobilenet": Weights.SYNTHETIC}
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+def cache():
+    return cache_dir()
 
 
 @pytest.fixture(scope="module")

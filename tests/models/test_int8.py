@@ -20,6 +20,7 @@ from sweep.models import Calibration, CalibrationMethod, ModelConfig, resolve_mo
 from sweep.models.graphs import consumers, producers
 from sweep.models.ort import session_options
 from sweep.models.reference import reference_path
+from sweep.paths import cache_dir
 from sweep.vocabulary import Precision
 
 FLOAT, INT8 = TensorProto.FLOAT, TensorProto.INT8
@@ -27,8 +28,8 @@ WEIGHTED = {"Conv", "Gemm"}
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+def cache():
+    return cache_dir()
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,13 @@ import pytest
 from sweep.models import resolve_model
 from sweep.models.integer_kernels import for_onnx_runtime
 from sweep.models.ort import session_options
+from sweep.paths import cache_dir
 from sweep.vocabulary import Precision
 
 
 @pytest.fixture(scope="module")
-def int8(conf, calibration, tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
+def int8(conf, calibration):
+    cache = cache_dir()
 
     def run(name):
         config = conf(name)

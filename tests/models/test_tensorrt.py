@@ -3,6 +3,7 @@
 import pytest
 
 from sweep.models import resolve_model
+from sweep.paths import cache_dir
 from sweep.vocabulary import Precision
 
 trt = pytest.importorskip("tensorrt_rtx")
@@ -12,9 +13,9 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenet", "re
 
 @pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize("name", ["digits", *SLOW])
-def test_an_engine_is_built(conf, calibration, tmp_path, name, precision):
+def test_an_engine_is_built(conf, calibration, name, precision):
     config = conf(name)
-    model = resolve_model(config, precision, tmp_path, calibration(config, 8))
+    model = resolve_model(config, precision, cache_dir(), calibration(config, 8))
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))

@@ -373,7 +373,7 @@ def test_out_of_memory_of_a_worker_that_had_served_others_is_tried_in_a_new_one(
 
 def test_a_late_engine_is_over_latency_not_valid(executor, simulated, request_for):
     """From the fault on every query takes a second: the test is stopped, by evidence."""
-    seen = executor.measure(request_for(simulated(queries=2000, target_ms=100.0, fault="late", fault_at=600)))
+    seen = executor.measure(request_for(simulated(queries=600, target_ms=100.0, fault="late", fault_at=200)))
     assert seen.abort is not None
     assert seen.abort.over_latency_count >= 5
 

@@ -243,6 +243,8 @@ class PointBuilder:
         """Return the model; None where it must be calibrated and the dataset to do that with is not to be had."""
         if precision is not Precision.INT8:
             return _resolved_model(config, precision, None)
+        if self._fields.problems:  # nothing will be measured: they are told before a calibration, not after it
+            return _resolved_model(config, Precision.FP32, None)
         model = _resolved_model(config, Precision.FP32, None)
         if model.number_format != Precision.FP32:
             return model
