@@ -70,6 +70,15 @@ def test_cpus_of_one_name_do_not_share_their_results():
         assert fingerprint_digest(fingerprint()) != fingerprint_digest({**fingerprint(), key: "another"})
 
 
+@pytest.mark.parametrize(
+    ("features", "fast"),
+    [(["avx", "avx2"], False), (["avx2", "avx512f"], False), (["avx2", "avx_vnni"], True), (["asimd"], True)],
+)
+def test_int8_is_slow_on_x86_without_vnni(monkeypatch, features, fast):
+    monkeypatch.setattr(environment, "fingerprint", lambda: {"cpu_features": features})
+    assert environment.has_fast_int8() is fast
+
+
 def test_features_of_arm_cpus():
     text = "processor : 0\nFeatures : fp asimd aes asimddp sve i8mm bf16\nCPU part : 0xd40\n"
     assert environment._cpu_features(text) == ["asimd", "asimddp", "bf16", "i8mm", "sve"]

@@ -109,6 +109,12 @@ def usable_cores() -> int:
     return max(1, min(affinity, psutil.cpu_count(logical=False) or affinity))
 
 
+def has_fast_int8() -> bool:
+    """Return whether the CPU multiplies int8 fast without overflow: all but x86 ones without VNNI."""
+    features = fingerprint()["cpu_features"]
+    return not any(name.startswith("avx") for name in features) or any("vnni" in name for name in features)
+
+
 def available_memory_bytes() -> int:
     """Return how much memory this process could still take: the machine's, or what its control group leaves."""
     available: int = psutil.virtual_memory().available

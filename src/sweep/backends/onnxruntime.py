@@ -12,7 +12,7 @@ import numpy as np
 
 from sweep.backends.base import Array, Availability, Backend, EngineRequest
 from sweep.backends.options import Option, validate
-from sweep.environment import usable_cores
+from sweep.environment import has_fast_int8, usable_cores
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.integer_kernels import for_onnx_runtime
 from sweep.models.ort import runtime, session_options
@@ -53,7 +53,8 @@ class OnnxRuntimeBackend(Backend):
         """Say whether ONNX Runtime is installed."""
         if importlib.util.find_spec("onnxruntime") is None:
             return Availability(available=False, detail="onnxruntime is not installed", fix="pip install onnxruntime")
-        return Availability(available=True, detail=f"CPU execution provider, {usable_cores()} cores")
+        slow = "" if has_fast_int8() else "; without VNNI, so int8 is no faster than fp32"
+        return Availability(available=True, detail=f"CPU execution provider, {usable_cores()} cores{slow}")
 
     @classmethod
     def precisions(cls) -> tuple[Precision, ...]:
