@@ -9,7 +9,8 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "sweep"
 LAYERS = (
     ("__main__", "cli", "commands", "terminal"),
     ("config",),
-    ("report", "submission", "dashboard"),
+    ("report", "compare", "submission", "dashboard"),
+    ("results",),
     ("study",),
     ("search",),
     ("store",),
@@ -30,6 +31,7 @@ ONLY_IMPORTERS = {
     "onnxruntime": ("models/ort.py",),
     "optuna": ("search/",),
     "pandas": ("store/", "report/"),
+    "plotly": ("report/",),
     "plotext": ("terminal/",),
     "pynvml": ("trial/nvml.py",),
     "rich": ("terminal/", "commands/"),

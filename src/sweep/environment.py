@@ -39,10 +39,10 @@ _CGROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _VECTOR_FEATURES = {"flags": ("amx", "avx", "f16c", "fma", "sse4"), "Features": ("asimd", "bf16", "i8mm", "sme", "sve")}
 """How the names of vector instructions begin, on x86 and on Arm, by the field of `/proc/cpuinfo` that lists them."""
 
-_INFORMATION_ONLY = frozenset({"git", "hostname", "os", "memory_bytes", "python"})
+INFORMATION_ONLY = frozenset({"git", "hostname", "os", "memory_bytes", "python"})
 """Recorded, but two machines or moments that differ only here still make the same trial."""
 
-_GPU_INFORMATION_ONLY = frozenset({"index", "persistence", "uuid"})
+GPU_INFORMATION_ONLY = frozenset({"index", "persistence", "uuid"})
 """The same for each entry of `gpus`: which one of several like cards it was changes nothing."""
 
 
@@ -88,9 +88,9 @@ def environment_on(gpu: Gpu | None) -> dict[str, Any]:
 
 def fingerprint_digest(environment: dict[str, Any]) -> str:
     """Return SHA-256 (hex) over the part of a fingerprint that decides whether a result can be reused."""
-    relevant = {key: value for key, value in environment.items() if key not in _INFORMATION_ONLY}
+    relevant = {key: value for key, value in environment.items() if key not in INFORMATION_ONLY}
     if isinstance(cards := relevant.get("gpus"), list):
-        relevant["gpus"] = [{k: v for k, v in card.items() if k not in _GPU_INFORMATION_ONLY} for card in cards]
+        relevant["gpus"] = [{k: v for k, v in card.items() if k not in GPU_INFORMATION_ONLY} for card in cards]
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 

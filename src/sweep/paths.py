@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ PACKAGE = Path(__file__).resolve().parent
 SUMMARY_LOG = "mlperf_log_summary.txt"
 DETAIL_LOG = "mlperf_log_detail.txt"
 ACCURACY_LOG = "mlperf_log_accuracy.json"
+RESULT = "result.json"
+MANIFEST = "sweep.json"
 _TRACE_LOG = "mlperf_log_trace.json"
 _LOCK_PREFIX = "sweep-gpu-"
 
@@ -100,7 +103,7 @@ class AttemptPaths:
     @property
     def result(self) -> Path:
         """The record; written last, so its presence means that the attempt is finished."""
-        return self.directory / "result.json"
+        return self.directory / RESULT
 
     @property
     def summary(self) -> Path:
@@ -164,6 +167,11 @@ class OutputPaths:
         return self.root / "trials"
 
     @property
+    def sweeps(self) -> Path:
+        """Folder of what each command left behind, unless it was told another place."""
+        return self.root / "sweeps"
+
+    @property
     def studies(self) -> Path:
         """Optuna's journal of all searches."""
         return self.root / "studies.log"
@@ -183,6 +191,13 @@ class OutputPaths:
         numbers = sorted(int(entry.name) for entry in trial.iterdir() if entry.name.isdecimal() and entry.is_dir())
         return [(number, self.attempt(trial, number)) for number in numbers]
 
+    def all_attempts(self) -> Iterator[AttemptPaths]:
+        """Yield all attempts at all trials, by their folders' names."""
+        if self.trials.is_dir():
+            for trial in sorted(self.trials.iterdir()):
+                for _, paths in self.attempts(trial):
+                    yield paths
+
 
 class SweepPaths:
     """File names of the summary that one command leaves behind.
@@ -197,7 +212,7 @@ class SweepPaths:
     @property
     def manifest(self) -> Path:
         """Which trials belong to this sweep, and the command that asked for them."""
-        return self.directory / "sweep.json"
+        return self.directory / MANIFEST
 
     @property
     def csv(self) -> Path:
@@ -212,6 +227,10 @@ class SweepPaths:
     def certificate(self, study: str) -> Path:
         """What a search has shown."""
         return self.directory / f"{study}.json"
+
+    def certificates(self) -> list[Path]:
+        """Every file that should be a certificate, by name."""
+        return sorted(path for path in self.directory.glob("*.json") if path.name != MANIFEST)
 
     def plot(self, study: str) -> Path:
         """Latency against N, as a picture."""

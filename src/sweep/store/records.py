@@ -107,17 +107,14 @@ class Store:
 
     def all(self) -> Iterator[StoredTrial | RecordError]:
         """Yield every finished attempt, and an error for each record that cannot be read."""
-        if not self._paths.trials.is_dir():
-            return
-        for trial in sorted(self._paths.trials.iterdir()):
-            for _, paths in self._paths.attempts(trial):
-                try:
-                    stored = load_attempt(paths)
-                except RecordError as error:
-                    yield error
-                    continue
-                if stored is not None:
-                    yield stored
+        for paths in self._paths.all_attempts():
+            try:
+                stored = load_attempt(paths)
+            except RecordError as error:
+                yield error
+                continue
+            if stored is not None:
+                yield stored
 
     def _trial(self, spec: TrialSpec, environment_digest: str) -> Path:
         return self._paths.trial(spec.slug, spec.digest, environment_digest)

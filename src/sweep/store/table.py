@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.paths import SweepPaths, write_bytes, write_text
 from sweep.store.records import StoredTrial
 from sweep.trial.result import TrialResult
+from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import TestMode
 
 if TYPE_CHECKING:
@@ -24,16 +25,30 @@ class Column:
         dtype: pandas type; all of them can hold a missing value.
         meaning: For people.
         get: Reads it from a stored trial.
+        get_from_spec: Reads it from what was to be measured; None for what only a test gives.
+        of_environment: Whether it is the machine's, and so that of every test of a search.
     """
 
     name: str
     dtype: str
     meaning: str
     get: Callable[[StoredTrial], Any]
+    get_from_spec: Callable[[TrialSpec], Any] | None = None
+    of_environment: bool = False
+
+
+def _asked(name: str, dtype: str, meaning: str, read: Callable[[TrialSpec], Any]) -> Column:
+    """Return a column of what was to be measured."""
+    return Column(name, dtype, meaning, lambda stored: read(stored.result.spec), read)
 
 
 def _of(read: Callable[[TrialResult], Any]) -> Callable[[StoredTrial], Any]:
     return lambda stored: read(stored.result)
+
+
+def _bounded_by(read: Callable[[TrialSpec], Any]) -> Callable[[TrialSpec], Any]:
+    """Read a rule of a performance test; accuracy mode has none."""
+    return lambda spec: read(spec) if spec.mode is TestMode.PERFORMANCE else None
 
 
 def _bounded(read: Callable[[TrialResult], Any]) -> Callable[[StoredTrial], Any]:
@@ -79,26 +94,35 @@ def _used_gpu(key: str) -> Callable[[StoredTrial], Any]:
     return _of(read)
 
 
-def _options(result: TrialResult) -> str:
-    return " ".join(f"{key}={value}" for key, value in sorted(result.spec.backend.options.items()))
+def _where(name: str, meaning: str, get: Callable[[StoredTrial], Any]) -> Column:
+    """Return a column of the machine and its software."""
+    return Column(name, "string", meaning, get, of_environment=True)
+
+
+def _environment(key: str) -> Callable[[StoredTrial], Any]:
+    return _of(lambda r: r.environment.get(key) or None)
+
+
+def _options(spec: TrialSpec) -> str:
+    return " ".join(f"{key}={value}" for key, value in sorted(spec.backend.options.items()))
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("model", "string", "model name", _of(lambda r: r.spec.model.name)),
-    Column("weights", "string", "where the weights come from", _of(lambda r: str(r.spec.model.weights))),
-    Column("precision", "string", "number format", _of(lambda r: str(r.spec.precision))),
-    Column("number_format", "string", "what the model file is in", _of(lambda r: r.spec.model.number_format or None)),
-    Column("backend", "string", "engine", _of(lambda r: r.spec.backend.name)),
-    Column("backend_options", "string", "its options, key=value", _of(_options)),
-    Column("scenario", "string", "LoadGen scenario", _of(lambda r: str(r.spec.scenario))),
-    Column("mode", "string", "LoadGen test mode", _of(lambda r: str(r.spec.mode))),
+    _asked("model", "string", "model name", lambda spec: spec.model.name),
+    _asked("weights", "string", "where the weights come from", lambda spec: str(spec.model.weights)),
+    _asked("precision", "string", "number format", lambda spec: str(spec.precision)),
+    _asked("number_format", "string", "what the model file is in", lambda spec: spec.model.number_format or None),
+    _asked("backend", "string", "engine", lambda spec: spec.backend.name),
+    _asked("backend_options", "string", "its options, key=value", _options),
+    _asked("scenario", "string", "LoadGen scenario", lambda spec: str(spec.scenario)),
+    _asked("mode", "string", "LoadGen test mode", lambda spec: str(spec.mode)),
     Column("samples_per_query", "Int64", "MultiStream's N", _of(lambda r: r.spec.samples_per_query)),
     Column("engine_batch", "Int64", "samples per engine launch", _of(lambda r: r.spec.engine_batch)),
-    Column("dataset", "string", "samples", _of(lambda r: r.spec.dataset.name)),
-    Column("rules", "string", "edition of the rules", _bounded(lambda r: r.spec.rules.edition)),
-    Column("run_class", "string", "length of the test", _bounded(lambda r: str(r.spec.run.run_class))),
-    Column("target_latency_ns", "Int64", "bound on a query", _bounded(lambda r: r.spec.rules.target_latency_ns)),
-    Column("percentile", "Float64", "where the bound is read, %", _bounded(lambda r: r.spec.rules.percentile)),
+    _asked("dataset", "string", "samples", lambda spec: spec.dataset.name),
+    _asked("rules", "string", "edition of the rules", _bounded_by(lambda spec: spec.rules.edition)),
+    _asked("run_class", "string", "length of the test", _bounded_by(lambda spec: str(spec.run.run_class))),
+    _asked("target_latency_ns", "Int64", "bound on a query", _bounded_by(lambda spec: spec.rules.target_latency_ns)),
+    _asked("percentile", "Float64", "where the bound is read, %", _bounded_by(lambda spec: spec.rules.percentile)),
     Column("state", "string", "COMPLETE or FAILED", _of(lambda r: str(r.state))),
     Column("result", "string", "VALID or INVALID", _of(lambda r: None if r.result is None else str(r.result))),
     Column("loadgen_result", "string", "LoadGen's own Result is", _of(lambda r: r.loadgen_result)),
@@ -125,11 +149,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("accuracy_percent", "Float64", "top-1", _of(lambda r: r.accuracy.accuracy if r.accuracy else None)),
     Column("accuracy_good", "Int64", "right answers", _of(lambda r: r.accuracy.good if r.accuracy else None)),
     Column("accuracy_total", "Int64", "answers", _of(lambda r: r.accuracy.total if r.accuracy else None)),
-    Column(
+    _asked(
         "model_changed",
         "string",
         "what of it is not as it ships",
-        _of(lambda r: ", ".join(r.spec.model.changed) or None),
+        lambda spec: ", ".join(spec.model.changed) or None,
     ),
     Column(
         "busy", "boolean", "others loaded the machine", _of(lambda r: r.machine_load.busy if r.machine_load else None)
@@ -145,10 +169,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("started_at", "string", "UTC", _of(lambda r: r.timing.started_at)),
     Column("notes", "string", "what to know before using the numbers", _of(lambda r: "; ".join(r.notes) or None)),
     Column("spec_digest", "string", "what was measured", _of(lambda r: r.spec_digest)),
-    Column("environment_digest", "string", "where it was measured", _of(lambda r: r.environment_digest)),
-    Column("gpu", "string", "what it ran on; nothing for the CPU", _used_gpu("name")),
-    Column("gpu_uuid", "string", "which one that was", _used_gpu("uuid")),
-    Column("model_digest", "string", "the model's file, by content", _of(lambda r: r.spec.model.digest)),
+    _where("environment_digest", "where it was measured", _of(lambda r: r.environment_digest)),
+    _where("cpu", "processor", _environment("cpu")),
+    _where("gpu", "what it ran on; nothing for the CPU", _used_gpu("name")),
+    _where("gpu_uuid", "which one that was", _used_gpu("uuid")),
+    _asked("model_digest", "string", "the model's file, by content", lambda spec: spec.model.digest),
+    _where("host", "name of the machine", _environment("hostname")),
+    _where("commit", "of the checkout that measured it, by git", _environment("git")),
+    _where("sweep_version", "of sweep", _environment("sweep")),
     Column("model_path", "string", "where it lay", _of(lambda r: r.model_path)),
     Column("directory", "string", "the record and LoadGen's logs", lambda stored: str(stored.directory)),
 )

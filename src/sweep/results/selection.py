@@ -1,0 +1,273 @@
+"""What lies in folders of results: records, sweeps and certificates, and by name whatever cannot be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import ConfigError, Problem, RecordError
+from sweep.paths import MANIFEST, RESULT, AttemptPaths, OutputPaths, SweepPaths
+from sweep.results.filters import Filters
+from sweep.search.base import Ask, Observation
+from sweep.store.records import StoredTrial, load_attempt
+from sweep.study.certificate_file import SavedCertificate, read_certificate
+from sweep.study.observe import observation
+from sweep.vocabulary import TestMode, TrialState
+
+MANIFEST_VERSION = 1
+"""Of `sweep.json`. Newer is refused."""
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """A search as it lies on disk.
+
+    Attributes:
+        path: Its certificate's file.
+        saved: What that says.
+        tests: The records of its tests, in order; None for one that is gone or damaged.
+    """
+
+    path: Path
+    saved: SavedCertificate
+    tests: tuple[StoredTrial | None, ...]
+
+    @property
+    def environment(self) -> Mapping[str, Any] | None:
+        """Fingerprint of machine and software; None when no record of its tests is left."""
+        return next((test.result.environment for test in self.tests if test is not None), None)
+
+    def observations(self) -> list[Observation]:
+        """Return what its tests tell a searcher, in order; those whose records are gone tell nothing."""
+        asked = [
+            Ask(one["samples_per_query"], one["asked_query_count"], one["asked_why"])
+            for one in self.saved.data["tests"]
+        ]
+        pairs = zip(asked, self.tests, strict=True)
+        return [observation(ask, test.result, test.directory) for ask, test in pairs if test is not None]
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """One command that ran tests.
+
+    Attributes:
+        paths: Its folder.
+        arguments: Its command line.
+        started_at: UTC, ISO 8601.
+        finished_at: Likewise; None for one that was killed.
+        planned: Points, or searches.
+        trials: The records of its tests, in the order of its table; what cannot be read is left out.
+        searches: Its searches.
+    """
+
+    paths: SweepPaths
+    arguments: tuple[str, ...]
+    started_at: str
+    finished_at: str | None
+    planned: int
+    trials: tuple[StoredTrial, ...]
+    searches: tuple[SearchRecord, ...]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The results that a command works on.
+
+    Attributes:
+        trials: Every attempt once, by when it was started.
+        sweeps: Commands, by when they were started; their trials and searches are those that the filters let pass.
+        searches: Every search once, of these sweeps or named by its certificate's file.
+        damaged: What cannot be read, each file once.
+    """
+
+    trials: tuple[StoredTrial, ...]
+    sweeps: tuple[SweepRecord, ...]
+    searches: tuple[SearchRecord, ...]
+    damaged: tuple[RecordError, ...]
+
+
+def select(places: Sequence[Path], filters: Filters | None = None) -> Selection:
+    """Read what lies in some places.
+
+    Args:
+        places: Output folders, folders of sweeps, trials or attempts, or files of certificates and records.
+        filters: What to keep.
+
+    Raises:
+        ConfigError: A place does not exist or holds no results; every such place is named.
+    """
+    reader = _Reader(filters or Filters())
+    problems = [problem for place in places if (problem := reader.read(place)) is not None]
+    if problems:
+        raise ConfigError(problems)
+    return reader.selection()
+
+
+def missing_logs(stored: StoredTrial) -> tuple[str, ...]:
+    """Return the names of LoadGen's logs that a record should have and that are gone."""
+    paths = AttemptPaths(stored.directory)
+    if stored.result.state is not TrialState.COMPLETE:
+        return ()
+    wanted = [paths.summary, paths.detail]
+    if stored.result.spec.mode is TestMode.ACCURACY:
+        wanted.append(paths.accuracy)
+    return tuple(path.name for path in wanted if not path.is_file())
+
+
+class _Reader:
+    """Reads places, each file once."""
+
+    def __init__(self, filters: Filters) -> None:
+        self._filters = filters
+        self._attempts: dict[Path, StoredTrial | None] = {}
+        self._wanted: dict[Path, StoredTrial] = {}
+        self._searches: dict[Path, SearchRecord] = {}
+        self._sweeps: dict[Path, SweepRecord] = {}
+        self._damaged: dict[str, RecordError] = {}
+
+    def selection(self) -> Selection:
+        trials = sorted(self._wanted.values(), key=lambda one: (one.result.timing.started_at, str(one.directory)))
+        sweeps = sorted(self._sweeps.values(), key=lambda one: (one.started_at, str(one.paths.directory)))
+        return Selection(tuple(trials), tuple(sweeps), tuple(self._searches.values()), tuple(self._damaged.values()))
+
+    def read(self, place: Path) -> Problem | None:
+        """Read a place; return the problem where it holds nothing of ours."""
+        if not place.exists():
+            return Problem(str(place), None, "does not exist", "give a folder that sweep has written, such as outputs")
+        folder = place.parent if place.name in (RESULT, MANIFEST) else place
+        paths = OutputPaths(folder)
+        if place.is_file() and folder is place:
+            self._search(place, OutputPaths(_root_of(place)))
+        elif paths.trials.is_dir() or paths.sweeps.is_dir():
+            self._trials(paths)
+            self._all_sweeps(paths)
+        elif folder.name in (paths.trials.name, paths.sweeps.name):
+            outputs = OutputPaths(folder.parent)
+            (self._trials if folder.name == paths.trials.name else self._all_sweeps)(outputs)
+        elif (folder / MANIFEST).exists():
+            self._sweep(folder, OutputPaths(_root_of(folder)))
+        elif (folder / RESULT).exists():
+            self._want([self._attempt(AttemptPaths(folder))])
+        elif attempts := paths.attempts(folder):
+            self._want([self._attempt(one) for _, one in attempts])
+        else:
+            return Problem(str(place), None, "holds no results of sweep", "give an output folder, or one of its parts")
+        return None
+
+    def _trials(self, paths: OutputPaths) -> None:
+        for attempt in paths.all_attempts():
+            self._want([self._attempt(attempt)])
+
+    def _all_sweeps(self, paths: OutputPaths) -> None:
+        if paths.sweeps.is_dir():
+            for folder in sorted(paths.sweeps.iterdir()):
+                if (folder / MANIFEST).exists():
+                    self._sweep(folder, paths)
+
+    def _want(self, found: Iterable[StoredTrial | None]) -> tuple[StoredTrial, ...]:
+        """Keep what the filters let pass; return that."""
+        wanted = [one for one in found if one is not None and self._filters.match(one)]
+        self._wanted.update({one.directory.resolve(): one for one in wanted})
+        return tuple(wanted)
+
+    def _attempt(self, paths: AttemptPaths) -> StoredTrial | None:
+        """Return the record of an attempt, read once; None for one that is unfinished or damaged."""
+        key = paths.directory.resolve()
+        if key not in self._attempts:
+            try:
+                self._attempts[key] = load_attempt(paths)
+            except RecordError as error:
+                self._attempts[key] = None
+                self._blame(error)
+        return self._attempts[key]
+
+    def _sweep(self, folder: Path, outputs: OutputPaths) -> None:
+        paths = SweepPaths(folder)
+        if folder.resolve() in self._sweeps:
+            return
+        searches = tuple(self._searches_of(paths, outputs))
+        try:
+            manifest = _manifest(paths.manifest)
+        except RecordError as error:
+            self._blame(error)
+            return
+        trials = [self._find(Path(text), outputs, paths.manifest) for text in manifest["trials"]]
+        self._sweeps[folder.resolve()] = SweepRecord(
+            paths=paths,
+            arguments=tuple(manifest["arguments"]),
+            started_at=manifest["started_at"],
+            finished_at=manifest["finished_at"],
+            planned=manifest["planned"],
+            trials=self._want(trials),
+            searches=searches,
+        )
+
+    def _searches_of(self, paths: SweepPaths, outputs: OutputPaths) -> Iterator[SearchRecord]:
+        for path in paths.certificates():
+            search = self._search(path, outputs)
+            if search is not None:
+                yield search
+
+    def _search(self, path: Path, outputs: OutputPaths) -> SearchRecord | None:
+        """Return a search that the filters let pass, from the file of its certificate."""
+        key = path.resolve()
+        if key not in self._searches:
+            try:
+                saved = read_certificate(path)
+            except RecordError as error:
+                self._blame(error)
+                return None
+            tests = tuple(self._find(Path(test["directory"]), outputs, path) for test in saved.data["tests"])
+            first = next((test for test in tests if test is not None), None)
+            if not self._filters.match_search(saved.plan.spec, first):
+                return None
+            self._want(tests)
+            self._searches[key] = SearchRecord(path, saved, tests)
+        return self._searches[key]
+
+    def _find(self, recorded: Path, outputs: OutputPaths, origin: Path) -> StoredTrial | None:
+        """Return the record that a sweep names: beside it, since output folders are moved, else where it was."""
+        beside = outputs.trials / recorded.parent.name / recorded.name
+        paths = next((AttemptPaths(one) for one in (beside, recorded) if (one / RESULT).exists()), None)
+        if paths is None:
+            self._blame(RecordError(f"{beside}: the record is gone; {origin} names it"))
+            return None
+        return self._attempt(paths)
+
+    def _blame(self, error: RecordError) -> None:
+        self._damaged.setdefault(str(error).partition(": ")[0], error)
+
+
+def _root_of(place: Path) -> Path:
+    """Return the output folder that a sweep's folder or file belongs to: the nearest above it that holds trials."""
+    above = place.absolute().parents
+    return next((one for one in above if OutputPaths(one).trials.is_dir()), above[0])
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read: {error}") from error
+    except ValueError as error:
+        raise RecordError(f"{path}: damaged: {error}") from error
+    if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
+        raise RecordError(f"{path}: not the manifest of a sweep")
+    if data["schema_version"] > MANIFEST_VERSION:
+        raise RecordError(
+            f"{path}: written by a newer sweep (schema {data['schema_version']}); update sweep to read it"
+        )
+    texts = {"arguments": list, "started_at": str, "planned": int, "trials": list}
+    wrong = [name for name, kind in texts.items() if not isinstance(data.get(name), kind)]
+    wrong += [name for name in ("arguments", "trials") if name not in wrong and not _all_text(data[name])]
+    if wrong or not isinstance(data.get("finished_at"), str | None):
+        raise RecordError(f"{path}: damaged manifest: {', '.join(wrong) or 'finished_at'}")
+    return data
+
+
+def _all_text(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
