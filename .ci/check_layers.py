@@ -9,7 +9,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "sweep"
 LAYERS = (
     ("__main__", "cli", "commands", "terminal"),
     ("config",),
-    ("report", "submission", "dashboard"),
+    ("report", "submission", "dashboard", "compare"),
     ("study",),
     ("search",),
     ("store",),
