@@ -70,8 +70,8 @@ def _searches(searches: Sequence[SearchRecord]) -> Iterator[Point]:
     by_key: dict[tuple[Key, str], list[SearchRecord]] = {}
     for search in searches:
         if (first := _first(search)) is not None:
-            key = _search_key(search), first.result.environment_digest
-            by_key.setdefault(key, []).append(search)
+            place = _search_key(search), first.result.environment_digest
+            by_key.setdefault(place, []).append(search)
     for (key, digest), group in by_key.items():
         independent = _independent(group)
         newest = independent[0]
@@ -117,7 +117,7 @@ def _of_the_answer(search: SearchRecord) -> Callable[[TrialSpec], bool]:
 
 
 def _independent(searches: Iterable[SearchRecord]) -> list[SearchRecord]:
-    """Return searches that share no test, newest first: one that was asked again found the records of the one before."""
+    """Return searches that share no test, newest first: one asked again found the records of the first."""
     kept: list[SearchRecord] = []
     taken: set[Path] = set()
     for search in sorted(searches, key=_last_started, reverse=True):
@@ -144,8 +144,8 @@ def _tests(selection: Selection) -> Iterator[Point]:
     for stored in selection.trials:
         place = stored.directory.resolve()
         if searched.get(place, True) or place in asked:
-            key = _key(stored.result.spec), stored.result.environment_digest
-            by_key.setdefault(key, []).append(stored)
+            where = _key(stored.result.spec), stored.result.environment_digest
+            by_key.setdefault(where, []).append(stored)
     for (key, digest), group in by_key.items():
         is_asked = any(_is_asked(one.directory.resolve(), asked, searched) for one in group)
         yield _point(key, digest, group, is_asked=is_asked)
