@@ -93,7 +93,7 @@ class Estimate:
         if self.value is None:
             raise ValueError("nothing is known")
         if self.metric is Metric.LATENCY:
-            return self.value * math.exp(-t * error_below), self.value * math.exp(t * error_above)
+            return self.value * math.exp(-t * error_below), self.value * math.exp(min(t * error_above, _LARGEST))
         if self.metric is Metric.ACCURACY:
             return wilson(self.value, self.queries, t)
         high = math.inf if self.high is None else self.high

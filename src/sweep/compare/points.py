@@ -43,6 +43,7 @@ class Point:
         model_digest: Of the model's file.
         disturbed: Tests that heat, another process on the GPU or a busy machine disturbed.
         is_asked: Whether it was asked for by itself; the tests of a search are chosen by the search.
+        is_cut_short: Whether every test was stopped early, as INVALID, so that there is no latency to compare.
     """
 
     metric: Metric
@@ -56,6 +57,7 @@ class Point:
     model_digest: str
     disturbed: int
     is_asked: bool
+    is_cut_short: bool = False
 
 
 def points_of(selection: Selection) -> tuple[Point, ...]:
@@ -181,6 +183,7 @@ def _point(key: Key, digest: str, group: Sequence[StoredTrial], *, is_asked: boo
         model_digest=spec.model.digest,
         disturbed=sum(_is_disturbed(one) for one in group),
         is_asked=is_asked,
+        is_cut_short=all(one.result.aborted is not None for one in group),
     )
 
 
