@@ -98,9 +98,15 @@ def pair(points: Sequence[tuple[Key, Point, Point]], noise: Noise, confidence: f
     """
     changes = [change(*_estimates(before, after), noise, confidence) for _, before, after in points]
     return tuple(
-        Pair(key, before, after, found, _notes(before, after))
+        Pair(key, before, after, _explained(found, before, after), _notes(before, after))
         for (key, before, after), found in zip(points, judge(changes, confidence), strict=True)
     )
+
+
+def _explained(found: Change, before: Point, after: Point) -> Change:
+    if before.is_cut_short and after.is_cut_short:
+        return replace(found, why="INVALID on both sides, stopped early")
+    return found
 
 
 def _estimates(before: Point, after: Point) -> tuple[Estimate, Estimate]:

@@ -43,6 +43,7 @@ class Point:
         model_digest: Of the model's file.
         disturbed: Tests that heat, another process on the GPU or a busy machine disturbed.
         is_asked: Whether it was asked for by itself; the tests of a search are chosen by the search.
+        measured_at: When its last test was started, UTC, ISO 8601.
         is_cut_short: Whether every test was stopped early, as INVALID, so that there is no latency to compare.
     """
 
@@ -57,6 +58,7 @@ class Point:
     model_digest: str
     disturbed: int
     is_asked: bool
+    measured_at: str
     is_cut_short: bool = False
 
 
@@ -92,6 +94,7 @@ def _searches(searches: Sequence[SearchRecord]) -> Iterator[Point]:
             model_digest=newest.saved.plan.spec.model.digest,
             disturbed=sum(_is_disturbed(test) for one in independent for test in one.tests if test is not None),
             is_asked=True,
+            measured_at=_last_started(newest)[0],
         )
 
 
@@ -183,6 +186,7 @@ def _point(key: Key, digest: str, group: Sequence[StoredTrial], *, is_asked: boo
         model_digest=spec.model.digest,
         disturbed=sum(_is_disturbed(one) for one in group),
         is_asked=is_asked,
+        measured_at=newest.result.timing.started_at,
         is_cut_short=all(one.result.aborted is not None for one in group),
     )
 
