@@ -317,6 +317,7 @@ def test_values_and_sweeps_are_sorted_out(bed):
     ("arguments", "words"),
     [
         (["--sweeps", "../evil"], "../evil: is no name of a sweep"),
+        (["--sweeps=--python=evil"], "--python=evil: is no name of a sweep"),
         (["--sweeps", "--keep"], "expected at least one argument"),
         (["quick"], "quick: is no KEY=VALUE"),
         (["other:run=quick"], "other is not among the sweeps: nightly nightly_accuracy"),
@@ -335,7 +336,7 @@ def test_a_wrong_command_line_is_refused_before_anything_runs(bed, arguments, wo
 
 def test_no_sweeps_given_are_the_default_ones(bed):
     """The workflow hands over an empty word where nobody chose any."""
-    assert names(bed.run("--sweeps", "")[1]) == ALL
+    assert names(bed.run("--sweeps=")[1]) == ALL
 
 
 @pytest.mark.parametrize(
