@@ -29,10 +29,11 @@ echo "output of $1"
 name=${1#sweeps=}
 code=$(cat "$folder/codes/$name" 2> /dev/null || echo 0)
 if [ "$code" = hang ]; then
-    for number in 1 2 15; do trap "kill %1; exit $((128 + number))" "$number"; done
-    sleep 60 &
+    for number in 1 2 15; do trap "echo $number >> '$folder/signals'" "$number"; done
     touch "$folder/hanging"
-    wait
+    for _ in {1..400}; do [ -s "$folder/signals" ] && break; sleep 0.05; done
+    sleep 0.2
+    code=$((128 + $(head -n 1 "$folder/signals")))
 fi
 [ "$code" = killed ] && kill -KILL $$
 [ "$name" = pack ] && touch "$2"
@@ -248,14 +249,17 @@ def test_a_night_with_a_regression_is_over_and_one_with_bad_input_is_not(bed):
 def test_a_signal_reaches_the_running_sweep_and_ends_the_night(bed, number):
     """Otherwise the sweep would go on measuring behind the back of whoever stopped the night."""
     bed.codes(nightly="hang")
-    night = subprocess.Popen([sys.executable, *bed.command()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    night = subprocess.Popen(
+        [sys.executable, *bed.command()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     deadline = time.monotonic() + 60
     while not (bed.folder / "hanging").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    night.send_signal(number)
+    os.killpg(night.pid, number)  # as Ctrl-C in a terminal: to all that the command line has started
     assert night.wait(60) == 128 + number
     assert names(bed.calls()) == ALL[:2]
+    assert (bed.folder / "signals").read_text() == f"{number:d}\n"  # once: the second Ctrl-C would hurry the sweep
     assert not (bed.nights[0] / "finished").exists()
 
 
