@@ -162,9 +162,8 @@ def collision_key(name: str) -> str:
 
 
 def _shape_problem(parts: Sequence[str]) -> str:
-    top, *folders, name = parts
-    depth = {_TRIALS: 2, _SWEEPS: 1}.get(top)
-    if depth is None or len(folders) != depth:
+    top, folders, name = parts[0], parts[1:-1], parts[-1]
+    if len(folders) != {_TRIALS: 2, _SWEEPS: 1}.get(top):
         return "is no file of an attempt or a sweep (trials/<trial>/<NNN>/<file> or sweeps/<name>/<file>)"
     if any(len(part.encode()) > _NAME_BYTES for part in parts):
         return "has a name that is too long"
