@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sweep.search.base import Ask, Observation
 from sweep.store.records import StoredTrial, load_attempt
 from sweep.study.certificate_file import SavedCertificate, read_certificate
 from sweep.study.observe import observation
+from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import TestMode, TrialState
 
 MANIFEST_VERSION = 1
@@ -40,14 +41,22 @@ class SearchRecord:
         """Fingerprint of machine and software; None when no record of its tests is left."""
         return next((test.result.environment for test in self.tests if test is not None), None)
 
-    def observations(self) -> list[Observation]:
-        """Return what its tests tell a searcher, in order; those whose records are gone tell nothing."""
+    def observations(self, wanted: Callable[[TrialSpec], bool] | None = None) -> list[Observation]:
+        """Return what its tests tell a searcher, in order; those whose records are gone tell nothing.
+
+        Args:
+            wanted: Which of them by their specs; None for all.
+        """
         asked = [
             Ask(one["samples_per_query"], one["asked_query_count"], one["asked_why"])
             for one in self.saved.data["tests"]
         ]
         pairs = zip(asked, self.tests, strict=True)
-        return [observation(ask, test.result, test.directory) for ask, test in pairs if test is not None]
+        return [
+            observation(ask, test.result, test.directory)
+            for ask, test in pairs
+            if test is not None and (wanted is None or wanted(test.result.spec))
+        ]
 
 
 @dataclass(frozen=True)
