@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweep.commands.arguments import Parser
+from sweep.commands.damaged import say_damaged
 from sweep.results.archive import pack
 from sweep.results.filters import split_words
 from sweep.results.selection import select
@@ -32,13 +33,15 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     parser.add_argument("out", metavar="OUT.zip", type=Path, help="file to make")
-    parser.add_argument("words", metavar="DIR", nargs="*", help="what holds results; default: outputs")
-    parser.add_argument("filters", metavar="KEY=VALUE", nargs="*", help="of records, such as model=resnet result=VALID")
+    parser.add_argument("words", metavar="DIR", nargs="*", default=[], help="what holds results; default: outputs")
+    parser.add_argument(
+        "filters", metavar="KEY=VALUE", nargs="*", default=[], help="of records, such as model=resnet result=VALID"
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT.zip if it exists")
     options = parser.parse_args(arguments)
     places, filters = split_words(options.words)
     selection = select(places or [Path("outputs")], filters)
-    say_notes([f"{error}" for error in selection.damaged])
+    say_damaged(selection.damaged)
     with InterruptGate() as gate:
         gate.open()
         try:
