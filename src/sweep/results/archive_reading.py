@@ -83,9 +83,9 @@ def open_archive(path: Path, max_bytes: int) -> Iterator[Archive]:
         ConfigError: It cannot be read, is no archive of results, is damaged, hostile, too large, or from a newer sweep;
             the message names the member and the reason.
     """
-    if not path.is_file():
-        raise refused(path, "is no file" if path.exists() else "does not exist", fix="give an archive made by pack")
     try:
+        if not path.is_file():
+            raise refused(path, "is no file" if path.exists() else "does not exist", fix="give an archive made by pack")
         file = path.open("rb")
     except OSError as error:
         raise refused(path, f"cannot be read: {error.strerror or error}") from error

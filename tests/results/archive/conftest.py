@@ -1,5 +1,6 @@
 """An honest archive, a victim, and what refuses: each hostile archive is an honest one with one change."""
 
+import os
 import shutil
 
 import pytest
@@ -7,7 +8,6 @@ from tests.results.archive.bed import Machine, read, tree
 from tests.searches import Searches
 
 from sweep.errors import ConfigError
-from sweep.results import archive_reading
 from sweep.results.archive import pack
 from sweep.results.merge import unpack
 from sweep.results.selection import select
@@ -16,7 +16,8 @@ from sweep.results.selection import select
 @pytest.fixture(autouse=True)
 def _no_sync(monkeypatch):
     """Whether these files survive a power cut does not matter, and waiting for every disk of the machine does."""
-    monkeypatch.setattr(archive_reading.os, "sync", lambda: None)
+    monkeypatch.setattr(os, "sync", lambda: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,36 @@ def test_too_many_members_are_refused_before_they_are_listed(files, honest, refu
 def test_a_directory_that_is_larger_than_its_names_need_is_refused(files, refuse, tmp_path):
     name = result_of(files)
     infos = {name: member(name, comment=b"x" * 65_000)}
-    refuse(write(tmp_path / "x.zip", files, infos=infos), "has a directory that is larger|carries a comment")
+    refuse(write(tmp_path / "x.zip", files, infos=infos), "has a directory that is larger than its names need")
+
+
+def test_a_comment_is_refused(files, refuse, tmp_path):
+    name = result_of(files)
+    refuse(write(tmp_path / "x.zip", files, infos={name: member(name, comment=b"x")}), f"{name}: carries a comment")
+
+
+def test_a_directory_of_another_length_than_it_says_is_refused(files, honest, refuse, tmp_path):
+    """A reader that counts sees other members than one that reads to the end."""
+    data, target = honest.read_bytes(), tmp_path / "x.zip"
+    count = len(files) + 1
+    for wrong in (count - 1, count + 1):
+        target.write_bytes(data[:-14] + struct.pack("<2H", wrong, wrong) + data[-10:])
+        refuse(target, f"declares {wrong} members and lists {count}")
+
+
+def test_a_member_that_declares_more_than_it_holds_is_refused(files, refuse, tmp_path):
+    name = result_of(files)
+    size = len(files[name])
+    index = index_of(files)
+    next(line for line in index["files"] if line["path"] == name)["size"] = size + 5
+    archive = entered(write(tmp_path / "x.zip", files, index), name, 24, "<L", size + 5)
+    refuse(archive, f"{name}: holds {size} bytes and declares {size + 5}")
+
+
+def test_another_checksum_is_refused(files, refuse, tmp_path):
+    name = result_of(files)
+    archive = entered(write(tmp_path / "x.zip", files), name, 16, "<L", 12345, locally=14)
+    refuse(archive, f"{name}: is damaged: its checksum is another")
 
 
 def test_extra_fields_are_refused(files, refuse, tmp_path):
@@ -181,11 +210,21 @@ def test_two_names_for_one_member_are_refused(files, refuse, tmp_path):
     refuse(archive, f"{name}: has a header that is not what the directory says")
 
 
-def test_what_is_no_zip_is_refused(refuse, tmp_path, files):
-    target = tmp_path / "x.zip"
-    for content in (b"", b"P", b"text", b"PK", b"PK\x03\x04", b"\x1f\x8b" + b"x" * 100, b"PK\x05\x06" + b"\0" * 18):
-        target.write_bytes(content)
-        refuse(target, "is no zip archive|is cut off|is no archive of sweep's results|damaged")
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is no zip archive"),
+        (b"P", "is no zip archive"),
+        (b"text", "is no zip archive"),
+        (b"\x1f\x8b" + b"x" * 100, "is no zip archive"),
+        (b"PK", "is cut off"),
+        (b"PK\x03\x04" + b"x" * 100, "is cut off"),
+        (b"PK\x05\x06" + b"\0" * 18, "sweep-archive.json is not in it"),
+    ],
+)
+def test_what_is_no_zip_is_refused(refuse, tmp_path, content, reason):
+    (tmp_path / "x.zip").write_bytes(content)
+    refuse(tmp_path / "x.zip", reason)
 
 
 @pytest.mark.parametrize("left", [0.999, 0.9, 0.5, 0.1])
@@ -220,7 +259,7 @@ def test_any_byte_that_is_changed_is_found(files, honest, victim, tmp_path):
     """What passes must be what was packed: the only bytes that mean nothing are times, versions and attributes."""
     data = honest.read_bytes()
     wanted = None
-    for at in range(7, len(data), max(len(data) // 150, 1)):
+    for at in range(7, len(data), max(len(data) // 80, 1)):
         (tmp_path / "x.zip").write_bytes(data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1 :])
         outputs = tmp_path / f"out-{at}"
         try:
@@ -240,9 +279,19 @@ def test_long_sizes_are_understood_and_held_to_the_short_ones(files, victim, tmp
     assert b"PK\x06\x06" in archive.read_bytes()
     assert unpack(archive, victim / "outputs").attempts == 5
     data = archive.read_bytes()
-    at = data.index(b"PK\x06\x06")
-    for offset, value in ((24, 3), (32, 3), (40, 10), (48, 10), (16, 1), (4, 45)):
+    end, locator = data.index(b"PK\x06\x06"), data.index(b"PK\x06\x07")
+    damaged, split = "has a damaged end", "is split over several files"
+    for at, reason in (
+        *((end + 4, damaged), (end + 16, split), (end + 24, split), (end + 32, damaged), (end + 40, damaged)),
+        *((end + 48, damaged), (locator + 4, damaged), (locator + 8, damaged), (locator + 16, damaged)),
+    ):
         changed = bytearray(data)
-        struct.pack_into("<L", changed, at + offset, value)
+        struct.pack_into("<L", changed, at, 3)
         archive.write_bytes(changed)
-        refuse(archive, "has a damaged end|is split over several files|belong to no member")
+        refuse(archive, reason)
+
+
+def test_a_short_size_that_points_to_a_long_one_that_is_not_there_is_refused(honest, refuse, tmp_path):
+    data = honest.read_bytes()
+    (tmp_path / "x.zip").write_bytes(data[:-10] + b"\xff" * 4 + data[-6:])
+    refuse(tmp_path / "x.zip", "has a damaged end")
