@@ -172,9 +172,10 @@ def _files(folder: Path, place: str) -> tuple[list[Entry], list[str]]:
     return entries, notes
 
 
-def _place(stored: StoredTrial) -> tuple[str, int, str]:
+def _place(stored: StoredTrial) -> tuple[str, int]:
+    """Return what orders attempts so that all of the first of several output folders keep their numbers."""
     folder = stored.directory
-    return folder.parent.name, int(folder.name) if folder.name.isdecimal() else 0, str(folder)
+    return str(folder.parent), int(folder.name) if folder.name.isdecimal() else 0
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -14,6 +14,7 @@ def test_the_honest_archive_is_taken(files, honest, victim, tmp_path):
 
 
 NAMES = {
+    "": "a member: has no name",
     "../evil.txt": "leads out of the folder",
     "trials/../../evil.txt": "leads out of the folder",
     "trials/x-0123456789ab-012345/001/../../../../evil.txt": "leads out of the folder",

@@ -65,7 +65,7 @@ def test_the_index_names_every_member_by_size_and_digest(machine, packed):
     assert index["schema_version"] == 1
 
 
-def test_an_archive_names_no_folder_of_its_machine(machine, packed, tmp_path):
+def test_a_sweep_in_an_archive_names_its_attempts_by_their_places_there(machine, packed, tmp_path):
     """What was /home/me/outputs there is something else here, so attempts are named by their place in the archive."""
     paths = machine.search("s")
     _, target = packed()
@@ -192,16 +192,17 @@ def test_two_output_folders_go_into_one_archive(simulated, request_for, machine,
     """Both have an attempt 001 and a sweep `s`; the archive tells them apart, and names each by its own."""
     other = Machine(tmp_path / "b" / "outputs", Searches(simulated, request_for, tmp_path / "sweep"), host="b")
     here, there = machine.attempt(8, seed=1), other.attempt(8, seed=2)
+    machine.attempt(8, seed=3)
     assert here.directory.parent.name == there.directory.parent.name
     machine.sweep("s", [here])
     other.sweep("s", [there])
     done, target = packed(places=[machine.root, other.root])
     files = read(target)
-    assert (done.attempts, done.sweeps, done.notes) == (2, 2, ())
+    assert (done.attempts, done.sweeps, done.notes) == (3, 2, ())
     trial = f"trials/{here.directory.parent.name}"
     assert json.loads(files["sweeps/s/sweep.json"])["trials"] == [f"{trial}/001"]
-    assert json.loads(files["sweeps/s-2/sweep.json"])["trials"] == [f"{trial}/002"]
-    assert json.loads(files[f"{trial}/002/result.json"])["environment"]["hostname"] == "b"
+    assert json.loads(files["sweeps/s-2/sweep.json"])["trials"] == [f"{trial}/003"]
+    assert json.loads(files[f"{trial}/003/result.json"])["environment"]["hostname"] == "b"
 
 
 def test_what_lies_in_two_output_folders_is_packed_once(machine, packed, tmp_path):
