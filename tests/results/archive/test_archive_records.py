@@ -5,6 +5,7 @@ import json
 import pytest
 from tests.results.archive.bed import result_of, write
 
+from sweep.results import archive_records
 from sweep.results.merge import unpack
 
 
@@ -108,3 +109,8 @@ def test_a_sweep_that_is_none_is_refused(files, refuse, tmp_path, case):
 def test_a_sweep_without_its_manifest_is_refused(files, refuse, tmp_path):
     less = {name: data for name, data in files.items() if name != "sweeps/grid/sweep.json"}
     refuse(write(tmp_path / "x.zip", less), "sweeps/grid: has no sweep.json")
+
+
+def test_a_record_that_fills_the_memory_is_refused(honest, files, refuse, monkeypatch):
+    monkeypatch.setattr(archive_records, "_JSON_BYTES", 1000)
+    refuse(honest, "json: is larger than 1000 bytes")
