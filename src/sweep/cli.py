@@ -17,6 +17,8 @@ _COMMANDS = {
     "doctor": "sweep.commands.doctor",
     "fetch": "sweep.commands.fetch",
     "dataset": "sweep.commands.dataset",
+    "pack": "sweep.commands.pack",
+    "unpack": "sweep.commands.unpack",
     "gate": "sweep.commands.gate",
 }
 """Subcommands and the module with their `main(arguments) -> exit code`; imported when asked for."""

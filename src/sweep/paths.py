@@ -6,8 +6,9 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -15,8 +16,11 @@ SUMMARY_LOG = "mlperf_log_summary.txt"
 DETAIL_LOG = "mlperf_log_detail.txt"
 ACCURACY_LOG = "mlperf_log_accuracy.json"
 RESULT = "result.json"
+SPEC = "spec.json"
 MANIFEST = "sweep.json"
 _TRACE_LOG = "mlperf_log_trace.json"
+STAGING_PREFIX = ".unpack-"
+"""Of the folder in an output folder where an archive is unpacked before its parts are moved to their places."""
 _LOCK_PREFIX = "sweep-gpu-"
 
 
@@ -59,13 +63,14 @@ def gpu_locks() -> list[Path]:
         return []
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file or none of it: a temporary file beside it, synced, then renamed over it."""
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a whole file or none of it: a temporary file beside it, to be filled, is synced, then renamed over it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
@@ -75,14 +80,25 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or none of it."""
+    with new_file(path) as file:
+        file.write(data)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, atomically."""
     write_bytes(path, text.encode())
 
 
+def json_text(value: Any) -> str:
+    """Return JSON for people and programs: sorted keys, indented, no NaN."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for people and programs (sorted keys, indented, no NaN), atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write JSON for people and programs, atomically."""
+    write_text(path, json_text(value))
 
 
 class AttemptPaths:
@@ -98,7 +114,7 @@ class AttemptPaths:
     @property
     def spec(self) -> Path:
         """What was to be measured; written before the test."""
-        return self.directory / "spec.json"
+        return self.directory / SPEC
 
     @property
     def result(self) -> Path:

@@ -200,7 +200,7 @@ class _Reader:
             return
         searches = tuple(self._searches_of(paths, outputs))
         try:
-            manifest = _manifest(paths.manifest)
+            manifest = read_manifest(paths.manifest)
         except RecordError as error:
             self._blame(error)
             return
@@ -257,7 +257,12 @@ def _root_of(place: Path) -> Path:
     return next((one for one in above if OutputPaths(one).trials.is_dir()), above[0])
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read the `sweep.json` of a command; its fields have the right types.
+
+    Raises:
+        RecordError: It cannot be read, is damaged, or is from a newer sweep; the message names the file.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

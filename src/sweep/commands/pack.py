@@ -1,0 +1,84 @@
+"""`python -m sweep pack OUT.zip [DIR ...] [KEY=VALUE ...]`: results in one file, to move them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sweep.commands.arguments import Parser
+from sweep.commands.damaged import say_damaged
+from sweep.results.archive import pack
+from sweep.results.filters import split_words
+from sweep.results.selection import select
+from sweep.trial.interrupts import InterruptGate
+from sweep.vocabulary import SIGNAL_EXIT, ExitCode
+
+_MOST_NOTES = 10
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Pack records and sweeps into an archive; return 0 when it is complete, 130 for Ctrl-C."""
+    parser = Parser(
+        prog="sweep pack",
+        usage="%(prog)s [-h] [--force] OUT.zip [DIR ...] [KEY=VALUE ...]",
+        description=(
+            "Pack results into one file, for `sweep unpack` on another machine: every selected record with all files "
+            "of its folder, and every sweep whose records are all among them."
+        ),
+        epilog=(
+            "Damaged records and unfinished tests are left out. So is Optuna's journal (studies.log): it names folders "
+            "of this machine; there, the same search command makes its study again from the records, without measuring."
+        ),
+    )
+    parser.add_argument("out", metavar="OUT.zip", type=Path, help="file to make")
+    parser.add_argument("words", metavar="DIR", nargs="*", default=[], help="what holds results; default: outputs")
+    parser.add_argument(
+        "filters", metavar="KEY=VALUE", nargs="*", default=[], help="of records, such as model=resnet result=VALID"
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT.zip if it exists")
+    options = parser.parse_args(arguments)
+    places, filters = split_words(options.words)
+    selection = select(places or [Path("outputs")], filters)
+    say_damaged(selection.damaged)
+    with InterruptGate() as gate:
+        gate.open()
+        try:
+            with progress_bar("pack") as progress:
+                packed = pack(selection, options.out, force=options.force, progress=progress)
+        except KeyboardInterrupt:
+            print("interrupted: no archive was made", file=sys.stderr)
+            return SIGNAL_EXIT + gate.signal
+    say_notes(packed.notes)
+    print(
+        f"{options.out}: {counted(packed.attempts, 'attempt')}, {counted(packed.sweeps, 'sweep')}, "
+        f"{counted(packed.files, 'file')}; {packed.data_bytes} bytes in {packed.archive_bytes}"
+    )
+    return ExitCode.OK
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 sweep`, `2 sweeps`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def say_notes(notes: Sequence[str]) -> None:
+    """Print a line for each, up to a number of them."""
+    for note in notes[:_MOST_NOTES]:
+        print(f"note: {note}", file=sys.stderr)
+    if len(notes) > _MOST_NOTES:
+        print(f"note: ... and {len(notes) - _MOST_NOTES} more", file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a command is, on a terminal; yields what is to be told the bytes done and their total."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(title), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
