@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
         """Return the parsed arguments; refuse those that are unknown by name."""
-        options, unknown = self.parse_known_args(args, namespace)
+        options, unknown = self.parse_known_intermixed_args(args, namespace)  # `pack OUT.zip --force DIR`
         if unknown:
             raise ConfigError(self._unknown(unknown[0]))
         return options
