@@ -185,18 +185,39 @@ class OutputPaths:
         return AttemptPaths(trial / f"{number:03d}")
 
     def attempts(self, trial: Path) -> list[tuple[int, AttemptPaths]]:
-        """All attempts at a trial, oldest first."""
-        if not trial.is_dir():
+        """All attempts at a trial, oldest first.
+
+        Raises:
+            OSError: Its folder is there and cannot be read.
+        """
+        try:
+            with os.scandir(trial) as entries:
+                names = [entry.name for entry in entries if entry.name.isdecimal() and entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        numbers = sorted(int(entry.name) for entry in trial.iterdir() if entry.name.isdecimal() and entry.is_dir())
-        return [(number, self.attempt(trial, number)) for number in numbers]
+        return sorted(((int(name), AttemptPaths(trial / name)) for name in names), key=lambda pair: pair[0])
+
+    def all_trials(self) -> list[Path]:
+        """Return the folders of all trials, by name.
+
+        Raises:
+            OSError: Their folder is there and cannot be read.
+        """
+        try:
+            with os.scandir(self.trials) as entries:
+                return [self.trials / name for name in sorted(entry.name for entry in entries)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def all_attempts(self) -> Iterator[AttemptPaths]:
-        """Yield all attempts at all trials, by their folders' names."""
-        if self.trials.is_dir():
-            for trial in sorted(self.trials.iterdir()):
-                for _, paths in self.attempts(trial):
-                    yield paths
+        """Yield all attempts at all trials, by their folders' names.
+
+        Raises:
+            OSError: A folder is there and cannot be read.
+        """
+        for trial in self.all_trials():
+            for _, paths in self.attempts(trial):
+                yield paths
 
 
 class SweepPaths:
