@@ -13,9 +13,11 @@ from sweep.errors import SweepError
 from sweep.vocabulary import ExitCode
 
 _COMMANDS = {
+    "compare": "sweep.commands.compare",
     "doctor": "sweep.commands.doctor",
     "fetch": "sweep.commands.fetch",
     "dataset": "sweep.commands.dataset",
+    "gate": "sweep.commands.gate",
 }
 """Subcommands and the module with their `main(arguments) -> exit code`; imported when asked for."""
 

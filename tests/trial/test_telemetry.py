@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 from dataclasses import asdict, replace
 
 import pytest
 from tests.gpu_doubles import COOL, HOT
 
 from sweep.trial.nvml import GpuReading
+from sweep.trial.plain import read_plain
 from sweep.trial.telemetry import (
     COLUMNS,
     SHARED,

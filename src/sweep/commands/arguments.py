@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -61,5 +62,20 @@ def whole(field: str, low: int) -> Callable[[str], int]:
         if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) >= low):
             raise ConfigError(Problem(field, text, f"must be a whole number from {low}"))
         return int(text)
+
+    return convert
+
+
+def percent(field: str, low: float, high: float) -> Callable[[str], float]:
+    """Return the type of an argument that is a number of percent from `low` to `high`; a `%` behind it is fine."""
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text.strip().removesuffix("%"))
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise ConfigError(Problem(field, text, f"must be a number of percent from {low:g} to {high:g}"))
+        return value
 
     return convert

@@ -8,6 +8,8 @@ from typing import Any
 from sweep.environment import GPU_INFORMATION_ONLY, INFORMATION_ONLY
 
 _ABSENT = "none"
+_HARDWARE = ("machine", "cpu", "cpu_version", "cpu_features", "cpu_cores", "cpu_threads", "cpu_affinity", "cpu_quota")
+_GPU_HARDWARE = ("name", "memory", "compute_capability", "power_limit", "ecc", "mig")
 
 
 def describe(environment: Mapping[str, Any]) -> str:
@@ -38,6 +40,13 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
     lines = [f"{key}: {_text(old, key)} -> {_text(new, key)}" for key in deciding]
     noted = [f"{key}: {_text(old, key)} -> {_text(new, key)} (noted)" for key in changed if key not in deciding]
     return (*lines, *noted)
+
+
+def hardware(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a fingerprint that no installation changes: processor, limits, GPUs, their settings."""
+    gpus = [gpu for gpu in environment.get("gpus") or () if isinstance(gpu, Mapping)]
+    own = {name: environment.get(name) for name in _HARDWARE}
+    return {**own, "gpus": [{name: gpu.get(name) for name in _GPU_HARDWARE} for gpu in gpus]}
 
 
 def decides(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

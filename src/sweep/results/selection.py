@@ -17,6 +17,7 @@ from sweep.store.records import StoredTrial, load_attempt, read_json
 from sweep.study.certificate_file import SavedCertificate, read_certificate
 from sweep.study.observe import observation
 from sweep.study.search import SearchOutcome
+from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import TestMode, TrialState
 
 T = TypeVar("T")
@@ -48,14 +49,22 @@ class SearchRecord:
         """Return it as it was when it ended, with those of its tests whose records are left."""
         return self.saved.outcome(self.tests, self.path)
 
-    def observations(self) -> list[Observation]:
-        """Return what its tests tell a searcher, in order; those whose records are gone tell nothing."""
+    def observations(self, wanted: Callable[[TrialSpec], bool] | None = None) -> list[Observation]:
+        """Return what its tests tell a searcher, in order; those whose records are gone tell nothing.
+
+        Args:
+            wanted: Which of them by their specs; None for all.
+        """
         asked = [
             Ask(one["samples_per_query"], one["asked_query_count"], one["asked_why"])
             for one in self.saved.data["tests"]
         ]
         pairs = zip(asked, self.tests, strict=True)
-        return [observation(ask, test.result, test.directory) for ask, test in pairs if test is not None]
+        return [
+            observation(ask, test.result, test.directory)
+            for ask, test in pairs
+            if test is not None and (wanted is None or wanted(test.result.spec))
+        ]
 
 
 @dataclass(frozen=True)
@@ -186,7 +195,9 @@ class _Reader:
                 self._want([self._attempt(attempt)])
 
     def _all_sweeps(self, paths: OutputPaths) -> None:
-        for folder in self._listed(paths.sweeps, lambda: sorted(paths.sweeps.iterdir()) if paths.sweeps.exists() else []):
+        for folder in self._listed(
+            paths.sweeps, lambda: sorted(paths.sweeps.iterdir()) if paths.sweeps.exists() else []
+        ):
             if (folder / MANIFEST).exists():
                 self._sweep(folder, paths)
             else:  # what it was is not known; its searches are

@@ -48,7 +48,9 @@ class SavedCertificate:
         """
         said = read_plain(_Said, {name: self.data[name] for name in _SAID if name in self.data})
         tests = [
-            SearchTest(Ask(test.samples_per_query, test.asked_query_count, test.asked_why), Outcome(stored, test.reused))
+            SearchTest(
+                Ask(test.samples_per_query, test.asked_query_count, test.asked_why), Outcome(stored, test.reused)
+            )
             for test, stored in zip(_tests(self.data), records, strict=True)
             if stored is not None
         ]

@@ -1,0 +1,160 @@
+"""`python -m sweep gate`: hold results against a baseline, for CI."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweep.commands.arguments import Parser, percent
+from sweep.commands.damaged import say_damaged
+from sweep.errors import ConfigError, Problem, unwritable
+from sweep.paths import write_bytes, write_text
+from sweep.vocabulary import ExitCode
+
+if TYPE_CHECKING:
+    from sweep.compare.baseline import Baseline
+    from sweep.compare.gate import GateReport
+    from sweep.compare.points import Point
+
+_DESCRIPTION = """\
+Hold results against a baseline: exit code 1 when max streams, the margin that a p99 leaves to its bound, or an accuracy
+has fallen by more than noise and the tolerance, when a point could not be measured, and when one is missing.
+
+DIR is an output folder or one of its sweeps (default: outputs); KEY=VALUE filters records. The baseline is a file that
+--update writes: figures and their uncertainty, per machine, small enough to commit. Results of a machine are held
+against those of the same hardware; what is installed on it may change, which is said. A baseline made of several
+sweeps (--update with several DIR) knows how far sessions differ, and guards better than one of a single night."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the gate; return 0 when it is open, 1 when something has fallen or is missing."""
+    options = _parser().parse_args(arguments)
+    if options.baseline is None:
+        raise ConfigError(Problem("--baseline", None, "must be given", "--baseline FILE"))
+
+    from sweep.compare.baseline import Baseline, read_baseline
+    from sweep.compare.gate import Tolerances, run_gate
+    from sweep.compare.points import points_of
+    from sweep.results.filters import split_words
+    from sweep.results.selection import select
+
+    path = Path(options.baseline)
+    is_first = not path.exists()
+    if is_first and not options.update:
+        raise ConfigError(Problem("--baseline", path, "does not exist", "write it with --update from a good run"))
+    baseline = Baseline() if is_first else read_baseline(path)
+    folders, filters = split_words(options.words)
+    selection = select(folders or [Path("outputs")], filters)
+    say_damaged(selection.damaged)
+    points = points_of(selection)
+    tolerances = Tolerances(options.tolerance, options.accuracy_tolerance)
+    noise = None if options.noise is None else options.noise / 100
+    report = run_gate(baseline, points, tolerances, noise, options.confidence / 100)
+    headline = _headline(report, is_first=is_first)
+    note = ""
+    if options.update:
+        note = _update(baseline, points, report, path, prune=options.prune)
+    _write(options, report, headline, note)
+    _show(report, headline, note)
+    if options.update:
+        return ExitCode.OK if any(point.estimate.value is not None for point in points) else ExitCode.FAILED
+    return ExitCode.OK if report.is_open else ExitCode.FAILED
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="sweep gate", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", metavar="DIR|KEY=VALUE", nargs="*", help="folders of results, and filters")
+    parser.add_argument("--baseline", metavar="FILE", help="what to hold the results against")
+    parser.add_argument("--update", action="store_true", help="write what was measured into the baseline; exit code 0")
+    parser.add_argument("--prune", action="store_true", help="with --update: drop what this machine no longer measures")
+    parser.add_argument(
+        "--tolerance",
+        metavar="PERCENT",
+        type=percent("--tolerance", 0, 100),
+        default=3.0,
+        help="how far max streams may fall, and a p99 rise in percent of its bound (default 3)",
+    )
+    parser.add_argument(
+        "--accuracy-tolerance",
+        metavar="POINTS",
+        type=percent("--accuracy-tolerance", 0, 100),
+        default=0.0,
+        help="how far an accuracy may fall, in points of a percent (default 0)",
+    )
+    parser.add_argument(
+        "--noise",
+        metavar="PERCENT",
+        type=percent("--noise", 0, 50),
+        help="how far the latency of sessions differs (standard deviation), where too few repeats show it",
+    )
+    parser.add_argument(
+        "--confidence",
+        metavar="PERCENT",
+        type=percent("--confidence", 50, 99.99),
+        default=95.0,
+        help="that nothing fails where nothing has changed (default 95)",
+    )
+    parser.add_argument("--junit", metavar="FILE", help="write a test case for each point")
+    parser.add_argument("--summary", metavar="FILE", help="write the outcome as Markdown")
+    return parser
+
+
+def _headline(report: GateReport, *, is_first: bool) -> str:
+    from sweep.compare.gate import Outcome
+
+    if not report.items:
+        return "gate: nothing was measured"
+    if is_first:
+        return f"gate: first run, {len(report.items)} points, nothing to hold them against"
+    counts = {outcome: sum(item.outcome is outcome for item in report.items) for outcome in Outcome}
+    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    return f"gate {'open' if report.is_open else 'shut'}: {said}"
+
+
+def _update(baseline: Baseline, points: Sequence[Point], report: GateReport, path: Path, *, prune: bool) -> str:
+    """Write the baseline; return what was done, in one line."""
+    from sweep.compare.gate import Outcome
+
+    usable = [point for point in points if point.estimate.value is not None or point.is_cut_short]
+    if not usable:
+        return f"baseline {path} stays as it is: nothing was measured"
+    missing = [item.point for item in report.items if item.outcome is Outcome.MISSING]
+    updated = (baseline.without(missing) if prune else baseline).updated(usable)
+    try:
+        updated.write(path)
+    except OSError as error:
+        raise unwritable(path, error, "--baseline") from error
+    kept = f"; {len(missing)} that were not measured {'are dropped' if prune else 'stay'}" if missing else ""
+    unusable = sum(point.is_asked for point in points) - sum(point.is_asked for point in usable)
+    left = f"; {unusable} could not be measured and are not in it" if unusable else ""
+    return f"baseline {path} written: {len(updated.points)} figures{kept}{left}"
+
+
+def _write(options: argparse.Namespace, report: GateReport, headline: str, note: str) -> None:
+    from sweep.compare.gate_files import gate_markdown, junit
+
+    for field, given in (("--junit", options.junit), ("--summary", options.summary)):
+        if given is None:
+            continue
+        try:
+            if field == "--junit":
+                write_bytes(Path(given), junit(report, note))
+            else:
+                write_text(Path(given), gate_markdown(report, headline) + (f"\n{note}\n" if note else ""))
+        except OSError as error:
+            raise unwritable(given, error, field) from error
+
+
+def _show(report: GateReport, headline: str, note: str) -> None:
+    from sweep.terminal import console
+    from sweep.terminal.comparison import show_gate
+
+    out = console()
+    show_gate(out, report)
+    out.print(headline, style="bold green" if report.is_open else "bold red", markup=False, highlight=False)
+    if note:
+        print(note)
+    sys.stdout.flush()
