@@ -18,6 +18,8 @@ _COMMANDS = {
     "fetch": "sweep.commands.fetch",
     "dataset": "sweep.commands.dataset",
     "gate": "sweep.commands.gate",
+    "ls": "sweep.commands.ls",
+    "show": "sweep.commands.show",
 }
 """Subcommands and the module with their `main(arguments) -> exit code`; imported when asked for."""
 

@@ -176,6 +176,14 @@ class OutputPaths:
         """Optuna's journal of all searches."""
         return self.root / "studies.log"
 
+    def all_sweeps(self) -> list[Path]:
+        """Return the folders of all commands, by name, which begins with the time.
+
+        Raises:
+            OSError: Their folder is there and cannot be read.
+        """
+        return _folders(self.sweeps)
+
     def trial(self, slug: str, spec_digest: str, environment_digest: str) -> Path:
         """Folder of one trial in one environment; it holds one folder per attempt."""
         return self.trials / f"{slug}-{spec_digest[:12]}-{environment_digest[:6]}"
@@ -203,11 +211,7 @@ class OutputPaths:
         Raises:
             OSError: Their folder is there and cannot be read.
         """
-        try:
-            with os.scandir(self.trials) as entries:
-                return [self.trials / name for name in sorted(entry.name for entry in entries)]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        return _folders(self.trials)
 
     def all_attempts(self) -> Iterator[AttemptPaths]:
         """Yield all attempts at all trials, by their folders' names.
@@ -218,6 +222,14 @@ class OutputPaths:
         for trial in self.all_trials():
             for _, paths in self.attempts(trial):
                 yield paths
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        with os.scandir(parent) as entries:
+            return [parent / name for name in sorted(entry.name for entry in entries if not entry.is_file())]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 class SweepPaths:
@@ -250,8 +262,14 @@ class SweepPaths:
         return self.directory / f"{study}.json"
 
     def certificates(self) -> list[Path]:
-        """Every file that should be a certificate, by name."""
-        return sorted(path for path in self.directory.glob("*.json") if path.name != MANIFEST)
+        """Every file that should be a certificate, by name.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        with os.scandir(self.directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(".json") and entry.name != MANIFEST)
+        return [self.directory / name for name in names]
 
     def plot(self, study: str) -> Path:
         """Latency against N, as a picture."""

@@ -6,6 +6,7 @@ import datetime as dt
 import fnmatch
 import math
 import operator
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Condition:
         compare: `=`, `!=`, `<`, `<=`, `>` or `>=`.
         values: Any of which will do; None stands for a missing value. One alone for an order.
         factor: What a value of the column is divided by first: a million where milliseconds were asked of nanoseconds.
+        key: The column, as it was called.
     """
 
     text: str
@@ -67,6 +69,7 @@ class Condition:
     compare: str
     values: tuple[Any, ...]
     factor: float = 1.0
+    key: str = ""
 
     def holds(self, value: Any) -> bool:
         """Return whether a value of the column will do; a missing one is neither less nor more than any."""
@@ -80,7 +83,8 @@ class Condition:
 
     def _equals(self, value: Any, wanted: Any) -> bool:
         if value is None or wanted is None:
-            return value is None and wanted is None
+            # Weights of a backend that runs no model are called so.
+            return wanted is None and value in (None, _MISSING)
         if isinstance(wanted, str):
             # A bracket is a bracket: names of models may hold some.
             return fnmatch.fnmatchcase(str(value).casefold(), wanted.casefold().replace("[", "[[]"))
@@ -127,7 +131,7 @@ class Filters:
 
 def is_filter(word: str) -> bool:
     """Return whether a word of the command line is a filter rather than a folder: `KEY=...` or `KEY<...`."""
-    return _WORD.fullmatch(word) is not None and not Path(word).exists()
+    return _WORD.fullmatch(word) is not None and not os.path.lexists(word)
 
 
 def split_words(words: Sequence[str]) -> tuple[list[Path], Filters]:
@@ -176,12 +180,12 @@ def _condition(word: str) -> Condition:
         raise ConfigError(Problem(key, None, "no column of the results", choose(key, [*_COLUMNS, *ALIASES])))
     if compare in _ORDERS:
         if name == _STARTED_AT:
-            return Condition(word, column, compare, (_moment(key, text),))
+            return Condition(word, column, compare, (_moment(key, text),), key=key)
         if column.dtype not in ("Int64", "Float64"):
             raise ConfigError(Problem(word, None, f"{key} has no order", f"use {key}=VALUE or {key}!=VALUE"))
-        return Condition(word, column, compare, (_number(key, text),), factor)
+        return Condition(word, column, compare, (_number(key, text),), factor, key)
     values = tuple(_value(key, column, value.strip()) for value in text.split(","))
-    return Condition(word, column, compare, values, factor)
+    return Condition(word, column, compare, values, factor, key)
 
 
 def _option(name: str) -> Column:

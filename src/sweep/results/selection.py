@@ -195,10 +195,8 @@ class _Reader:
                 self._want([self._attempt(attempt)])
 
     def _all_sweeps(self, paths: OutputPaths) -> None:
-        for folder in self._listed(
-            paths.sweeps, lambda: sorted(paths.sweeps.iterdir()) if paths.sweeps.exists() else []
-        ):
-            if (folder / MANIFEST).exists():
+        for folder in self._listed(paths.sweeps, paths.all_sweeps):
+            if os.path.lexists(folder / MANIFEST):
                 self._sweep(folder, paths)
             else:  # what it was is not known; its searches are
                 list(self._searches_of(SweepPaths(folder), paths))

@@ -42,8 +42,8 @@ class PlainError(ValueError):
 def read_plain(kind: type[T], data: Any) -> T:
     """Rebuild a dataclass from what `json.loads` makes of its `dataclasses.asdict`.
 
-    Fields may be str, int (64 bits), float (finite), bool, enums of str, dataclasses, tuples and mappings of these, `Any` (JSON
-    of a sane depth), each of them or None. A field with a default may be missing; no key may be unknown.
+    Fields may be str, int (64 bits), float (finite), bool, enums of str, dataclasses, tuples and mappings of these,
+    `Any` (JSON of a sane depth), each of them or None. One with a default may be missing; no key may be unknown.
 
     Args:
         kind: The dataclass.
@@ -52,7 +52,8 @@ def read_plain(kind: type[T], data: Any) -> T:
     Raises:
         ValueError: It does not fit, or the dataclass refuses it; the message says where.
     """
-    rebuilt: T = _reader(kind)(data)
+    hint: Any = kind
+    rebuilt: T = _reader(hint)(data)
     return rebuilt
 
 
@@ -60,15 +61,11 @@ def read_plain(kind: type[T], data: Any) -> T:
 def _reader(hint: Any) -> _Reader:
     """Return what reads values of a type; made once for each."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return _json
     if origin in (Union, types.UnionType):
         (inner,) = (argument for argument in arguments if argument is not types.NoneType)
         return _optional(_reader(inner))
-    if origin is tuple:
-        return _sequence(arguments)
-    if origin is Mapping:
-        return _mapping(_reader(arguments[1]))
+    if origin is not None:
+        return _sequence(arguments) if origin is tuple else _MAPPINGS[origin](_reader(arguments[1]))
     if dataclasses.is_dataclass(hint):
         return _record(hint)
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -150,6 +147,11 @@ def _member(kind: type[Enum]) -> _Reader:
 def _text(data: Any) -> str:
     if type(data) is not str:
         raise PlainError(f"{_shown(data)} is no text")
+    if not data.isascii():
+        try:
+            data.encode()
+        except UnicodeEncodeError:  # half a character, which can be neither printed nor written
+            raise PlainError(f"{data!a:.60} is no text") from None
     return data
 
 
@@ -177,10 +179,12 @@ def _json(data: Any, levels: int = _DEEPEST) -> Any:
     if type(data) is dict or type(data) is list:
         if not levels:
             raise PlainError(f"is nested more than {_DEEPEST} levels deep")
-        for value in data.values() if type(data) is dict else data:
+        for value in (*data, *data.values()) if type(data) is dict else data:
             _json(value, levels - 1)
     elif type(data) is float:
         _number(data)
+    elif type(data) is str:
+        _text(data)
     return data
 
 
@@ -191,4 +195,5 @@ def _shown(data: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_SCALARS: Mapping[Any, _Reader] = {str: _text, int: _whole, float: _number, bool: _truth}
+_SCALARS: Mapping[Any, _Reader] = {str: _text, int: _whole, float: _number, bool: _truth, Any: _json}
+_MAPPINGS: Mapping[Any, Callable[[_Reader], _Reader]] = {Mapping: _mapping}
