@@ -1,6 +1,7 @@
 import pytest
 
 from sweep.config.arguments import check_arguments, flags_first
+from sweep.config.words import quoted
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,11 @@ def test_home_is_expanded_where_a_path_is_meant(monkeypatch, home, typed, given)
 )
 def test_command_lines_that_are_fine(line):
     check_arguments(line.split(" ") if line else [])
+
+
+@pytest.mark.parametrize("text", ["a\\b", "a\\", 'a"b', 'a\\"b', "\\\\", "x,y", "  ", "it's", "a=b", "[1", ""])
+def test_a_quoted_value_comes_back_as_it_was(text):
+    """Or a path with a backslash would be written somewhere else."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    assert str(OverridesParser.create().parse_override(f"key={quoted(text)}").value()) == text

@@ -1,6 +1,7 @@
 """Searches as users ask for them: what is checked before the first test, and the test that each N becomes."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -308,9 +309,42 @@ def test_a_named_search_is_one_search(name):
     assert len(composed(f"sweeps={name}", "-m", "engine_batch=8,32").points) == 2
 
 
+NIGHTS = {
+    "nightly": ("auto", ["digits"], ["fp32", "int8"]),
+    "nightly_accuracy": ("auto", ["digits"], ["fp32", "int8"]),
+    "nightly_gpu": ("tensorrt", ["resnet", "mobilenet"], ["fp32", "fp16", "int8"]),
+}
+
+
+@pytest.mark.parametrize("name", NIGHTS)
+def test_a_night_measures_each_model_in_each_precision(name):
+    points = composed(f"sweeps={name}").points
+    backend, models, precisions = NIGHTS[name]
+    assert {point.config["backend"]["name"] for point in points} == {backend}
+    assert [(point.config["model"]["name"], point.config["precision"]) for point in points] == list(
+        itertools.product(models, precisions)
+    )
+    assert asks_for_search(points) == (name != "nightly_accuracy")
+
+
+def test_the_searches_of_a_night_end_within_ten_minutes_on_any_machine():
+    found = searches("search=max_streams", "sweeps=nightly")
+    assert sum(search.budget.seconds for search in found) <= 500
+
+
+def test_the_accuracy_of_a_night_is_that_of_real_weights_on_held_out_samples():
+    from sweep.config.build import build
+
+    points, _ = build(composed("sweeps=nightly_accuracy").points)
+    assert {(point.spec.mode, point.spec.dataset.name, point.spec.dataset.count) for point in points} == {
+        (TestMode.ACCURACY, "digits", 500)
+    }
+
+
 def test_every_named_sweep_is_tested_here():
     folder = Path(__file__).parents[2] / "sweeps"
-    assert {path.stem for path in folder.glob("*.yaml")} == {*GRIDS, *(f"max_streams_{name}" for name in GRIDS)}
+    named = {*GRIDS, *(f"max_streams_{name}" for name in GRIDS), *NIGHTS}
+    assert {path.stem for path in folder.glob("*.yaml")} == named
 
 
 def test_a_named_sweep_of_the_users_own(tmp_path):

@@ -130,7 +130,9 @@ def _update(baseline: Baseline, points: Sequence[Point], report: GateReport, pat
     kept = f"; {len(missing)} that were not measured {'are dropped' if prune else 'stay'}" if missing else ""
     unusable = sum(point.is_asked for point in points) - sum(point.is_asked for point in usable)
     left = f"; {unusable} could not be measured and are not in it" if unusable else ""
-    return f"baseline {path} written: {len(updated.points)} figures{kept}{left}"
+    disturbed = sum(point.disturbed > 0 for point in updated.points)
+    busy = f"; {disturbed} of disturbed tests: one from an idle machine guards better" if disturbed else ""
+    return f"baseline {path} written: {len(updated.points)} figures{kept}{left}{busy}"
 
 
 def _write(options: argparse.Namespace, report: GateReport, headline: str, note: str) -> None:

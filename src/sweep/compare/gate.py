@@ -145,22 +145,28 @@ def _newest(points: Sequence[Point]) -> tuple[dict[str, dict[Place, Point]], int
 def _judged(both: Pair, tolerances: Tolerances) -> Item:
     found, point = both.change, both.after
     if found.finding is Finding.UNKNOWN:
-        if found.after.value is not None:
-            return Item(point, Outcome.PASSED, f"measured; {found.before.why}", both)
-        if both.before.is_cut_short and both.after.is_cut_short:
-            return Item(point, Outcome.PASSED, found.why, both)
-        return Item(point, Outcome.FAILED, f"could not be measured: {found.after.why}", both)
+        outcome, why = _unknown(both)
+        return Item(point, outcome, why, both)
     fall, unit = _fall(both)
     allowed = tolerances.accuracy_points if found.metric is Metric.ACCURACY else tolerances.percent
     if found.metric is Metric.MAX_STREAMS and found.after.high is None and fall > allowed:
         shown = f"only N={found.after.low:g} was shown VALID, and nothing above it INVALID"
         return Item(point, Outcome.FAILED, f"{shown}: too little to say that nothing has fallen", both)
+    if found.finding is not Finding.WORSE:
+        return Item(point, Outcome.PASSED, str(found.finding), both)
     said = f"worse by {fall:.3g} {unit}"
-    if found.finding is Finding.WORSE and fall > allowed:
+    if fall > allowed:
         return Item(point, Outcome.FAILED, f"{said}; the tolerance is {allowed:g}", both)
-    if found.finding is Finding.WORSE:
-        return Item(point, Outcome.PASSED, f"{said}, within the tolerance of {allowed:g}", both)
-    return Item(point, Outcome.PASSED, str(found.finding), both)
+    return Item(point, Outcome.PASSED, f"{said}, within the tolerance of {allowed:g}", both)
+
+
+def _unknown(both: Pair) -> tuple[Outcome, str]:
+    """Return what becomes of a point one of whose sides has no figure."""
+    if both.change.after.value is not None:
+        return Outcome.PASSED, f"measured, which it was not before: {both.change.before.why}"
+    if both.before.is_cut_short and both.after.is_cut_short:
+        return Outcome.PASSED, both.change.why
+    return Outcome.FAILED, f"could not be measured: {both.change.after.why}"
 
 
 def _fall(both: Pair) -> tuple[float, str]:

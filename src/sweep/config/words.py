@@ -76,8 +76,8 @@ def _other_problems(word: str, following: str) -> Iterator[Problem]:
 
 
 def quoted(value: str) -> str:
-    """Return a value as Hydra reads it whatever is in it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    """Return a value as Hydra reads it whatever is in it; to its grammar a backslash means itself but before a quote."""
+    escaped = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + match[2].replace('"', '\\"'), value)
     return f'"{escaped}"'
 
 
