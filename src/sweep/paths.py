@@ -200,7 +200,7 @@ class OutputPaths:
         """
         try:
             with os.scandir(trial) as entries:
-                names = [entry.name for entry in entries if entry.name.isdecimal() and entry.is_dir()]
+                names = [entry.name for entry in entries if entry.name.isdecimal() and _is_folder(entry)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(((int(name), AttemptPaths(trial / name)) for name in names), key=lambda pair: pair[0])
@@ -224,10 +224,18 @@ class OutputPaths:
                 yield paths
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether it is a folder, or something that may be one: whoever opens it can say what is wrong with it."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
+
+
 def _folders(parent: Path) -> list[Path]:
     try:
         with os.scandir(parent) as entries:
-            return [parent / name for name in sorted(entry.name for entry in entries if not entry.is_file())]
+            return [parent / name for name in sorted(entry.name for entry in entries if _is_folder(entry))]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -179,9 +179,9 @@ class _Reader:
         elif folder.name in (paths.trials.name, paths.sweeps.name):
             outputs = OutputPaths(folder.parent)
             (self._trials if folder.name == paths.trials.name else self._all_sweeps)(outputs)
-        elif (folder / MANIFEST).exists():
+        elif os.path.lexists(folder / MANIFEST):
             self._sweep(folder, OutputPaths(_root_of(folder)))
-        elif (folder / RESULT).exists():
+        elif os.path.lexists(folder / RESULT):
             self._want([self._attempt(AttemptPaths(folder))])
         elif attempts := paths.attempts(folder):
             self._want([self._attempt(one) for _, one in attempts])
@@ -292,8 +292,8 @@ def _identity(path: Path) -> Hashable:
     """Return what a file or folder is the same by, whichever path leads to it."""
     try:
         found = path.stat()
-    except (OSError, ValueError):
-        return str(path)
+    except (OSError, ValueError):  # a loop, say, in a folder that is found by several paths
+        return (path.name, _identity(path.parent)) if path.name else str(path)
     return found.st_dev, found.st_ino
 
 

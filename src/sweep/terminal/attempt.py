@@ -23,6 +23,7 @@ from sweep.terminal.tables import print_table
 from sweep.terminal.words import count_of, duration, headline, ms
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
+from sweep.vocabulary import Weights
 
 
 def show_attempt(
@@ -103,7 +104,8 @@ def _asked(result: TrialResult) -> Iterator[tuple[str, str]]:
 
 def _model(spec: TrialSpec) -> str:
     model = spec.model
-    parts = [f"{model.name} {spec.precision}", f"{model.weights} weights"]
+    weights = "no weights" if model.weights is Weights.NONE else f"{model.weights} weights"
+    parts = [f"{model.name} {spec.precision}", weights]
     if model.number_format and model.number_format != str(spec.precision):
         parts.append(f"its file is in {model.number_format}")
     if model.changed:
@@ -115,6 +117,10 @@ def _model(spec: TrialSpec) -> str:
 
 def _seen(result: TrialResult) -> Iterator[tuple[str, str]]:
     """Yield what was seen beside latencies and verdict."""
+    if others := [check for check in result.checks if not check.required]:
+        words = {True: "yes", False: "no", None: "no evidence"}
+        said = [f"{check.name}: {words[check.holds]} ({check.evidence})" for check in others]
+        yield "not required", "; ".join(said)
     if result.aborted is not None:
         yield "stopped early", f"{result.aborted.rule}: {result.aborted.evidence}"
     elif result.why and result.failure is None:
@@ -137,7 +143,8 @@ def _where(stored: StoredTrial) -> Iterator[tuple[str, str]]:
     result, paths = stored.result, AttemptPaths(stored.directory)
     yield "environment", describe(result.environment)
     yield "digests", f"spec {result.spec_digest[:12]}, environment {result.environment_digest[:6]}"
-    yield "model file", f"{result.model_path or 'none'} ({result.spec.model.digest})"
+    if result.model_path is not None:
+        yield "model file", f"{result.model_path} ({result.spec.model.digest})"
     missing = missing_logs(stored)
     files = (
         *paths.loadgen_logs,

@@ -194,7 +194,9 @@ def _plain(field: _Field[T], row: T) -> str:
 def _table(fields: Sequence[_Field[T]], rows: Sequence[T]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for field in fields:
-        table.add_column(field.heading, justify="right" if field.is_figure else "left", no_wrap=not field.folds, overflow="fold")
+        table.add_column(
+            field.heading, justify="right" if field.is_figure else "left", no_wrap=not field.folds, overflow="fold"
+        )
     for row in rows:
         cells = [field.cell(row) for field in fields]
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))

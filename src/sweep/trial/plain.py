@@ -123,11 +123,14 @@ def _mapping(inner: _Reader) -> _Reader:
     def read(data: Any) -> dict[str, Any]:
         if type(data) is not dict:
             raise PlainError(f"{_shown(data)} is no object")
+        values = {}
         key = ""
         try:
-            return {key: inner(value) for key, value in data.items()}
+            for key, value in data.items():
+                values[_text(key)] = inner(value)
         except PlainError as error:
             raise error.inside(key) from None
+        return values
 
     return read
 
