@@ -115,6 +115,13 @@ def test_commands_are_listed_with_what_they_did_and_found(root, capfd):
     assert len(ls(capfd, "--sweeps", "batch=100").splitlines()) == 3  # of searches, a test's N says nothing
 
 
+def test_filters_change_nothing_of_how_far_a_command_came(root, capfd):
+    assert [line.split()[3] for line in ls(capfd, "--sweeps", "batch=128").splitlines()[1:]] == ["1/1"]
+    (grid, search) = ls(capfd, "--sweeps", "batch=100").splitlines()[1:]
+    assert " 4/4 " in grid
+    assert " 1/1 " in search
+
+
 def test_a_command_that_was_stopped_says_so(root, capfd):
     manifest = root / "sweeps" / "2026-01-01_00-00-00_grid" / "sweep.json"
     data = json.loads(manifest.read_text())

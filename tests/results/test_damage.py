@@ -131,6 +131,7 @@ CERTIFICATES = {
     "newer": _set("schema_version", 99),
     "nested deep": lambda path: path.write_text("[" * 100_000),
     "text for a count": _set("tests", 0, "samples_per_query", "8"),
+    "text for a bound": _set("question", "target_latency_ns", "50"),
     "tests are a number": _set("tests", 5),
     "evidence of another shape": _set("certificate", "evidence", [{}]),
     "notes are a number": _set("notes", 5),

@@ -43,7 +43,8 @@ def test_a_digest_or_the_beginning_of_a_name_is_enough(some):
     for word in (digest[:7], digest[:12], digest, trial.name[:-3]):
         assert find_named(word, [some.root]) == trial
     assert find_named(f"{digest[:7]}/002", [some.root]) == stored.directory
-    assert find_named("2026-01-01", [some.root / "sweeps", some.root]).name == "2026-01-01_00-00-00_grid"
+    for places in ([some.root / "sweeps"], [some.root / "sweeps", some.root]):
+        assert find_named("2026-01-01", places).name == "2026-01-01_00-00-00_grid"
 
 
 def test_a_whole_name_wins_over_longer_ones(some):

@@ -101,6 +101,8 @@ def _named(place: Path) -> Iterator[Named]:
         selection = select([place])
         for trial in dict.fromkeys(one.directory.parent for one in selection.trials):
             yield Named(trial.name, trial, (_digests(trial.name),))
+        for sweep in selection.sweeps:
+            yield Named(sweep.paths.directory.name, sweep.paths.directory)
         for search in selection.searches:
             yield Named(search.path.stem, search.path)
         return

@@ -77,7 +77,8 @@ class SweepRecord:
         started_at: UTC, ISO 8601.
         finished_at: Likewise; None for one that was killed.
         planned: Points, or searches.
-        done: Tests that it names, whether their records are left or not.
+        done: Of these, how many were measured, or searched to some end, whatever is left of their records.
+        tests: How many tests it names; likewise.
         trials: The records of its tests, in the order of its table; what cannot be read is left out.
         searches: Its searches.
     """
@@ -88,6 +89,7 @@ class SweepRecord:
     finished_at: str | None
     planned: int
     done: int
+    tests: int
     trials: tuple[StoredTrial, ...]
     searches: tuple[SearchRecord, ...]
 
@@ -244,7 +246,8 @@ class _Reader:
             started_at=manifest["started_at"],
             finished_at=manifest["finished_at"],
             planned=manifest["planned"],
-            done=len(manifest["trials"]),
+            done=len(self._listed(folder, paths.certificates)) or len(manifest["trials"]),
+            tests=len(manifest["trials"]),
             trials=self._want(trials),
             searches=searches,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import RecordError
-from sweep.search.base import Ask, Domain, Question
+from sweep.search.base import Ask, Question
 from sweep.search.certificate import Certificate
 from sweep.store.records import StoredTrial, read_json
 from sweep.study.measure import Outcome
@@ -192,10 +192,9 @@ def _test_json(test: SearchTest) -> dict[str, Any]:
 
 def _from_plain(data: dict[str, Any]) -> SavedCertificate:
     asked, shown = data["question"], data["certificate"]
-    domain = Domain(asked["samples_per_query_low"], asked["samples_per_query_high"], asked["samples_per_query_step"])
-    question = Question(
-        domain, asked["target_latency_ns"], asked["percentile"], asked["full_query_count"], asked["confidence"]
-    )
+    domain = {part: asked[f"samples_per_query_{part}"] for part in ("low", "high", "step")}
+    others = ("target_latency_ns", "percentile", "full_query_count", "confidence")
+    question = read_plain(Question, {"domain": domain, **{name: asked[name] for name in others}})
     spec = TrialSpec.from_json(data["spec"])
     if spec.digest != data["spec_digest"]:
         raise ValueError("the digest is not the spec's")

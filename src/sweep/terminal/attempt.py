@@ -54,8 +54,8 @@ def show_sweep(out: Console, sweep: SweepRecord) -> None:
     """Print what a command has measured: its searches as they were shown, or a row for each test."""
     out.print(sweep.paths.directory.name, style="bold", markup=False, highlight=False)
     ended = "not finished" if sweep.finished_at is None else f"finished {started_text(sweep.finished_at)} UTC"
-    gone = sweep.done - len(sweep.trials)
-    done = f"{len(sweep.searches) or sweep.done} of {sweep.planned}" + (
+    gone = sweep.tests - len(sweep.trials)
+    done = f"{sweep.done} of {sweep.planned}" + (
         f", {count_of(gone, 'record')} gone" if gone else ""
     )
     lines = [

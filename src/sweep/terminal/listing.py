@@ -237,10 +237,9 @@ def _marks(stored: StoredTrial) -> str:
 
 
 def _done(sweep: SweepRecord) -> str:
-    """Return how far a command came: of searches, which are planned as such, or of points."""
-    done = len(sweep.searches) or sweep.done
+    """Return how far a command came."""
     stopped = "" if sweep.finished_at is not None else " (stopped)"
-    return f"{done}/{sweep.planned}{stopped}"
+    return f"{sweep.done}/{sweep.planned}{stopped}"
 
 
 def _answer(search: SearchRecord) -> str:
