@@ -76,7 +76,7 @@ def _other_problems(word: str, following: str) -> Iterator[Problem]:
 
 
 def quoted(value: str) -> str:
-    """Return a value as Hydra reads it whatever is in it; to its grammar a backslash means itself but before a quote."""
+    """Return a value as Hydra reads it whatever is in it; a backslash means itself to it, but before a quote."""
     escaped = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + match[2].replace('"', '\\"'), value)
     return f'"{escaped}"'
 
