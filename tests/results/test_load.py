@@ -30,15 +30,16 @@ def test_a_frame_has_the_documented_columns_with_their_types_and_all_can_be_miss
     assert frame.attrs == {"damaged": []}
 
 
-@pytest.mark.parametrize("name", [column.name for column in COLUMNS])
-def test_parquet_has_the_type_of_each_column(three, searches, tmp_path, name):
+def test_parquet_has_the_type_of_each_column(three, searches, tmp_path):
     three.add(searches.test(800, failure="crash"))
     frame = sweep.load(three.root)
     paths = SweepPaths(tmp_path)
     write_tables(select([three.root]).trials, paths)
     back = pd.read_parquet(paths.parquet)
-    assert back[name].dtype == frame[name].dtype
-    pd.testing.assert_series_equal(back[name], frame[name])
+    for column in COLUMNS:
+        assert back[column.name].dtype == frame[column.name].dtype, column.name
+        pd.testing.assert_series_equal(back[column.name], frame[column.name])
+    pd.testing.assert_frame_equal(back, frame)
 
 
 def test_an_empty_selection_still_has_its_columns(three):
@@ -92,17 +93,16 @@ def test_frames_can_be_joined(three):
 
 
 @pytest.mark.slow
-def test_of_ten_thousand_trials_none_is_lost(searches, tmp_path, monkeypatch, capfd):
+def test_of_ten_thousand_attempts_none_is_lost(searches, tmp_path, monkeypatch, capfd):
     root = tmp_path / "many"
-    write_many(root, searches.test(8).outcome.stored.result, MANY)
+    write_many(root, searches.test(8).outcome.stored.result, MANY // 100, attempts=100)
     selection = select([root])
     for module in ("load", "selection"):  # read once, for the sake of time
         monkeypatch.setattr(f"sweep.results.{module}.select", lambda places, _: selection if places == [root] else None)
     frame = sweep.load(root)
     assert frame.attrs["damaged"] == []
-    assert sorted(frame["samples_per_query"]) == list(range(1, MANY + 1))
-    assert frame["spec_digest"].nunique() == MANY
-    assert frame["directory"].nunique() == MANY
+    assert len(frame) == frame["directory"].nunique() == MANY
+    assert frame["samples_per_query"].value_counts().to_dict() == dict.fromkeys(range(1, MANY // 100 + 1), 100)
     assert main(["ls", str(root)]) == 0
     out, err = capfd.readouterr()
     assert err == ""

@@ -55,9 +55,7 @@ def show_sweep(out: Console, sweep: SweepRecord) -> None:
     out.print(sweep.paths.directory.name, style="bold", markup=False, highlight=False)
     ended = "not finished" if sweep.finished_at is None else f"finished {started_text(sweep.finished_at)} UTC"
     gone = sweep.tests - len(sweep.trials)
-    done = f"{sweep.done} of {sweep.planned}" + (
-        f", {count_of(gone, 'record')} gone" if gone else ""
-    )
+    done = f"{sweep.done} of {sweep.planned}" + (f", {count_of(gone, 'record')} gone" if gone else "")
     lines = [
         ("command", f"python -m sweep {shlex.join(sweep.arguments)}".rstrip()),
         ("started", f"{started_text(sweep.started_at)} UTC, {ended}"),
