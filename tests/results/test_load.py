@@ -1,5 +1,6 @@
 """`sweep.load` gives every record, once, in columns of the documented types; so do the files that sweeps write."""
 
+import json
 import subprocess
 import sys
 import warnings
@@ -108,3 +109,13 @@ def test_of_ten_thousand_attempts_none_is_lost(searches, tmp_path, monkeypatch, 
     assert err == ""
     assert out.splitlines()[0] == f"{MANY - 50} attempts more not shown; --limit 0 shows all"
     assert sum("simulated" in line for line in out.splitlines()) == 50
+
+
+def test_records_of_an_older_schema_are_read_beside_new_ones(three):
+    path = next(three.root.glob("trials/*/*/result.json"))
+    data = json.loads(path.read_text())
+    for key in ("device_latencies", "engine", "telemetry"):
+        del data[key]
+    del data["spec"]["model"]["calibration"]
+    path.write_text(json.dumps({**data, "schema_version": 1}))
+    assert len(sweep.load(three.root)) == 3
