@@ -20,6 +20,8 @@ _COMMANDS = {
     "pack": "sweep.commands.pack",
     "unpack": "sweep.commands.unpack",
     "gate": "sweep.commands.gate",
+    "ls": "sweep.commands.ls",
+    "show": "sweep.commands.show",
 }
 """Subcommands and the module with their `main(arguments) -> exit code`; imported when asked for."""
 

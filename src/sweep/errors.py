@@ -75,8 +75,9 @@ def unwritable(folder: object, error: OSError, field: str = "outputs") -> Config
 def choose(value: str, choices: Iterable[str]) -> str:
     """Return the fix for an unknown name: the nearest choice, if one is near, then all of them."""
     names = sorted(choices)
-    near = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}? " if near else ""
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(value.lower(), by_lower, n=1, cutoff=0.6)
+    hint = f"did you mean {by_lower[near[0]]}? " if near else ""
     return f"{hint}choose one of: {', '.join(names)}"
 
 

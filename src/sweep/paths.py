@@ -192,6 +192,14 @@ class OutputPaths:
         """Optuna's journal of all searches."""
         return self.root / "studies.log"
 
+    def all_sweeps(self) -> list[Path]:
+        """Return the folders of all commands, by name, which begins with the time.
+
+        Raises:
+            OSError: Their folder is there and cannot be read.
+        """
+        return _folders(self.sweeps)
+
     def trial(self, slug: str, spec_digest: str, environment_digest: str) -> Path:
         """Folder of one trial in one environment; it holds one folder per attempt."""
         return self.trials / f"{slug}-{spec_digest[:12]}-{environment_digest[:6]}"
@@ -201,18 +209,51 @@ class OutputPaths:
         return AttemptPaths(trial / f"{number:03d}")
 
     def attempts(self, trial: Path) -> list[tuple[int, AttemptPaths]]:
-        """All attempts at a trial, oldest first."""
-        if not trial.is_dir():
+        """All attempts at a trial, oldest first.
+
+        Raises:
+            OSError: Its folder is there and cannot be read.
+        """
+        try:
+            with os.scandir(trial) as entries:
+                names = [entry.name for entry in entries if entry.name.isdecimal() and _is_folder(entry)]
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        numbers = sorted(int(entry.name) for entry in trial.iterdir() if entry.name.isdecimal() and entry.is_dir())
-        return [(number, self.attempt(trial, number)) for number in numbers]
+        return sorted(((int(name), AttemptPaths(trial / name)) for name in names), key=lambda pair: pair[0])
+
+    def all_trials(self) -> list[Path]:
+        """Return the folders of all trials, by name.
+
+        Raises:
+            OSError: Their folder is there and cannot be read.
+        """
+        return _folders(self.trials)
 
     def all_attempts(self) -> Iterator[AttemptPaths]:
-        """Yield all attempts at all trials, by their folders' names."""
-        if self.trials.is_dir():
-            for trial in sorted(self.trials.iterdir()):
-                for _, paths in self.attempts(trial):
-                    yield paths
+        """Yield all attempts at all trials, by their folders' names.
+
+        Raises:
+            OSError: A folder is there and cannot be read.
+        """
+        for trial in self.all_trials():
+            for _, paths in self.attempts(trial):
+                yield paths
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether it is a folder, or something that may be one: whoever opens it can say what is wrong with it."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        with os.scandir(parent) as entries:
+            return [parent / name for name in sorted(entry.name for entry in entries if _is_folder(entry))]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 class SweepPaths:
@@ -245,8 +286,14 @@ class SweepPaths:
         return self.directory / f"{study}.json"
 
     def certificates(self) -> list[Path]:
-        """Every file that should be a certificate, by name."""
-        return sorted(path for path in self.directory.glob("*.json") if path.name != MANIFEST)
+        """Every file that should be a certificate, by name.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        with os.scandir(self.directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(".json") and entry.name != MANIFEST)
+        return [self.directory / name for name in names]
 
     def plot(self, study: str) -> Path:
         """Latency against N, as a picture."""

@@ -9,6 +9,7 @@ BENCHMARKS = {
     "sut": ("sut_overhead", "LoadGen's median query latency over an engine that does no work"),
     "sweep": ("sweep_overhead", "time of a warm point beyond LoadGen's own test"),
     "start": ("start_up", "wall time of commands that measure nothing"),
+    "load": ("load_records", "time to read records: parsed, as checked objects, as a DataFrame"),
     "search": ("search_curves", "queries, error and honesty of searchers on simulated curves"),
     "gpu": ("gpu_pipeline", "what each part of the GPU pipeline is worth; needs a CUDA GPU"),
     "memory": ("worker_memory", "peak memory of a worker that holds 1024 ResNet-50 samples"),

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 from dataclasses import asdict, replace
 
 import pytest
 from tests.gpu_doubles import COOL, HOT
 
 from sweep.trial.nvml import GpuReading
+from sweep.trial.plain import read_plain
 from sweep.trial.telemetry import (
     COLUMNS,
     SHARED,
@@ -112,9 +114,9 @@ def test_no_samples_have_no_energy_each():
 def test_telemetry_survives_json():
     for others in ((), ("77 trainer",), None):
         told = summarised(seen([COOL, HOT], others=others), samples=3)
-        assert Telemetry.from_json(asdict(told)) == told
+        assert read_plain(Telemetry, json.loads(json.dumps(asdict(told)))) == told
     told = summarised(seen([UNKNOWN, UNKNOWN]), samples=3)
-    assert Telemetry.from_json(asdict(told)) == told
+    assert read_plain(Telemetry, json.loads(json.dumps(asdict(told)))) == told
 
 
 def test_the_series_is_csv_with_units_and_gaps():

@@ -17,7 +17,7 @@ def search_table(outcomes: Sequence[SearchOutcome]) -> pd.DataFrame:
     """Return one row per search: what sets it apart, its answer, how sure that is, and what it has cost."""
     import pandas as pd  # late: it takes half a second
 
-    return pd.DataFrame([_row(outcome) for outcome in outcomes])
+    return pd.DataFrame([search_row(outcome) for outcome in outcomes])
 
 
 def write_search_table(outcomes: Sequence[SearchOutcome], path: Path) -> None:
@@ -29,7 +29,8 @@ def write_search_table(outcomes: Sequence[SearchOutcome], path: Path) -> None:
     write_bytes(path, search_table(outcomes).to_csv(index=False).encode())
 
 
-def _row(outcome: SearchOutcome) -> dict[str, Any]:
+def search_row(outcome: SearchOutcome) -> dict[str, Any]:
+    """Return the row of a search; None for what it does not have."""
     plan, certificate, spec = outcome.plan, outcome.certificate, outcome.plan.spec
     at = {one.samples_per_query: one.percentile_ns for one in certificate.evidence}
     latency_ns = None if certificate.max_streams is None else at.get(certificate.max_streams)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import fnmatch
 import math
 import operator
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,15 +23,17 @@ ALIASES = {
     "batch": "samples_per_query",
     "p99_ms": "latency_p99_ms",
     "run": "run_class",
-    "target_latency_ms": "target_latency_ms",
 }
 """Words of the command line that runs tests, and short ones, beside the names of columns."""
 
+_WORDS = {"mode": {"accuracy": TestMode.ACCURACY, "performance": TestMode.PERFORMANCE}}
+"""Values that the command line has other words for, by column."""
+
 _NS_PER_MS = 1e6
-_MISSING = "none"
+_MISSING, _NULL = "none", "null"
 _COLUMNS = {column.name: column for column in COLUMNS}
 _KINDS: dict[str, Iterable[str]] = {
-    "mode": TestMode,
+    "mode": (*TestMode, *_WORDS["mode"]),
     "precision": Precision,
     "result": Verdict,
     "run_class": RunClass,
@@ -42,7 +46,9 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_WORD = re.compile(r"([A-Za-z_]\w*)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
+_WORD = re.compile(r"([A-Za-z_][\w.]*)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
+_OPTION = "backend."
+_STARTED_AT = "started_at"
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Condition:
         compare: `=`, `!=`, `<`, `<=`, `>` or `>=`.
         values: Any of which will do; None stands for a missing value. One alone for an order.
         factor: What a value of the column is divided by first: a million where milliseconds were asked of nanoseconds.
+        key: The column, as it was called.
     """
 
     text: str
@@ -62,19 +69,25 @@ class Condition:
     compare: str
     values: tuple[Any, ...]
     factor: float = 1.0
+    key: str = ""
 
     def holds(self, value: Any) -> bool:
         """Return whether a value of the column will do; a missing one is neither less nor more than any."""
         if self.compare in _ORDERS:
-            return value is not None and _ORDERS[self.compare](value / self.factor, self.values[0])
+            order = _ORDERS[self.compare]
+            if value is None or isinstance(value, str):
+                return value is not None and order(value, self.values[0])
+            return order(value / self.factor, self.values[0])
         found = any(self._equals(value, wanted) for wanted in self.values)
         return found if self.compare == "=" else not found
 
     def _equals(self, value: Any, wanted: Any) -> bool:
         if value is None or wanted is None:
-            return value is None and wanted is None
+            # Weights of a backend that runs no model are called so.
+            return wanted is None and value in (None, _MISSING)
         if isinstance(wanted, str):
-            return fnmatch.fnmatchcase(str(value).casefold(), wanted.casefold())
+            # A bracket is a bracket: names of models may hold some.
+            return fnmatch.fnmatchcase(str(value).casefold(), wanted.casefold().replace("[", "[[]"))
         if isinstance(wanted, bool):
             return value is wanted
         return math.isclose(value / self.factor, wanted, rel_tol=1e-9)
@@ -118,7 +131,7 @@ class Filters:
 
 def is_filter(word: str) -> bool:
     """Return whether a word of the command line is a filter rather than a folder: `KEY=...` or `KEY<...`."""
-    return _WORD.fullmatch(word) is not None and not Path(word).exists()
+    return _WORD.fullmatch(word) is not None and not os.path.lexists(word)
 
 
 def split_words(words: Sequence[str]) -> tuple[list[Path], Filters]:
@@ -134,8 +147,9 @@ def split_words(words: Sequence[str]) -> tuple[list[Path], Filters]:
 def parse_filters(words: Sequence[str]) -> Filters:
     """Read filters: `KEY=VALUE`, `KEY=V1,V2` (any of them), `KEY!=VALUE`, and `<`, `<=`, `>`, `>=` of numbers.
 
-    KEY is a column of the results table (`COLUMNS`), an alias, or a column in nanoseconds with `_ms` for `_ns`. Text
-    is compared without regard to case, and may hold `*` and `?`. `none` is a missing value.
+    KEY is a column of the results table (`COLUMNS`), an alias, a column in nanoseconds with `_ms` for `_ns`, or an
+    option of the engine (`backend.threads`). Text is compared without regard to case, and may hold `*` and `?`. `none`
+    is a missing value. `started_at` has an order too: `started_at>=2026-11-23`.
 
     Raises:
         ConfigError: A word is no filter, or its key or value is unknown; every problem is in it.
@@ -161,19 +175,41 @@ def _condition(word: str) -> Condition:
     factor = 1.0
     if name not in _COLUMNS and name.endswith("_ms") and f"{name[:-3]}_ns" in _COLUMNS:
         name, factor = f"{name[:-3]}_ns", _NS_PER_MS
-    if name not in _COLUMNS:
+    column = _option(name) if name.startswith(_OPTION) and name != _OPTION else _COLUMNS.get(name)
+    if column is None:
         raise ConfigError(Problem(key, None, "no column of the results", choose(key, [*_COLUMNS, *ALIASES])))
-    column = _COLUMNS[name]
     if compare in _ORDERS:
+        if name == _STARTED_AT:
+            return Condition(word, column, compare, (_moment(key, text),), key=key)
         if column.dtype not in ("Int64", "Float64"):
             raise ConfigError(Problem(word, None, f"{key} has no order", f"use {key}=VALUE or {key}!=VALUE"))
-        return Condition(word, column, compare, (_number(key, text),), factor)
+        return Condition(word, column, compare, (_number(key, text),), factor, key)
     values = tuple(_value(key, column, value.strip()) for value in text.split(","))
-    return Condition(word, column, compare, values, factor)
+    return Condition(word, column, compare, values, factor, key)
+
+
+def _option(name: str) -> Column:
+    """Return what reads an option of the engine, as its user writes it: `true`, `null`, `4`."""
+    option = name.removeprefix(_OPTION)
+
+    def read(spec: TrialSpec) -> str | None:
+        value = spec.backend.options.get(option)
+        return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+    return Column(name, "string", "option of the engine", lambda stored: read(stored.result.spec), read)
+
+
+def _moment(key: str, text: str) -> str:
+    """Return a date, or a date and a time, as it is compared with those of records: as text."""
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(Problem(key, text, "must be a date, or a date and time", "as in 2026-11-23T18:30")) from None
+    return text.strip().replace(" ", "T")
 
 
 def _value(key: str, column: Column, text: str) -> Any:
-    if text.casefold() == _MISSING:
+    if text.casefold() in (_MISSING, _NULL):
         return None
     if column.dtype == "boolean":
         if text.casefold() not in ("true", "false"):
@@ -185,7 +221,7 @@ def _value(key: str, column: Column, text: str) -> Any:
     if not text or (choices and not any(fnmatch.fnmatchcase(one.casefold(), text.casefold()) for one in choices)):
         fix = choose(text, [*choices, _MISSING]) if choices else f"give a value, or {key}={_MISSING}"
         raise ConfigError(Problem(key, text, "unknown" if text else "has no value", fix))
-    return text
+    return str(_WORDS.get(column.name, {}).get(text.casefold(), text))
 
 
 def _number(key: str, text: str) -> float:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sweep.errors import ConfigError, Problem, RecordError
 from sweep.paths import MANIFEST, RESULT, AttemptPaths, OutputPaths, SweepPaths
 from sweep.results.filters import Filters
 from sweep.search.base import Ask, Observation
-from sweep.store.records import StoredTrial, load_attempt
+from sweep.store.records import StoredTrial, load_attempt, read_json
 from sweep.study.certificate_file import SavedCertificate, read_certificate
 from sweep.study.observe import observation
+from sweep.study.search import SearchOutcome
 from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import TestMode, TrialState
+
+T = TypeVar("T")
 
 MANIFEST_VERSION = 1
 """Of `sweep.json`. Newer is refused."""
@@ -40,6 +44,10 @@ class SearchRecord:
     def environment(self) -> Mapping[str, Any] | None:
         """Fingerprint of machine and software; None when no record of its tests is left."""
         return next((test.result.environment for test in self.tests if test is not None), None)
+
+    def outcome(self) -> SearchOutcome:
+        """Return it as it was when it ended, with those of its tests whose records are left."""
+        return self.saved.outcome(self.tests, self.path)
 
     def observations(self, wanted: Callable[[TrialSpec], bool] | None = None) -> list[Observation]:
         """Return what its tests tell a searcher, in order; those whose records are gone tell nothing.
@@ -69,6 +77,8 @@ class SweepRecord:
         started_at: UTC, ISO 8601.
         finished_at: Likewise; None for one that was killed.
         planned: Points, or searches.
+        done: Of these, how many were measured, or searched to some end, whatever is left of their records.
+        tests: How many tests it names; likewise.
         trials: The records of its tests, in the order of its table; what cannot be read is left out.
         searches: Its searches.
     """
@@ -78,6 +88,8 @@ class SweepRecord:
     started_at: str
     finished_at: str | None
     planned: int
+    done: int
+    tests: int
     trials: tuple[StoredTrial, ...]
     searches: tuple[SearchRecord, ...]
 
@@ -128,25 +140,37 @@ def missing_logs(stored: StoredTrial) -> tuple[str, ...]:
 
 
 class _Reader:
-    """Reads places, each file once."""
+    """Reads places: each file once, by whichever path it is found."""
 
     def __init__(self, filters: Filters) -> None:
         self._filters = filters
-        self._attempts: dict[Path, StoredTrial | None] = {}
-        self._wanted: dict[Path, StoredTrial] = {}
-        self._searches: dict[Path, SearchRecord] = {}
-        self._sweeps: dict[Path, SweepRecord] = {}
-        self._damaged: dict[str, RecordError] = {}
+        self._attempts: dict[Hashable, StoredTrial | None] = {}
+        self._wanted: dict[int, StoredTrial] = {}
+        self._searches: dict[Hashable, SearchRecord | None] = {}
+        self._sweeps: dict[Hashable, SweepRecord | None] = {}
+        self._damaged: dict[Path, RecordError] = {}
 
     def selection(self) -> Selection:
         trials = sorted(self._wanted.values(), key=lambda one: (one.result.timing.started_at, str(one.directory)))
-        sweeps = sorted(self._sweeps.values(), key=lambda one: (one.started_at, str(one.paths.directory)))
-        return Selection(tuple(trials), tuple(sweeps), tuple(self._searches.values()), tuple(self._damaged.values()))
+        sweeps = [sweep for sweep in self._sweeps.values() if sweep is not None]
+        searches = tuple(search for search in self._searches.values() if search is not None)
+        sweeps.sort(key=lambda one: (one.started_at, str(one.paths.directory)))
+        return Selection(tuple(trials), tuple(sweeps), searches, tuple(self._damaged.values()))
 
     def read(self, place: Path) -> Problem | None:
         """Read a place; return the problem where it holds nothing of ours."""
-        if not place.exists():
-            return Problem(str(place), None, "does not exist", "give a folder that sweep has written, such as outputs")
+        try:
+            if not place.exists():
+                fix = "give a folder that sweep has written, such as outputs"
+                return Problem(str(place), None, "does not exist", fix)
+            is_ours = self._read(place)
+        except OSError as error:
+            return Problem(str(place), None, f"cannot be read: {error.strerror or error}", "give another folder")
+        if not is_ours:
+            return Problem(str(place), None, "holds no results of sweep", "give an output folder, or one of its parts")
+        return None
+
+    def _read(self, place: Path) -> bool:
         folder = place.parent if place.name in (RESULT, MANIFEST) else place
         paths = OutputPaths(folder)
         if place.is_file() and folder is place:
@@ -157,98 +181,123 @@ class _Reader:
         elif folder.name in (paths.trials.name, paths.sweeps.name):
             outputs = OutputPaths(folder.parent)
             (self._trials if folder.name == paths.trials.name else self._all_sweeps)(outputs)
-        elif (folder / MANIFEST).exists():
+        elif os.path.lexists(folder / MANIFEST):
             self._sweep(folder, OutputPaths(_root_of(folder)))
-        elif (folder / RESULT).exists():
+        elif os.path.lexists(folder / RESULT):
             self._want([self._attempt(AttemptPaths(folder))])
         elif attempts := paths.attempts(folder):
             self._want([self._attempt(one) for _, one in attempts])
         else:
-            return Problem(str(place), None, "holds no results of sweep", "give an output folder, or one of its parts")
-        return None
+            return False
+        return True
 
     def _trials(self, paths: OutputPaths) -> None:
-        for attempt in paths.all_attempts():
-            self._want([self._attempt(attempt)])
+        for trial in self._listed(paths.trials, paths.all_trials):
+            for _, attempt in self._listed(trial, functools.partial(paths.attempts, trial)):
+                self._want([self._attempt(attempt)])
 
     def _all_sweeps(self, paths: OutputPaths) -> None:
-        if paths.sweeps.is_dir():
-            for folder in sorted(paths.sweeps.iterdir()):
-                if (folder / MANIFEST).exists():
-                    self._sweep(folder, paths)
+        for folder in self._listed(paths.sweeps, paths.all_sweeps):
+            if os.path.lexists(folder / MANIFEST):
+                self._sweep(folder, paths)
+            else:  # what it was is not known; its searches are
+                list(self._searches_of(SweepPaths(folder), paths))
+
+    def _listed(self, folder: Path, entries: Callable[[], list[T]]) -> list[T]:
+        """Return what is in a folder; nothing, and a word on it, where that cannot be known."""
+        try:
+            return entries()
+        except OSError as error:
+            self._blame(folder, RecordError(f"{folder}: cannot be read: {error.strerror or error}"))
+            return []
 
     def _want(self, found: Iterable[StoredTrial | None]) -> tuple[StoredTrial, ...]:
         """Keep what the filters let pass; return that."""
         wanted = [one for one in found if one is not None and self._filters.match(one)]
-        self._wanted.update({one.directory.resolve(): one for one in wanted})
+        self._wanted.update({id(one): one for one in wanted})
         return tuple(wanted)
 
     def _attempt(self, paths: AttemptPaths) -> StoredTrial | None:
         """Return the record of an attempt, read once; None for one that is unfinished or damaged."""
-        key = paths.directory.resolve()
+        key = _identity(paths.directory)
         if key not in self._attempts:
             try:
                 self._attempts[key] = load_attempt(paths)
             except RecordError as error:
                 self._attempts[key] = None
-                self._blame(error)
+                self._blame(paths.result, error)
         return self._attempts[key]
 
     def _sweep(self, folder: Path, outputs: OutputPaths) -> None:
-        paths = SweepPaths(folder)
-        if folder.resolve() in self._sweeps:
+        paths, key = SweepPaths(folder), _identity(folder)
+        if key in self._sweeps:
             return
+        self._sweeps[key] = None
         searches = tuple(self._searches_of(paths, outputs))
         try:
             manifest = read_manifest(paths.manifest)
         except RecordError as error:
-            self._blame(error)
+            self._blame(paths.manifest, error)
             return
         trials = [self._find(Path(text), outputs, paths.manifest) for text in manifest["trials"]]
-        self._sweeps[folder.resolve()] = SweepRecord(
+        self._sweeps[key] = SweepRecord(
             paths=paths,
             arguments=tuple(manifest["arguments"]),
             started_at=manifest["started_at"],
             finished_at=manifest["finished_at"],
             planned=manifest["planned"],
+            done=len(self._listed(folder, paths.certificates)) or len(manifest["trials"]),
+            tests=len(manifest["trials"]),
             trials=self._want(trials),
             searches=searches,
         )
 
     def _searches_of(self, paths: SweepPaths, outputs: OutputPaths) -> Iterator[SearchRecord]:
-        for path in paths.certificates():
+        for path in self._listed(paths.directory, paths.certificates):
             search = self._search(path, outputs)
             if search is not None:
                 yield search
 
     def _search(self, path: Path, outputs: OutputPaths) -> SearchRecord | None:
         """Return a search that the filters let pass, from the file of its certificate."""
-        key = path.resolve()
+        key = _identity(path)
         if key not in self._searches:
-            try:
-                saved = read_certificate(path)
-            except RecordError as error:
-                self._blame(error)
-                return None
-            tests = tuple(self._find(Path(test["directory"]), outputs, path) for test in saved.data["tests"])
-            first = next((test for test in tests if test is not None), None)
-            if not self._filters.match_search(saved.plan.spec, first):
-                return None
-            self._want(tests)
-            self._searches[key] = SearchRecord(path, saved, tests)
+            self._searches[key] = self._read_search(path, outputs)
         return self._searches[key]
+
+    def _read_search(self, path: Path, outputs: OutputPaths) -> SearchRecord | None:
+        try:
+            saved = read_certificate(path)
+        except RecordError as error:
+            self._blame(path, error)
+            return None
+        tests = tuple(self._find(Path(test["directory"]), outputs, path) for test in saved.data["tests"])
+        first = next((test for test in tests if test is not None), None)
+        if not self._filters.match_search(saved.plan.spec, first):
+            return None
+        self._want(tests)
+        return SearchRecord(path, saved, tests)
 
     def _find(self, recorded: Path, outputs: OutputPaths, origin: Path) -> StoredTrial | None:
         """Return the record that a sweep names: beside it, since output folders are moved, else where it was."""
         beside = outputs.trials / recorded.parent.name / recorded.name
-        paths = next((AttemptPaths(one) for one in (beside, recorded) if (one / RESULT).exists()), None)
+        paths = next((AttemptPaths(one) for one in (beside, recorded) if os.path.lexists(one / RESULT)), None)
         if paths is None:
-            self._blame(RecordError(f"{beside}: the record is gone; {origin} names it"))
+            self._blame(beside, RecordError(f"{beside}: the record is gone; {origin} names it"))
             return None
         return self._attempt(paths)
 
-    def _blame(self, error: RecordError) -> None:
-        self._damaged.setdefault(str(error).partition(": ")[0], error)
+    def _blame(self, path: Path, error: RecordError) -> None:
+        self._damaged.setdefault(path, error)
+
+
+def _identity(path: Path) -> Hashable:
+    """Return what a file or folder is the same by, whichever path leads to it."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # a loop, say, in a folder that is found by several paths
+        return (path.name, _identity(path.parent)) if path.name else str(path)
+    return found.st_dev, found.st_ino
 
 
 def _root_of(place: Path) -> Path:
@@ -264,11 +313,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
         RecordError: It cannot be read, is damaged, or is from a newer sweep; the message names the file.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read: {error}") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: damaged: {error}") from error
+        data = read_json(path)
+    except FileNotFoundError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
         raise RecordError(f"{path}: not the manifest of a sweep")
     if data["schema_version"] > MANIFEST_VERSION:

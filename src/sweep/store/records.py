@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 from sweep.errors import RecordError, unwritable
 from sweep.paths import AttemptPaths, OutputPaths, write_json
@@ -126,14 +127,37 @@ def load_attempt(paths: AttemptPaths) -> StoredTrial | None:
     Raises:
         RecordError: The record is damaged or from a newer sweep; the message names the file.
     """
+    path = paths.result
     try:
-        text = paths.result.read_text(encoding="utf-8")
+        data = read_json(path)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{paths.result}: cannot be read: {error}") from error
+    return StoredTrial(TrialResult.from_json(data, str(path)), paths.directory)
+
+
+def read_json(path: Path) -> Any:
+    """Read a file that sweep wrote: JSON by the letter, which has no NaN and no infinity.
+
+    Raises:
+        FileNotFoundError: There is none.
+        RecordError: It cannot be read, or is no JSON; the message names the file.
+    """
     try:
-        data = json.loads(text)
+        return _DECODER.decode(path.read_bytes().decode())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: damaged: not text in UTF-8") from error
     except ValueError as error:
-        raise RecordError(f"{paths.result}: damaged: {error}") from error
-    return StoredTrial(TrialResult.from_json(data, str(paths.result)), paths.directory)
+        raise RecordError(f"{path}: damaged: {error}") from error
+    except RecursionError as error:
+        raise RecordError(f"{path}: damaged: nested too deep") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,24 @@ class Column:
     get: Callable[[StoredTrial], Any]
     get_from_spec: Callable[[TrialSpec], Any] | None = None
     of_environment: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What its figures are in; empty for text, for counts and for what is true or false."""
+        return next((unit for ending, unit in _UNITS.items() if self.name.endswith(ending)), "")
+
+
+_UNITS = {
+    "samples_per_second": "samples/s",
+    "percentile": "%",
+    "_percent": "%",
+    "_ns": "ns",
+    "_mhz": "MHz",
+    "_w": "W",
+    "_c": "°C",
+    "_j": "J",
+}
+"""How names end, and the unit that says."""
 
 
 def _asked(name: str, dtype: str, meaning: str, read: Callable[[TrialSpec], Any]) -> Column:
@@ -88,8 +106,9 @@ def _gpu(figure: str, part: str = "") -> Callable[[StoredTrial], Any]:
 def _used_gpu(key: str) -> Callable[[StoredTrial], Any]:
     def read(result: TrialResult) -> Any:
         # The environment of a test on the CPU lists all GPUs there are, without saying which is which.
-        used = [gpu for gpu in result.environment["gpus"] if "uuid" in gpu]
-        return used[0][key] if used else None
+        gpus = result.environment.get("gpus")
+        used = [gpu for gpu in gpus if isinstance(gpu, Mapping) and "uuid" in gpu] if isinstance(gpus, list) else []
+        return _text(used[0].get(key)) if used else None
 
     return _of(read)
 
@@ -100,7 +119,11 @@ def _where(name: str, meaning: str, get: Callable[[StoredTrial], Any]) -> Column
 
 
 def _environment(key: str) -> Callable[[StoredTrial], Any]:
-    return _of(lambda r: r.environment.get(key) or None)
+    return _of(lambda r: _text(r.environment.get(key)))
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
 
 
 def _options(spec: TrialSpec) -> str:
@@ -124,9 +147,13 @@ COLUMNS: tuple[Column, ...] = (
     _asked("target_latency_ns", "Int64", "bound on a query", _bounded_by(lambda spec: spec.rules.target_latency_ns)),
     _asked("percentile", "Float64", "where the bound is read, %", _bounded_by(lambda spec: spec.rules.percentile)),
     Column("state", "string", "COMPLETE or FAILED", _of(lambda r: str(r.state))),
+    Column("attempt", "Int64", "1, or more where it was measured again", _of(lambda r: r.attempt)),
     Column("result", "string", "VALID or INVALID", _of(lambda r: None if r.result is None else str(r.result))),
     Column("loadgen_result", "string", "LoadGen's own Result is", _of(lambda r: r.loadgen_result)),
     Column("why", "string", "why it is not VALID", _of(lambda r: r.why or None)),
+    Column(
+        "failure", "string", "how it FAILED: crash, timeout, ...", _of(lambda r: r.failure.kind if r.failure else None)
+    ),
     Column("latency_source", "string", "who measured the latencies", _latency("source")),
     Column("latency_min_ns", "Int64", "fastest query", _latency("min")),
     Column("latency_mean_ns", "Int64", "mean query", _latency("mean")),
@@ -189,6 +216,12 @@ def to_frame(trials: Iterable[StoredTrial]) -> pd.DataFrame:
     stored = list(trials)
     frame = pd.DataFrame({column.name: [column.get(trial) for trial in stored] for column in COLUMNS}, dtype=object)
     return frame.astype({column.name: column.dtype for column in COLUMNS})
+
+
+def to_rows(trials: Iterable[StoredTrial]) -> Iterator[dict[str, Any]]:
+    """Yield trials as plain rows, a value per column of `COLUMNS`; None for a missing one."""
+    for trial in trials:
+        yield {column.name: column.get(trial) for column in COLUMNS}
 
 
 def write_tables(trials: Sequence[StoredTrial], paths: SweepPaths) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sweep.errors import RecordError
-from sweep.search.base import Ask, Domain, Question
-from sweep.search.certificate import Certificate, Evidence, Status
-from sweep.study.search import SearchOutcome, SearchPlan, SearchTest
+from sweep.search.base import Ask, Question
+from sweep.search.certificate import Certificate
+from sweep.store.records import StoredTrial, read_json
+from sweep.study.measure import Outcome
+from sweep.study.search import SearchOutcome, SearchPlan, SearchTest, SettingResult
+from sweep.trial.plain import read_plain
 from sweep.trial.spec import TrialSpec
 
 SCHEMA_VERSION = 1
@@ -35,6 +38,67 @@ class SavedCertificate:
     plan: SearchPlan
     certificate: Certificate
     data: Mapping[str, Any]
+
+    def outcome(self, records: Sequence[StoredTrial | None], path: Path) -> SearchOutcome:
+        """Return the search as it was when it ended, with those of its tests whose records are left.
+
+        Args:
+            records: Of its tests, in order; None for one that is gone.
+            path: Of the certificate's file.
+        """
+        said = read_plain(_Said, {name: self.data[name] for name in _SAID if name in self.data})
+        tests = [
+            SearchTest(
+                Ask(test.samples_per_query, test.asked_query_count, test.asked_why), Outcome(stored, test.reused)
+            )
+            for test, stored in zip(_tests(self.data), records, strict=True)
+            if stored is not None
+        ]
+        return SearchOutcome(
+            plan=self.plan,
+            certificate=self.certificate,
+            tests=tuple(tests),
+            seconds=said.spent_s,
+            measured_seconds=said.measured_s,
+            storage=said.storage,
+            accuracy=said.accuracy,
+            accuracy_failed=said.accuracy_failed,
+            failure=said.failure,
+            notes=said.notes,
+            directory=path.parent,
+            stopped_by=said.stopped_by,
+            settings=said.settings,
+        )
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a file says of a search beside its plan, its certificate and its tests."""
+
+    spent_s: float
+    measured_s: float
+    storage: str
+    accuracy: str
+    accuracy_failed: bool
+    failure: str
+    notes: tuple[str, ...]
+    stopped_by: str = ""
+    settings: tuple[SettingResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Test:
+    """What a file says of a test that its record does not."""
+
+    samples_per_query: int
+    asked_query_count: int | None
+    asked_why: str
+    reused: bool
+    directory: str
+
+
+_SAID = tuple(field.name for field in dataclasses.fields(_Said))
+_TEST = tuple(field.name for field in dataclasses.fields(_Test))
 
 
 def certificate_json(outcome: SearchOutcome) -> dict[str, Any]:
@@ -81,11 +145,9 @@ def read_certificate(path: Path) -> SavedCertificate:
         RecordError: It cannot be read, is damaged, or is from a newer sweep; the message names the file.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        data = read_json(path)
+    except FileNotFoundError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: damaged: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
         raise RecordError(f"{path}: not a certificate")
     if data["schema_version"] > SCHEMA_VERSION:
@@ -95,8 +157,9 @@ def read_certificate(path: Path) -> SavedCertificate:
         )
     try:
         return _from_plain(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"{path}: damaged certificate: {type(error).__name__}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise RecordError(f"{path}: damaged certificate: {what}") from error
 
 
 def _test_json(test: SearchTest) -> dict[str, Any]:
@@ -129,21 +192,17 @@ def _test_json(test: SearchTest) -> dict[str, Any]:
 
 def _from_plain(data: dict[str, Any]) -> SavedCertificate:
     asked, shown = data["question"], data["certificate"]
-    domain = Domain(asked["samples_per_query_low"], asked["samples_per_query_high"], asked["samples_per_query_step"])
-    question = Question(
-        domain, asked["target_latency_ns"], asked["percentile"], asked["full_query_count"], asked["confidence"]
-    )
+    domain = {part: asked[f"samples_per_query_{part}"] for part in ("low", "high", "step")}
+    others = ("target_latency_ns", "percentile", "full_query_count", "confidence")
+    question = read_plain(Question, {"domain": domain, **{name: asked[name] for name in others}})
     spec = TrialSpec.from_json(data["spec"])
     if spec.digest != data["spec_digest"]:
         raise ValueError("the digest is not the spec's")
-    undecided = shown["undecided"]
-    typed = {
-        "status": Status(shown["status"]),
-        "undecided": None if undecided is None else (int(undecided[0]), int(undecided[1])),
-        "evidence": tuple(Evidence(**one) for one in shown["evidence"]),
-    }
-    for test in data["tests"]:
-        Ask(test["samples_per_query"], test["asked_query_count"], test["asked_why"])
-        Path(test["directory"])
-    plan = SearchPlan(data["name"], dict(data["label"]), question, data["algorithm"], spec)
-    return SavedCertificate(plan, Certificate(**{**shown, **typed}), data)
+    plan = SearchPlan(str(data["name"]), dict(data["label"]), question, str(data["algorithm"]), spec)
+    _tests(data)
+    read_plain(_Said, {name: data[name] for name in _SAID if name in data})
+    return SavedCertificate(plan, read_plain(Certificate, shown), data)
+
+
+def _tests(data: Mapping[str, Any]) -> list[_Test]:
+    return [read_plain(_Test, {name: test[name] for name in _TEST}) for test in data["tests"]]

@@ -13,10 +13,11 @@ from sweep.loadgen.accuracy import Accuracy
 from sweep.trial.abort import Abort
 from sweep.trial.machine_load import MachineLoad
 from sweep.trial.messages import Warmup
+from sweep.trial.plain import read_plain
 from sweep.trial.spec import TrialSpec
 from sweep.trial.telemetry import Telemetry
 from sweep.trial.verdict import Check
-from sweep.vocabulary import AbortRule, TestMode, TrialState, Verdict
+from sweep.vocabulary import TestMode, TrialState, Verdict
 
 SCHEMA_VERSION = 2
 """History of the record's format. Newer is refused, older is migrated.
@@ -211,34 +212,9 @@ class TrialResult:
                 f"{origin}: written by a newer sweep (schema {data['schema_version']}, this one reads up to "
                 f"{SCHEMA_VERSION}); update sweep to read it"
             )
+        plain = dict(data)
+        version = plain.pop("schema_version")
         try:
-            plain = {key: value for key, value in data.items() if key != "schema_version"}
-            return cls._from_plain(plain if data["schema_version"] >= 2 else {**_SINCE_2, **plain})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RecordError(f"{origin}: damaged trial record: {type(error).__name__}: {error}") from error
-
-    @classmethod
-    def _from_plain(cls, data: dict[str, Any]) -> TrialResult:
-        def part(kind: Any, key: str) -> Any:
-            return None if data[key] is None else kind(**data[key])
-
-        aborted = data["aborted"]
-        return cls(
-            **{
-                **data,
-                "spec": TrialSpec.from_json(data["spec"]),
-                "state": TrialState(data["state"]),
-                "result": None if data["result"] is None else Verdict(data["result"]),
-                "checks": tuple(Check(**check) for check in data["checks"]),
-                "aborted": None if aborted is None else Abort(**{**aborted, "rule": AbortRule(aborted["rule"])}),
-                "latencies": part(Latencies, "latencies"),
-                "device_latencies": part(Latencies, "device_latencies"),
-                "telemetry": None if data["telemetry"] is None else Telemetry.from_json(data["telemetry"]),
-                "warmup": part(Warmup, "warmup"),
-                "accuracy": part(Accuracy, "accuracy"),
-                "machine_load": part(MachineLoad, "machine_load"),
-                "timing": Timing(**data["timing"]),
-                "failure": part(Failure, "failure"),
-                "notes": tuple(data["notes"]),
-            }
-        )
+            return read_plain(cls, plain if version >= 2 else {**_SINCE_2, **plain})
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{origin}: damaged trial record: {error}") from error

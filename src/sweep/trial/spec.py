@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.models.base import TensorSpec
+from sweep.trial.plain import read_plain
 from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
 
 
@@ -127,44 +127,33 @@ class TrialSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        if plain["model"]["calibration"] is None:  # digests from before there was one stay as they were
-            del plain["model"]["calibration"]
+        plain: dict[str, Any] = json.loads(json.dumps(self._fields(), default=vars))
         return plain
+
+    def _fields(self) -> dict[str, Any]:
+        """Return its fields, those inside the model too; all that is deeper is left as it is."""
+        model = dict(vars(self.model))
+        if self.model.calibration is None:  # digests from before there was one stay as they were
+            del model["calibration"]
+        return {**vars(self), "model": model}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TrialSpec:
         """Rebuild a spec from `to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: The data is not a spec.
+            ValueError: The data is not a spec; the message says where.
         """
-        model = data["model"]
-        inputs = tuple(TensorSpec(i["name"], i["dtype"], tuple(i["shape"])) for i in model["inputs"])
-        typed = {"weights": Weights(model["weights"]), "inputs": inputs, "changed": tuple(model["changed"])}
-        rules = data["rules"]
-        return cls(
-            scenario=Scenario(data["scenario"]),
-            mode=TestMode(data["mode"]),
-            model=ModelSpec(**{**model, **typed}),
-            precision=Precision(data["precision"]),
-            backend=BackendSpec(data["backend"]["name"], dict(data["backend"]["options"])),
-            dataset=DatasetSpec(**data["dataset"]),
-            samples_per_query=int(data["samples_per_query"]),
-            engine_batch=int(data["engine_batch"]),
-            rules=RulesSpec(**{**rules, "checks": tuple(rules["checks"])}),
-            run=RunSpec(**{**data["run"], "run_class": RunClass(data["run"]["run_class"])}),
-            abort=AbortRule(data["abort"]),
-        )
+        return read_plain(cls, data)
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex) over everything that can change the result: not rules and lengths, in accuracy mode."""
-        data = self.to_json()
+        data = self._fields()
         if self.mode is TestMode.ACCURACY:  # it runs every sample once, against no bound
             for key in ("rules", "run", "abort"):
                 del data[key]
-        canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(data, default=vars, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @property

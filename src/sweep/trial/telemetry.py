@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
-from typing import Any, Self
 
 from sweep.trial.nvml import GpuReading
 
@@ -128,14 +127,6 @@ class Telemetry:
         if self.other_processes:
             words.append(f"{SHARED}: held by process {', '.join(self.other_processes)} as well")
         return tuple(words)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild from `dataclasses.asdict` of one."""
-        spreads = ("sm_clock_mhz", "memory_clock_mhz", "power_w", "temperature_c")
-        typed = {key: None if data[key] is None else Spread(**data[key]) for key in spreads}
-        others = data["other_processes"]
-        return cls(**{**data, **typed, "other_processes": None if others is None else tuple(others)})
 
 
 @dataclass(frozen=True)

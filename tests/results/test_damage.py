@@ -1,0 +1,295 @@
+"""Whatever lies in an output folder, what is readable is read, and each thing that is not is named exactly once."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+import sweep
+from sweep.cli import main
+from sweep.errors import ConfigError
+from sweep.results.load import DamagedRecordsWarning
+from sweep.results.selection import missing_logs, select
+
+
+def _changed(path, change):
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def _set(*keys_and_value):
+    *keys, last, value = keys_and_value
+
+    def change(data):
+        for key in keys:
+            data = data[key]
+        data[last] = value
+
+    return lambda path: _changed(path, change)
+
+
+def _as_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def _as_loop(path):
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:700]),
+    "empty": lambda path: path.write_bytes(b""),
+    "binary": lambda path: path.write_bytes(bytes(range(256)) * 50),
+    "UTF-16": lambda path: path.write_text(path.read_text(), encoding="utf-16"),
+    "a newer schema": _set("schema_version", 99),
+    "a list": lambda path: path.write_text("[1, 2]"),
+    "a number": lambda path: path.write_text("7"),
+    "null": lambda path: path.write_text("null"),
+    "another tool's": lambda path: path.write_text('{"schema_version": 2, "tool": "x"}'),
+    "a folder": _as_folder,
+    "a loop": _as_loop,
+    "nested deep": lambda path: path.write_text("[" * 100_000 + "]" * 100_000),
+    "nested deep inside": lambda path: path.write_text(
+        path.read_text().replace('"gpus": []', f'"gpus": {"[" * 300 + "]" * 300}')
+    ),
+    "a huge whole number": _set("query_count", 10**30),
+    "a number of 5000 digits": lambda path: path.write_text(
+        path.read_text().replace('"attempt": 1', f'"attempt": {"9" * 5000}')
+    ),
+    "an infinite number": lambda path: path.write_text(
+        path.read_text().replace('"load_average_before":', '"load_average_before": 1e999, "x":')
+        if '"load_average_before":' in path.read_text()
+        else path.read_text().replace('"percentile": 99.0', '"percentile": 1e999')
+    ),
+    "NaN": lambda path: path.write_text(path.read_text().replace('"percentile": 99.0', '"percentile": NaN')),
+    "text for a number": _set("timing", "total_ns", "long"),
+    "a number for text": _set("timing", "started_at", 5),
+    "half a character": _set("notes", ["\ud800"]),
+    "no spec": lambda path: _changed(path, lambda data: data.pop("spec")),
+    "an unknown key": _set("novelty", 1),
+    "another spec": _set("spec", "samples_per_query", 77),
+    "environment is a list": _set("environment", []),
+}
+
+
+@pytest.fixture
+def broken(three, searches):
+    """Damage one record of the command's three; another search and another record stay whole."""
+    three.search(searches.single())
+    _, victim, _ = select([three.root / "sweeps" / "2026-01-01_00-00-00_grid"]).trials
+
+    def damage(kind):
+        DAMAGES[kind](victim.directory / "result.json")
+        return three.root, victim.directory / "result.json"
+
+    return damage
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_record_is_named_once_and_costs_no_other(broken, kind, capfd):
+    root, path = broken(kind)
+    selection = select([root, root / "trials", root / "sweeps"])
+    assert [str(error).partition(": ")[0] for error in selection.damaged] == [str(path)]
+    assert len(selection.trials) == 3 - 1 + len(selection.searches[0].tests)
+    assert len(selection.sweeps) == 2
+
+    with pytest.warns(DamagedRecordsWarning) as warned:
+        frame = sweep.load(root)
+    assert len(warned) == 1
+    assert str(warned[0].message).count(str(path)) == 1
+    assert warned[0].filename == __file__
+    assert frame.attrs["damaged"] == [str(error) for error in selection.damaged]
+    assert len(frame) == len(selection.trials)
+
+    for format_ in ("table", "csv", "json", "paths"):
+        assert main(["ls", str(root), "--format", format_]) == 0
+        out, err = capfd.readouterr()
+        assert str(path) not in out
+        assert err.count(str(path)) == 1
+        assert err.startswith("note: ")
+    assert main(["ls", str(root), "--damaged"]) == 0
+    assert capfd.readouterr().out.count(str(path)) == 1
+    assert main(["show", str(path.parent)]) == 2
+    out, err = capfd.readouterr()
+    assert err.startswith(f"error: {path}: ")
+    assert err.count("\n") == 1
+    sweep_folder = root / "sweeps" / "2026-01-01_00-00-00_grid"
+    assert main(["show", str(sweep_folder)]) == 0
+    assert "1 record gone" in capfd.readouterr().out
+
+
+CERTIFICATES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:700]),
+    "empty": lambda path: path.write_bytes(b""),
+    "binary": lambda path: path.write_bytes(bytes(range(256))),
+    "foreign": lambda path: path.write_text('{"name": "x"}'),
+    "a list": lambda path: path.write_text("[]"),
+    "newer": _set("schema_version", 99),
+    "nested deep": lambda path: path.write_text("[" * 100_000),
+    "text for a count": _set("tests", 0, "samples_per_query", "8"),
+    "text for a bound": _set("question", "target_latency_ns", "50"),
+    "tests are a number": _set("tests", 5),
+    "evidence of another shape": _set("certificate", "evidence", [{}]),
+    "notes are a number": _set("notes", 5),
+    "no settings of a joint search": _set("settings", [{"setting": {}}]),
+    "a folder": _as_folder,
+    "a loop": _as_loop,
+}
+
+
+@pytest.mark.parametrize("kind", CERTIFICATES)
+def test_a_damaged_certificate_is_named_once_and_its_tests_stay(outputs, searches, kind, capfd):
+    folder = outputs.search(searches.single())
+    whole = len(select([outputs.root]).trials)
+    path = folder / "digits.json"
+    CERTIFICATES[kind](path)
+    selection = select([outputs.root, folder])
+    assert [str(error).partition(": ")[0] for error in selection.damaged] == [str(path)]
+    assert (len(selection.trials), len(selection.searches), len(selection.sweeps)) == (whole, 0, 1)
+    assert main(["ls", str(outputs.root), "--searches"]) == 0
+    assert capfd.readouterr().err.count(str(path)) == 1
+    assert main(["ls", str(outputs.root), "--sweeps"]) == 0
+    if kind not in ("a folder", "a loop"):
+        assert main(["show", str(path)]) == 2
+        assert f"error: {path}: " in capfd.readouterr().err
+
+
+MANIFESTS = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:20]),
+    "empty": lambda path: path.write_bytes(b""),
+    "binary": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "newer": _set("schema_version", 99),
+    "foreign": lambda path: path.write_text("[1]"),
+    "text for a count": _set("planned", "3"),
+    "numbers for trials": _set("trials", [1, 2]),
+    "a number for a time": _set("finished_at", 5),
+    "nested deep": lambda path: path.write_text("[" * 100_000),
+    "a folder": _as_folder,
+    "a loop": _as_loop,
+}
+
+
+@pytest.mark.parametrize("kind", MANIFESTS)
+def test_a_damaged_manifest_is_named_once_and_its_tests_and_searches_stay(outputs, searches, kind, capfd):
+    folder = outputs.search(searches.single())
+    whole = len(select([outputs.root]).trials)
+    MANIFESTS[kind](folder / "sweep.json")
+    selection = select([outputs.root, folder])
+    assert [str(error).partition(": ")[0] for error in selection.damaged] == [str(folder / "sweep.json")]
+    assert (len(selection.trials), len(selection.searches), len(selection.sweeps)) == (whole, 1, 0)
+    assert main(["ls", str(outputs.root), "--sweeps"]) == 0
+    assert capfd.readouterr().err.count("sweep.json") == 1
+
+
+def test_a_command_without_its_manifest_keeps_its_searches(outputs, searches):
+    folder = outputs.search(searches.single())
+    (folder / "sweep.json").unlink()
+    selection = select([outputs.root])
+    assert (len(selection.searches), selection.damaged) == (1, ())
+
+
+def test_records_that_are_gone_are_named_once_though_two_files_name_them(outputs, searches, capfd):
+    folder = outputs.search(searches.single())
+    (trial,) = select([outputs.root]).trials
+    shutil.rmtree(trial.directory)
+    selection = select([outputs.root, folder])
+    (error,) = selection.damaged
+    assert str(error).startswith(f"{trial.directory}: the record is gone")
+    (search,) = selection.searches
+    assert search.tests == (None,)
+    assert search.environment is None
+    assert search.observations() == []
+    (command,) = selection.sweeps
+    assert (command.done, command.trials) == (1, ())
+    for options in ([], ["--sweeps"], ["--searches"], ["--searches", "--format", "json"]):
+        assert main(["ls", str(outputs.root), *options]) in (0, 1)
+        assert capfd.readouterr().err.count("the record is gone") == 1
+    assert main(["show", str(folder / "digits.json")]) == 0
+    assert "max streams: 128" in capfd.readouterr().out
+
+
+def test_names_with_a_colon_are_not_taken_for_one_another(outputs, searches):
+    """Messages begin with a path and a colon: two damaged records below one such folder are two."""
+    outputs.grid([searches.test(n) for n in (100, 200)])
+    root = outputs.root.rename(outputs.root.parent / "a: b")
+    for path in root.glob("trials/*/*/result.json"):
+        path.write_text("")
+    assert len(select([root]).damaged) == 2
+
+
+def test_missing_logs_are_known_and_cost_nothing(three, capfd):
+    stored = select([three.root]).trials[0]
+    assert missing_logs(stored) == ()
+    (stored.directory / "mlperf_log_summary.txt").unlink()
+    assert missing_logs(stored) == ("mlperf_log_summary.txt",)
+    assert len(select([three.root]).trials) == 3
+    assert main(["show", str(stored.directory)]) == 0
+    assert "missing" in capfd.readouterr().out
+
+
+def test_loops_and_strays_among_the_folders_hide_nothing(three):
+    trials, sweeps = three.root / "trials", three.root / "sweeps"
+    (trials / "notes.txt").write_text("x")
+    (sweeps / "notes.txt").write_text("x")
+    (trials / "up").symlink_to(three.root)
+    (trials / "again").symlink_to(next(trials.iterdir()))
+    (sweeps / "up").symlink_to("..")
+    loop = trials / "loop"
+    loop.symlink_to("loop")
+    some = select([three.root]).trials[0].directory.parent
+    (some / "002").symlink_to("002")
+    (some / "003").symlink_to("001")
+    selection = select([three.root, three.root])
+    assert len(selection.trials) == 3
+    named = sorted(str(error).partition(": ")[0] for error in selection.damaged)
+    assert named == sorted([str(loop), str(some / "002" / "result.json")])
+
+
+def test_a_loop_is_no_place(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    with pytest.raises(ConfigError, match="loop: does not exist"):
+        select([loop])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
+@pytest.mark.parametrize("what", ["record", "attempt", "trial"])
+def test_what_may_not_be_read_is_named_once(three, what):
+    directory = select([three.root]).trials[0].directory
+    path = {"record": directory / "result.json", "attempt": directory, "trial": directory.parent}[what]
+    path.chmod(0)
+    try:
+        selection = select([three.root])
+    finally:
+        path.chmod(0o755)
+    assert len(selection.trials) == 2
+    assert len([error for error in selection.damaged if "gone" not in str(error)]) == 1
+
+
+@pytest.mark.parametrize("folder", ["trials", "sweeps"])
+def test_a_folder_that_cannot_be_listed_is_named_once(three, folder, monkeypatch):
+    """As for one that may not be read, for whoever runs the tests as root."""
+    from sweep.paths import OutputPaths
+
+    def fail(self):
+        raise PermissionError(13, "Permission denied", str(self.root))
+
+    monkeypatch.setattr(OutputPaths, f"all_{folder}", fail)
+    selection = select([three.root])
+    (error,) = selection.damaged
+    assert str(error) == f"{three.root / folder}: cannot be read: Permission denied"
+    assert len(selection.trials) == 3  # each is found on the other way too
+
+
+def test_many_damaged_records_are_summed_up_and_all_listed_on_demand(outputs, searches, capfd):
+    outputs.grid([searches.test(n) for n in range(100, 113)])
+    for path in outputs.root.glob("trials/*/*/result.json"):
+        path.write_text("")
+    assert main(["ls", str(outputs.root)]) == 1  # nothing that is there can be read
+    assert len(capfd.readouterr().err.splitlines()) == 11
+    assert main(["ls", str(outputs.root), "--damaged"]) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 13
