@@ -25,6 +25,7 @@ LAYERS = (
 
 ONLY_IMPORTERS = {
     "hydra": ("config/hydra_app.py", "config/hydra_errors.py"),
+    "jinja2": ("report/",),
     "matplotlib": ("report/",),
     "mlperf_loadgen": ("loadgen/",),
     "onnx": ("models/",),

@@ -16,6 +16,7 @@ _COMMANDS = {
     "doctor": "sweep.commands.doctor",
     "fetch": "sweep.commands.fetch",
     "dataset": "sweep.commands.dataset",
+    "report": "sweep.commands.report",
 }
 """Subcommands and the module with their `main(arguments) -> exit code`; imported when asked for."""
 

@@ -22,6 +22,13 @@ class Parser(argparse.ArgumentParser):
             raise ConfigError(self._unknown(unknown[0]))
         return options
 
+    def parse_mixed(self, args: Sequence[str]) -> argparse.Namespace:
+        """Return the parsed arguments where words and flags may stand in any order; refuse those that are unknown."""
+        options, unknown = self.parse_known_intermixed_args(args)
+        if unknown:
+            raise ConfigError(self._unknown(unknown[0]))
+        return options
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse has to say, in the words of sweep's own errors."""
         if missing := re.fullmatch(r"the following arguments are required: (.+)", message):
