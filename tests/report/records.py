@@ -62,7 +62,7 @@ class Records:
         spec = TrialSpec(
             scenario=Scenario.MULTI_STREAM,
             mode=TestMode.PERFORMANCE,
-            model=ModelSpec(given["model"], given["weights"], "sha256:" + "0" * 64, inputs, True, "fp32", ()),  # noqa: FBT003
+            model=ModelSpec(given["model"], given["weights"], "sha256:" + "0" * 64, inputs, True, "fp32", ()),
             precision=Precision.FP32,
             backend=BackendSpec(given["backend"], given["options"]),
             dataset=DatasetSpec("imagenet", "sha256:" + "1" * 64, 500, 500),
@@ -95,7 +95,7 @@ class Records:
         digest = fingerprint_digest(environment)
         attempt = self._store.begin(what, digest)
         result = self._result(what, latencies, environment, digest, attempt.number, failure, stopped)
-        load = MachineLoad(1.0, 1.5, 0.0, 0.4, 0.1, 8, True) if busy else None  # noqa: FBT003
+        load = MachineLoad(1.0, 1.5, 0.0, 0.4, 0.1, 8, True) if busy else None
         said = (*notes, *([f"{BUSY}: {load}"] if busy else []))
         result = dataclasses.replace(result, notes=said, machine_load=load, telemetry=gpu and _telemetry(gpu, n))
         self._files(attempt.paths, latencies, result)
@@ -175,8 +175,7 @@ class Records:
         valid = not failure and not stopped and (over is None or over <= allowed)
         why = "" if valid else f"{over} over-latency; {allowed} allowed"
         checks = tuple(
-            Check(name, valid if name == "performance_constraint" else True, True, "seen")  # noqa: FBT003
-            for name in spec.rules.checks
+            Check(name, valid if name == "performance_constraint" else True, True, "seen") for name in spec.rules.checks
         )
         return TrialResult(
             spec=spec,

@@ -85,7 +85,7 @@ def trace_figure(traces: Sequence[Trace]) -> Figure | None:
             )
     if not data:
         return None
-    layout = base(xaxis=axis("time since the test began, s (before: warm-up)", **_below(rows)), **_stacked(rows))
+    layout = base(xaxis=axis("time since the test began, s", **_below(rows)), **_stacked(rows))
     label = f"{', '.join(name for _, name, _ in rows)} of the GPU over the time of {len(traces)} tests"
     title = "GPU over the time of a test"
     return Figure("traces", title, label, tuple(data), layout, "curve", sum(len(one["x"]) for one in data))

@@ -94,8 +94,10 @@ def _shares(count: int, percentile: float) -> list[float]:
     """Return shares of the queries, closer together towards the slowest, where a p99 is decided."""
     nines = math.log10(count)  # the slowest query is the last 1 / count of them
     even = [1 - 10 ** (-nines * number / _POINTS) for number in range(_POINTS)]
-    wanted = sorted({*even, *(number / 20 for number in range(20)), percentile / 100})
-    of_index = {percentile_index(count, 100 * share): share for share in wanted if share * count <= count - 1}
+    slowest = (count - 0.5) / count
+    exact = [*(number / 20 for number in range(20)), percentile / 100, slowest]
+    # Of two shares that one query stands for, the round one stays.
+    of_index = {percentile_index(count, 100 * share): share for share in (*even, *exact) if share <= slowest}
     return sorted(of_index.values())
 
 
