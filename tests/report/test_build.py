@@ -35,6 +35,14 @@ def test_tests_of_two_machines_are_two_series_and_their_differences_are_told(rec
     assert any("another CPU" in line for line in report.environments[1].differences)
 
 
+def test_a_machine_without_a_gpu_differs_from_one_with_it_in_what_that_has(records):
+    records.trial(8)
+    records.trial(8)
+    records.trial(8, machine={"gpus": [{"name": "GPU of tests", "driver": "580"}]})
+    told = build(records.selection()).environments[1].differences
+    assert set(told) == {"gpus.0.name: none -> GPU of tests", "gpus.0.driver: none -> 580"}
+
+
 def test_what_decides_nothing_makes_no_series_of_its_own(records):
     records.trial(8)
     records.trial(16, machine={"hostname": "elsewhere", "git": "fedcba987654"})

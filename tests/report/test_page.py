@@ -138,6 +138,7 @@ def test_a_short_run_is_never_shown_as_official(records, run_class):
 
 def test_warnings_stand_beside_the_answer_and_its_section(records):
     records.trial(8, backend="simulated", weights=Weights.NONE)
+    records.trial(8)
     page = _page(records)
     warned = [one for one in page.all("p") if one.get("class") == "warning"]
     assert len(warned) == 2

@@ -80,7 +80,7 @@ def build(selection: Selection, places: Sequence[Path] = (), filters: str = "", 
 
 def _groups(selection: Selection) -> dict[_Key, _Group]:
     """Return the series by what sets them apart. Short tests of a search belong to its full ones."""
-    wanted = {one.directory.resolve() for one in selection.trials}
+    wanted = {one.directory for one in selection.trials}
     groups: dict[_Key, _Group] = {}
     placed: set[Path] = set()
 
@@ -93,7 +93,7 @@ def _groups(selection: Selection) -> dict[_Key, _Group]:
         spec = search.saved.plan.spec
         run_class, batch = str(spec.run.run_class), _batch_of(search)
         for stored, told in zip(search.tests, search.saved.data["tests"], strict=True):
-            if stored is not None and (path := stored.directory.resolve()) in wanted:
+            if stored is not None and (path := stored.directory) in wanted:
                 short = told["asked_query_count"] is not None
                 group(stored, run_class, batch).trials[path] = (stored, short)
                 placed.add(path)
@@ -101,7 +101,7 @@ def _groups(selection: Selection) -> dict[_Key, _Group]:
         if own is not None:
             own.searches.append(search)
     for stored in selection.trials:
-        path = stored.directory.resolve()
+        path = stored.directory
         if stored.result.spec.mode is TestMode.PERFORMANCE and path not in placed:
             group(stored, str(stored.result.spec.run.run_class), {}).trials[path] = (stored, False)
     return _joined(groups)
@@ -119,7 +119,7 @@ def _is_of(group: _Group, search: SearchRecord) -> bool:
     spec = search.saved.plan.spec
     about = configuration_of(spec, str(spec.run.run_class))
     same = all(group.configuration[key] == value for key, value in about.items() if key != BATCH)
-    directories = {test.directory.resolve() for test in search.tests if test is not None}
+    directories = {test.directory for test in search.tests if test is not None}
     return same and not directories.isdisjoint(group.trials)
 
 

@@ -71,7 +71,8 @@ def near_edge(panel: Panel) -> tuple[PlotPoint, ...]:
     reach = min(reach, max(low // 2, 1))  # the other panel has the rest
     near = tuple(point for point in points if low - reach <= point.samples_per_query <= high + reach)
     shown = {point.samples_per_query for point in near}
-    return near if 1 < len(shown) < len({point.samples_per_query for point in points}) else ()
+    is_closer = 1 < len(shown) < len({point.samples_per_query for point in points})
+    return near if is_closer and not spans_log([float(n) for n in shown]) else ()
 
 
 def draw_panel(axes: Axes, panel: Panel, *, edge: bool = False) -> None:
