@@ -48,10 +48,11 @@ def _latency(panel: Panel, tests: Sequence[Test], *, from_zero: bool = True) -> 
     layout = base(
         xaxis=across(streams),
         yaxis=upright([*values, *bounds], f"{name} latency, ms", from_zero=from_zero),
-        # Tests without a latency stand at the top, on an axis of their own.
-        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
         shapes=marks(panel),
     )
+    if len(values) < len(tests):
+        # Tests without a latency stand at the top, on an axis of their own.
+        layout["yaxis2"] = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     data = by_kind(tests, [test.point.percentile_ns and test.point.percentile_ns / 1e6 for test in tests], {})
     what = "Latency against samples per query"
     label = f"{name} latency in ms of {len(tests)} tests against samples per query N"
@@ -102,7 +103,7 @@ def _distribution(curves: Sequence[Curve], panel: Panel) -> Figure | None:
     }
     at_percentile = 100 / (100 - panel.percentile)
     line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": at_percentile, "x1": at_percentile}
-    look = {"line": {"color": "var(--muted)", "width": 1, "dash": "dot"}, "layer": "between"}
+    look = {"line": {"color": "var(--muted)", "width": 1, "dash": "dot"}, "layer": "above"}
     bounds = [] if panel.target_latency_ns is None else [panel.target_latency_ns / 1e6]
     layout = base(
         xaxis=axis("percentile of the queries", type="log", minor={}, **ticks),

@@ -110,12 +110,12 @@ def marks(panel: Panel) -> list[dict[str, Any]]:
         shapes.append({**shade, **look, "showlegend": True, "name": panel.between})
     if panel.target_latency_ns is not None:
         at = panel.target_latency_ns / 1e6
-        line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at, "y1": at, "layer": "between"}
+        line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at, "y1": at, "layer": "above"}
         look = {"line": {"color": "var(--text)", "width": 2, "dash": "dash"}}
         shapes.append({**line, **look, "showlegend": True, "name": f"bound {at:g} ms"})
     if panel.answer is not None:
         line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": panel.answer, "x1": panel.answer}
-        look = {"line": {"color": "var(--answer)", "width": 2}, "layer": "between"}
+        look = {"line": {"color": "var(--answer)", "width": 2}, "layer": "above"}
         shapes.append({**line, **look, "showlegend": True, "name": f"{panel.answer_name}: N={panel.answer}"})
     return shapes
 
