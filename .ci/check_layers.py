@@ -26,6 +26,7 @@ import `sweep.__version__`, and what the package offers to users it imports from
 
 ONLY_IMPORTERS = {
     "hydra": ("config/hydra_app.py", "config/hydra_errors.py"),
+    "jinja2": ("report/",),
     "matplotlib": ("report/",),
     "mlperf_loadgen": ("loadgen/",),
     "onnx": ("models/",),

@@ -49,7 +49,12 @@ def _import_all_without(*libraries):
 
 def test_without_engines_and_slow_libraries_every_module_imports():
     engines = ("onnxruntime", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "torch", "pynvml")
-    assert _import_all_without(*engines, "optuna", "pandas", "pyarrow", "PIL", "cv2", "matplotlib", "plotext") == {}
+    assert (
+        _import_all_without(
+            *engines, "optuna", "pandas", "pyarrow", "PIL", "cv2", "matplotlib", "plotext", "plotly", "jinja2"
+        )
+        == {}
+    )
 
 
 def test_without_loadgen_only_what_runs_it_is_lost():
@@ -73,6 +78,8 @@ def test_start_up_imports_no_engine_and_nothing_slow():
         "rich",
         "matplotlib",
         "plotext",
+        "plotly",
+        "jinja2",
     )
     code = f"""
 import sys, json

@@ -13,15 +13,16 @@ from sweep.errors import SweepError
 from sweep.vocabulary import ExitCode
 
 _COMMANDS = {
-    "compare": "sweep.commands.compare",
     "doctor": "sweep.commands.doctor",
     "fetch": "sweep.commands.fetch",
     "dataset": "sweep.commands.dataset",
-    "pack": "sweep.commands.pack",
-    "unpack": "sweep.commands.unpack",
-    "gate": "sweep.commands.gate",
     "ls": "sweep.commands.ls",
     "show": "sweep.commands.show",
+    "report": "sweep.commands.report",
+    "compare": "sweep.commands.compare",
+    "gate": "sweep.commands.gate",
+    "pack": "sweep.commands.pack",
+    "unpack": "sweep.commands.unpack",
 }
 """Subcommands and the module with their `main(arguments) -> exit code`; imported when asked for."""
 

@@ -200,6 +200,10 @@ class OutputPaths:
         """
         return _folders(self.sweeps)
 
+    def report(self, kind: str) -> Path:
+        """A report on what lies here; `kind` is its format."""
+        return self.root / f"report.{kind}"
+
     def trial(self, slug: str, spec_digest: str, environment_digest: str) -> Path:
         """Folder of one trial in one environment; it holds one folder per attempt."""
         return self.trials / f"{slug}-{spec_digest[:12]}-{environment_digest[:6]}"

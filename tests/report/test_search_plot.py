@@ -4,8 +4,9 @@ import struct
 
 import pytest
 
-from sweep.report.search_plot import near_edge, write_search_plot
-from sweep.report.search_points import Kind, points_of
+from sweep.report.panel import near_edge
+from sweep.report.search_plot import panel_of, write_search_plot
+from sweep.report.search_points import Kind
 
 CASES = ("exact", "interval", "none_valid", "all_valid", "single", "failed")
 
@@ -25,10 +26,10 @@ def test_every_kind_of_answer_is_drawn(searches, tmp_path, case):
 
 def test_the_edge_has_a_panel_of_its_own_only_where_that_shows_more(searches):
     exact, single = searches.exact(), searches.single()
-    near = near_edge(exact, points_of(exact))
+    near = near_edge(panel_of(exact))
     assert {306, 307} <= {point.samples_per_query for point in near}
     assert {point.kind for point in near} == {Kind.VALID, Kind.INVALID}
-    assert near_edge(single, points_of(single)) == []
+    assert near_edge(panel_of(single)) == ()
 
 
 def test_a_picture_is_drawn_of_tests_whose_latencies_are_gone(searches, tmp_path):

@@ -17,8 +17,8 @@ class Parser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]  # the namespace is always a new one here
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
-        """Return the parsed arguments; refuse those that are unknown by name."""
-        options, unknown = self.parse_known_intermixed_args(args, namespace)  # `pack OUT.zip --force DIR`
+        """Return the parsed arguments, words and flags in any order; refuse those that are unknown by name."""
+        options, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
             raise ConfigError(self._unknown(unknown[0]))
         return options

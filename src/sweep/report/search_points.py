@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sweep.study.observe import stored_latencies
 from sweep.study.search import SearchOutcome, SearchTest
+from sweep.trial.result import TrialResult
 from sweep.vocabulary import TrialState, Verdict
 
 CONFIDENCE = 0.95
@@ -24,6 +25,8 @@ class Kind(StrEnum):
 
     VALID = "VALID"
     INVALID = "INVALID"
+    STOPPED = "INVALID, stopped early"
+    """Its latencies are of the queries until the stop."""
     SHORT = "short test, no verdict"
     FAILED = "FAILED"
 
@@ -93,13 +96,21 @@ def spans_log(values: list[float]) -> bool:
 def _point(test: SearchTest, percentile: float) -> PlotPoint:
     result = test.outcome.stored.result
     low, high = percentile_interval(stored_latencies(test.outcome.stored.directory), percentile)
-    return PlotPoint(result.spec.samples_per_query, _kind(test), result.percentile_ns, low, high)
+    kind = kind_of(result, is_short=test.ask.query_count is not None)
+    return PlotPoint(result.spec.samples_per_query, kind, result.percentile_ns, low, high)
 
 
-def _kind(test: SearchTest) -> Kind:
-    result = test.outcome.stored.result
+def kind_of(result: TrialResult, *, is_short: bool) -> Kind:
+    """Return what a test says about its N.
+
+    Args:
+        result: Its record.
+        is_short: Whether it is a short one of a search, which can prove nothing VALID.
+    """
     if result.state is TrialState.FAILED:
         return Kind.FAILED
-    if test.ask.query_count is not None:
+    if is_short:
         return Kind.SHORT
+    if result.aborted is not None:
+        return Kind.STOPPED
     return Kind.VALID if result.result is Verdict.VALID else Kind.INVALID

@@ -1,11 +1,15 @@
-"""The answer of a search in one line, as honest as its certificate."""
+"""The answer of a search in words, as honest as its certificate."""
 
 from __future__ import annotations
 
-from sweep.search.certificate import Status
+from collections.abc import Iterator
+
+from sweep.report.words import ms
+from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.study.search import SearchOutcome
 
 _NEAR_CERTAIN = 0.001
+_ODDS_SHOWN = 6
 
 
 def percent(probability: float) -> str:
@@ -33,3 +37,57 @@ def answer_of(outcome: SearchOutcome) -> str:
         certificate.status, ""
     )
     return f"max streams: {certificate.max_streams}{kind} ({surely})"
+
+
+def evidence_lines(outcome: SearchOutcome) -> Iterator[str]:
+    """Yield what the tests around the answer have shown, in words, nearest first."""
+    certificate = outcome.certificate
+    bounding = certificate.first_invalid
+    if certificate.status is Status.NONE_VALID:
+        bounding = outcome.plan.question.domain.low
+    others = [one for one in certificate.evidence if one.samples_per_query != bounding]
+    for one in certificate.evidence:
+        if one.samples_per_query == bounding:
+            yield described(one, outcome)
+    if certificate.undecided is not None:
+        yield _undecided(certificate, *certificate.undecided)
+    rounds = [described(one, outcome) for one in others if one.role == "round"]
+    if rounds:
+        yield f"round values above: {'; '.join(rounds)}"
+    failed = [f"N={one.samples_per_query}: {one.failure}" for one in others if one.failure and one.role != "round"]
+    if failed:
+        yield f"tests that failed: {'; '.join(failed)}"
+
+
+def described(evidence: Evidence, outcome: SearchOutcome) -> str:
+    """Return what the tests of an N have shown: `N=312 INVALID (22 of 1440 over, p99 50.31 ms)`."""
+    percentile = f"p{outcome.plan.question.percentile:g} {ms(evidence.percentile_ns)} ms"
+    figures = f"({evidence.over_latency_count} of {evidence.query_count} over, {percentile})"
+    if evidence.valid_tests and evidence.invalid_tests:
+        shown = f"VALID in {evidence.valid_tests} and INVALID in {evidence.invalid_tests} of its tests"
+    elif evidence.invalid_tests or evidence.valid_tests:
+        shown = "INVALID" if evidence.invalid_tests else "VALID"
+    elif evidence.failure:
+        return f"N={evidence.samples_per_query}: {evidence.failure}"
+    else:
+        shown = "seen in short tests only"
+    aside = f"; {evidence.set_aside_tests} INVALID on a disturbed machine set aside" if evidence.set_aside_tests else ""
+    return f"N={evidence.samples_per_query} {shown} {figures}{aside}"
+
+
+def _undecided(certificate: Certificate, first: int, last: int) -> str:
+    between = f"N={first}" if first == last else f"N={first} to {last}"
+    why = "not settled when the search ended"
+    if certificate.is_complete:
+        full = any(one.full_tests and first <= one.samples_per_query <= last for one in certificate.evidence)
+        why = "too close to the bound for these tests to tell VALID from INVALID" if full else "not tested in full"
+        if certificate.first_invalid is None:
+            why = "not shown VALID, nor INVALID"
+    odds = [
+        f"{one.samples_per_query} {percent(one.p_valid)}"
+        for one in certificate.evidence
+        if first <= one.samples_per_query <= last and one.query_count
+    ]
+    more = ", ..." if len(odds) > _ODDS_SHOWN else ""
+    chances = f"; P(valid): N={', N='.join(odds[:_ODDS_SHOWN])}{more}" if odds else ""
+    return f"undecided: {between}, {why}{chances}"

@@ -13,8 +13,6 @@ from sweep.errors import RecordError
 from sweep.paths import MANIFEST, RESULT, SPEC, OutputPaths
 from sweep.results.archive_format import ArchivedFile, Index, is_attempt, refused, shown
 from sweep.results.selection import MANIFEST_VERSION, read_manifest
-from sweep.store.records import StoredTrial
-from sweep.store.table import to_frame
 from sweep.study import certificate_file
 from sweep.study.certificate_file import read_certificate
 from sweep.trial import result as trial_result
@@ -129,7 +127,6 @@ def read_content(archive: Path, index: Index, folder: Path) -> Content:
         except _MisfitError as misfit:
             member, _, reason = str(misfit).partition(": ")
             raise refused(archive, reason, member) from misfit
-    _check_tables(archive, list(attempts.values()))
     left_out += [f"{one.folder}/{name}: written by a newer sweep" for one in sweeps for name in one.left_out]
     whole = [one for one in sweeps if one.attempts <= attempts.keys()]
     left_out += [f"{one.folder}: it names attempts that were left out" for one in sweeps if one not in whole]
@@ -166,22 +163,6 @@ def _check_spec(folder: Path, member: str, result: TrialResult) -> None:
         raise _MisfitError(f"{member}: is a damaged spec") from error
     if not fits:
         raise _MisfitError(f"{member}: is not the spec of the record beside it")
-
-
-def _check_tables(archive: Path, attempts: Sequence[ArchivedAttempt]) -> None:
-    """Refuse records whose values have types that no record has: their tables could not be written."""
-    if _has_table(attempts):
-        return
-    wrong = next(one for one in attempts if not _has_table([one]))
-    raise refused(archive, "is a damaged record: its values fit no table", f"{wrong.folder}/{RESULT}")
-
-
-def _has_table(attempts: Sequence[ArchivedAttempt]) -> bool:
-    try:
-        to_frame(StoredTrial(one.result, Path(one.folder)) for one in attempts)
-    except _WRONG_DATA:
-        return False
-    return True
 
 
 def _sweep(place: str, files: Sequence[ArchivedFile], folder: Path, attempts: Iterable[str]) -> ArchivedSweep:

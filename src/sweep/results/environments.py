@@ -35,7 +35,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
     What is recorded for information alone (commit, host, kernel, memory, Python) follows, and says so.
     """
     old, new = dict(_flat(before)), dict(_flat(after))
-    changed = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+    changed = [key for key in dict.fromkeys([*old, *new]) if _text(old, key) != _text(new, key)]
     deciding = [key for key in changed if not _is_information(key)]
     lines = [f"{key}: {_text(old, key)} -> {_text(new, key)}" for key in deciding]
     noted = [f"{key}: {_text(old, key)} -> {_text(new, key)} (noted)" for key in changed if key not in deciding]

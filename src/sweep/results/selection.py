@@ -139,6 +139,14 @@ def missing_logs(stored: StoredTrial) -> tuple[str, ...]:
     return tuple(path.name for path in wanted if not path.is_file())
 
 
+def output_root(place: Path) -> Path:
+    """Return the output folder that a place is or belongs to."""
+    paths = OutputPaths(place)
+    if paths.trials.is_dir() or paths.sweeps.is_dir():
+        return place
+    return place.parent if place.name in (paths.trials.name, paths.sweeps.name) else _root_of(place)
+
+
 class _Reader:
     """Reads places: each file once, by whichever path it is found."""
 

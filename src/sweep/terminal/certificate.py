@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.rules import SAMPLES_PER_QUERY_MAX
-from sweep.report.search_words import answer_of, percent
+from sweep.report.search_words import answer_of, evidence_lines, percent
 from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.study.search import SearchOutcome, SearchTest
 from sweep.terminal.search_plot import plot_text
@@ -22,7 +22,6 @@ from sweep.vocabulary import Verdict
 
 _NEAR = 4
 """Ns shown on each side of the edge, beside those that have a role."""
-_ODDS_SHOWN = 6
 _PLOT_WIDTH, _PLOT_LEAST = 70, 40
 _STATUS_STYLES = {Status.EXACT: "green", Status.INTERVAL: "green", Status.UNKNOWN: "bold red"}
 
@@ -80,65 +79,12 @@ def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
     if certificate.status is Status.ALL_VALID:
         further = min(2 * high, SAMPLES_PER_QUERY_MAX)
         yield f"N={high} is the largest that may be asked for; search.max={further} asks further up"
-    yield from _evidence_lines(outcome)
+    yield from evidence_lines(outcome)
     if certificate.remark:
         yield certificate.remark
     if not certificate.is_complete:
         by = f" by {outcome.stopped_by}" if "=" in outcome.stopped_by else ""
         yield f"stopped{by} before it was done; its tests are kept, and the same search goes on from there"
-
-
-def _evidence_lines(outcome: SearchOutcome) -> Iterator[str]:
-    certificate = outcome.certificate
-    bounding = certificate.first_invalid
-    if certificate.status is Status.NONE_VALID:
-        bounding = outcome.plan.question.domain.low
-    others = [one for one in certificate.evidence if one.samples_per_query != bounding]
-    for one in certificate.evidence:
-        if one.samples_per_query == bounding:
-            yield _described(one, outcome)
-    if certificate.undecided is not None:
-        yield _undecided(certificate, *certificate.undecided)
-    rounds = [_described(one, outcome) for one in others if one.role == "round"]
-    if rounds:
-        yield f"round values above: {'; '.join(rounds)}"
-    failed = [f"N={one.samples_per_query}: {one.failure}" for one in others if one.failure and one.role != "round"]
-    if failed:
-        yield f"tests that failed: {'; '.join(failed)}"
-
-
-def _described(evidence: Evidence, outcome: SearchOutcome) -> str:
-    """Return what the tests of an N have shown: `N=312 INVALID (22 of 1440 over, p99 50.31 ms)`."""
-    percentile = f"p{outcome.plan.question.percentile:g} {ms(evidence.percentile_ns)} ms"
-    figures = f"({evidence.over_latency_count} of {evidence.query_count} over, {percentile})"
-    if evidence.valid_tests and evidence.invalid_tests:
-        shown = f"VALID in {evidence.valid_tests} and INVALID in {evidence.invalid_tests} of its tests"
-    elif evidence.invalid_tests or evidence.valid_tests:
-        shown = "INVALID" if evidence.invalid_tests else "VALID"
-    elif evidence.failure:
-        return f"N={evidence.samples_per_query}: {evidence.failure}"
-    else:
-        shown = "seen in short tests only"
-    aside = f"; {evidence.set_aside_tests} INVALID on a disturbed machine set aside" if evidence.set_aside_tests else ""
-    return f"N={evidence.samples_per_query} {shown} {figures}{aside}"
-
-
-def _undecided(certificate: Certificate, first: int, last: int) -> str:
-    between = f"N={first}" if first == last else f"N={first} to {last}"
-    why = "not settled when the search ended"
-    if certificate.is_complete:
-        full = any(one.full_tests and first <= one.samples_per_query <= last for one in certificate.evidence)
-        why = "too close to the bound for these tests to tell VALID from INVALID" if full else "not tested in full"
-        if certificate.first_invalid is None:
-            why = "not shown VALID, nor INVALID"
-    odds = [
-        f"{one.samples_per_query} {percent(one.p_valid)}"
-        for one in certificate.evidence
-        if first <= one.samples_per_query <= last and one.query_count
-    ]
-    more = ", ..." if len(odds) > _ODDS_SHOWN else ""
-    chances = f"; P(valid): N={', N='.join(odds[:_ODDS_SHOWN])}{more}" if odds else ""
-    return f"undecided: {between}, {why}{chances}"
 
 
 def _effort_lines(outcome: SearchOutcome) -> Iterator[str]:

@@ -7,7 +7,7 @@ import math
 from sweep.report.search_points import Kind, points_of, spans_log
 from sweep.study.search import SearchOutcome
 
-_MARKERS = {Kind.SHORT: ".", Kind.VALID: "o", Kind.INVALID: "x"}
+_MARKERS = {Kind.SHORT: ".", Kind.VALID: "o", Kind.INVALID: "x", Kind.STOPPED: "x"}
 _TICKS = 6
 _WIDTH, _HEIGHT = 70, 16
 

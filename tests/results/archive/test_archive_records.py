@@ -23,7 +23,7 @@ RECORDS = {
     "half a character": (lambda data: {**data, "why": "\ud800"}, "is damaged: not JSON"),
     "deep": (lambda _: "[" * 100_000, "is damaged: not JSON"),
     "a list": (lambda _: [], "is a damaged record: not a trial record"),
-    "nothing in it": (lambda _: {"schema_version": 2}, "is a damaged record: damaged trial record: KeyError"),
+    "nothing in it": (lambda _: {"schema_version": 2}, "is a damaged record: damaged trial record"),
     "another machine": (lambda data: _environment(data, cpu="faster"), "its environment has another digest"),
     "no machine": (lambda data: {**data, "environment": 5}, "is a damaged record"),
     "another machine's digest": (lambda data: {**data, "environment_digest": "0" * 64}, "its environment has another"),
@@ -31,7 +31,7 @@ RECORDS = {
     "a spec of infinite size": (lambda data: _spec(data, samples_per_query=1e999), "is damaged: not JSON"),
     "another verdict": (lambda data: {**data, "result": "PERFECT"}, "is a damaged record"),
     "a number for a list": (lambda data: {**data, "notes": 5}, "is a damaged record"),
-    "text for a number": (lambda data: {**data, "query_count": "many"}, "is a damaged record: its values fit no table"),
+    "text for a number": (lambda data: {**data, "query_count": "many"}, "is a damaged record: .*query_count"),
     "a list for a text": (lambda data: {**data, "environment": {**data["environment"], "git": {}}}, None),
 }
 

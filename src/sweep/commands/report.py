@@ -1,0 +1,68 @@
+"""`python -m sweep report [DIR...] [KEY=VALUE...]`: what was measured, as a page, a table, or a picture."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sweep.commands.arguments import Parser, one_of
+from sweep.commands.damaged import say_damaged
+from sweep.errors import ConfigError, Problem, unwritable
+from sweep.paths import OutputPaths, write_bytes
+
+_FORMATS = ("html", "md", "csv", "json", "png")
+_STDOUT = "-"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a report and print where it lies; return 0."""
+    parser = Parser(
+        prog="sweep report",
+        usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] [--format FORMAT] [--out FILE]",
+        description=(
+            "Write a report of what was measured: answers, latency against samples per query, distributions, checks, "
+            "machines. DIR is an output folder (outputs), or a sweep, a trial, or a certificate in one. "
+            "KEY=VALUE chooses tests by any column of the results: model=resnet result=VALID p99_ms<50."
+        ),
+    )
+    parser.add_argument("words", nargs="*", metavar="DIR or KEY=VALUE", help="where, and which tests")
+    parser.add_argument(
+        "--format",
+        type=one_of("--format", _FORMATS),
+        default="html",
+        metavar="FORMAT",
+        help="html (default: one file, plots, opens offline), md (a summary), csv (every column), json, png",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="where to write it; - is standard output; default: OUTPUTS/report.FORMAT"
+    )
+    options = parser.parse_args(arguments)
+
+    from sweep.report.write import FOR_FILES, document
+    from sweep.results.filters import split_words
+    from sweep.results.selection import output_root, select
+
+    folders, filters = split_words(options.words)
+    places = folders or [Path("outputs")]
+    if options.out == _STDOUT and options.format in FOR_FILES:
+        raise ConfigError(Problem("--out", _STDOUT, f"{options.format} is no text", "give a file"))
+    selection = select(places, filters)
+    say_damaged(selection.damaged)
+    if not selection.trials and not selection.searches:
+        which = f"no test passes {filters}" if filters else "there is no test that can be read"
+        raise ConfigError(Problem(" ".join(map(str, places)), None, which, "give other folders, or other filters"))
+    default = OutputPaths(output_root(places[0])).report(options.format)
+    path = Path.cwd() / "report" if options.out == _STDOUT else Path(options.out or default)
+    data = document(options.format, selection, places, str(filters), path.parent)
+    if options.out == _STDOUT:
+        sys.stdout.write(data.decode())
+        return 0
+    if path.is_dir():
+        raise ConfigError(Problem("--out", str(path), "is a folder", "give a file"))
+    try:
+        write_bytes(path, data)
+    except OSError as error:
+        raise unwritable(path, error, "--out") from error
+    print(path)
+    return 0

@@ -1,0 +1,94 @@
+"""The command line of reports: where they go, what is refused, and that damage never stops them."""
+
+import json
+
+import pytest
+from tests.report.records import Records, damage
+
+from sweep.cli import main
+from sweep.search.certificate import Status
+
+
+@pytest.fixture
+def records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Records(tmp_path / "outputs")
+
+
+def test_the_page_lies_in_the_output_folder_and_its_path_is_printed(records, tmp_path, capsys):
+    records.trial(64)
+    assert main(["report"]) == 0
+    assert capsys.readouterr().out == "outputs/report.html\n"
+    assert "largest VALID tested N" in (tmp_path / "outputs" / "report.html").read_text()
+
+
+def test_a_sweep_a_trial_and_a_certificate_are_reported_into_their_output_folder(records, tmp_path, capsys):
+    stored = records.trial(64)
+    certificate = records.search([(stored, False)], max_streams=64, status=Status.OPEN)
+    for place in (certificate, certificate.parent, stored.directory, stored.directory.parent):
+        path = tmp_path / "outputs" / "report.json"
+        path.unlink(missing_ok=True)
+        assert main(["report", str(place), "--format", "json"]) == 0
+        assert len(json.loads(path.read_text())["series"]) == 1
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json", "html"])
+def test_text_goes_to_standard_output_when_asked(records, tmp_path, capsys, form):
+    records.trial(64)
+    assert main(["report", "--format", form, "outputs", "--out", "-", "model=resnet"]) == 0
+    assert "resnet" in capsys.readouterr().out
+    assert list((tmp_path / "outputs").glob("report*")) == []
+
+
+def test_filters_choose_tests_in_any_place_of_the_line(records, capsys):
+    records.trial(64)
+    records.trial(64, model="mobilenet")
+    assert main(["report", "model=mobilenet", "--format", "json", "outputs", "--out", "-"]) == 0
+    (series,) = json.loads(capsys.readouterr().out)["series"]
+    assert series["configuration"]["model"] == "mobilenet"
+
+
+def test_damage_is_one_line_each_and_the_report_is_written(records, capsys):
+    records.trial(64)
+    for n in range(65, 78):
+        damage(records.trial(n))
+    assert main(["report"]) == 0
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 11
+    assert all(line.startswith("note: ") for line in errors)
+    assert errors[-1] == "note: ... and 3 more"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["model=nothing"], "no test passes model=nothing"),
+        (["nowhere"], "does not exist"),
+        (["modl=resnet"], "no column"),
+        (["--format", "pdf"], "choose one of: csv, html, json, md, png"),
+        (["--format", "png", "--out", "-"], "is no text"),
+        (["--out", "."], "is a folder"),
+        (["--outt", "x"], "did you mean --out?"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_clear_line(records, capsys, arguments, said):
+    records.trial(64)
+    assert main(["report", *arguments]) == 2
+    seen = capsys.readouterr()
+    assert said in seen.err
+    assert len(seen.err.splitlines()) == 1
+    assert seen.out == ""
+
+
+def test_only_damage_is_an_error(records, capsys):
+    damage(records.trial(64))
+    assert main(["report"]) == 2
+    assert "no test that can be read" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_named(records, tmp_path, capsys):
+    records.trial(64)
+    (tmp_path / "file").write_text("")
+    assert main(["report", "--format", "md", "--out", "file/report.md"]) == 2
+    assert "--out=file/report.md: cannot be written" in capsys.readouterr().err
