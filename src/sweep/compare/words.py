@@ -83,21 +83,18 @@ class PointNames:
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        every = list(keys)
+        every = [dict(key) for key in keys]
         values: dict[str, set[str]] = {}
+        alike: dict[tuple[tuple[str | None, ...], str], set[str]] = {}
         for key in every:
-            for name, value in key:
+            named = tuple(key.get(name) for name in _NAMED)
+            for name, value in key.items():
                 values.setdefault(name, set()).add(value)
-        performance = [key for key in every if "rules" in dict(key)]
-        # Accuracy has no rules and no bound; what all the others share is no news there either.
-        self._varied = {
-            name
-            for name, seen in values.items()
-            if name not in (*_NAMED, N) and (len(seen) > 1 or _some_lack(name, performance))
-        }
-        self._shared = {
-            name: next(iter(seen)) for name, seen in values.items() if name not in (*self._varied, *_NAMED, N)
-        }
+                alike.setdefault((named, name), set()).add(value)
+        # What goes with the model or the precision (a calibration with int8) says nothing that they do not.
+        self._varied = {name for (_, name), seen in alike.items() if len(seen) > 1 and name not in (*_NAMED, N)}
+        single = {name: next(iter(seen)) for name, seen in values.items() if len(seen) == 1}
+        self._shared = {name: value for name, value in single.items() if name not in (*_NAMED, N)}
 
     @property
     def shared(self) -> str:
@@ -110,11 +107,6 @@ class PointNames:
         named = " ".join(values[name] for name in _NAMED if values.get(name))
         more = [_part(name, value) for name, value in key if name in self._varied and value]
         return " ".join([named, *more]).strip()
-
-
-def _some_lack(name: str, keys: Sequence[Key]) -> bool:
-    has = [name in dict(key) for key in keys]
-    return any(has) and not all(has)
 
 
 def _part(name: str, value: str) -> str:
