@@ -98,7 +98,7 @@ class Estimate:
             return wilson(self.value, self.queries, t)
         high = math.inf if self.high is None else self.high
         # Where latency is longer than was seen, fewer streams fit.
-        return min(self.low, self._reach(t * error_above)), max(high, self._reach(-t * error_below))
+        return min(self.low, self.reach(t * error_above)), max(high, self.reach(-t * error_below))
 
     def slack(self, n: float) -> float:
         """Return the natural logarithm of the bound over the latency of N, by the curve that the tests have shown."""
@@ -111,7 +111,7 @@ class Estimate:
         logs, slacks = zip(*points, strict=True)
         return float(np.interp(at, logs, slacks))
 
-    def _reach(self, slack: float) -> float:
+    def reach(self, slack: float) -> float:
         """Return the largest N whose latency is within the bound by `slack`; 0 where none is."""
         points = self._curve
         if slack > points[0][1]:
