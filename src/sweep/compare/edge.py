@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sweep.compare.latency import percentile_error
+from sweep.compare.latency import Vector, percentile_error
 from sweep.search.base import Observation, Question
 from sweep.search.evidence import pools
 from sweep.search.model import MEDIAN_ERROR, LatencyModel
@@ -34,6 +34,7 @@ class Edge:
     Attributes:
         model: The curve of medians.
         level: What to add to the logarithm of a median for that of the percentile.
+        measured: Of each N that was tested, the natural logarithm of the bound over its own latency at the percentile.
         tail_errors: Relative standard errors of the percentile, to the side of shorter and of longer latencies.
         spread: Relative standard deviation of whole tests beyond what their queries explain; 0 where there is none.
         scatter: Relative standard error of the level on account of it.
@@ -43,6 +44,7 @@ class Edge:
 
     model: LatencyModel
     level: float
+    measured: Mapping[int, float]
     tail_errors: tuple[float, float]
     spread: float
     scatter: float
@@ -50,7 +52,7 @@ class Edge:
     target_latency_ns: int
 
     def slack(self, n: int) -> float:
-        """Return the natural logarithm of the bound over the latency of N at the percentile."""
+        """Return the natural logarithm of the bound over the latency of N at the percentile, by the curve."""
         return math.log(self.target_latency_ns / max(self.model.centre(n), 1.0)) - self.level
 
 
@@ -76,10 +78,8 @@ def edge_of(question: Question, seen: Sequence[Observation]) -> Edge | None:
         return None
     # Relative to its own median each: how far whole tests differ is no spread of queries.
     parts = [test.latencies_ns / np.median(test.latencies_ns) for test in whole]
-    relative = np.sort(np.concatenate(parts))
-    beyond = int(relative.size * question.allowed_rate)
-    seen_tail = float(relative[relative.size - 1 - beyond])
-    tail = model.tail(question.allowed_rate) if model.drift or beyond < 3 else max(seen_tail, 1.0)
+    steady = [_steady(model, test) for test in whole]
+    tail = _tail(model, question, [latencies / np.median(latencies) for latencies in steady])
     residuals = _residuals(model, seen, question.target_latency_ns / tail)
     spread = _spread(residuals)
     weights = np.array([1 / (one.variance + spread**2 + 1e-12) for one in residuals])
@@ -90,12 +90,38 @@ def edge_of(question: Question, seen: Sequence[Observation]) -> Edge | None:
     return Edge(
         model=model,
         level=math.log(tail) + offset,
+        measured=_measured(model, seen, question.target_latency_ns / tail),
         tail_errors=percentile_error(parts, question.allowed_rate),
         spread=spread,
         scatter=scatter,
         freedom=float(max(len(residuals) - 2, 1)),
         target_latency_ns=question.target_latency_ns,
     )
+
+
+def _steady(model: LatencyModel, test: Observation) -> Vector:
+    """Return the latencies of a test as they were without drift."""
+    return np.asarray(test.latencies_ns / (1 + model.drift * np.arange(test.latencies_ns.size)), dtype=np.float64)
+
+
+def _tail(model: LatencyModel, question: Question, parts: Sequence[Vector]) -> float:
+    """Return the latency at the percentile over the median; of few queries, by the model."""
+    relative = np.sort(np.concatenate(parts))
+    if int(relative.size * question.allowed_rate) < 3:
+        return model.tail(question.allowed_rate)
+    if model.drift:
+        along = 1 + model.drift * question.full_query_count * (np.arange(200) + 0.5) / 200
+        few = np.quantile(relative, (np.arange(1000) + 0.5) / 1000)
+        relative = np.sort(np.outer(few, along).ravel())
+    return float(relative[relative.size - 1 - int(relative.size * question.allowed_rate)])
+
+
+def _measured(model: LatencyModel, seen: Sequence[Observation], limit: float) -> dict[int, float]:
+    by_n = defaultdict(list)
+    for test in seen:
+        if test.latencies_ns.size >= _LEAST_QUERIES:
+            by_n[test.samples_per_query].append(float(np.median(_steady(model, test))))
+    return {n: math.log(limit / float(np.mean(medians))) for n, medians in sorted(by_n.items())}
 
 
 def _residuals(model: LatencyModel, seen: Sequence[Observation], limit: float) -> list[_Residual]:
@@ -105,9 +131,8 @@ def _residuals(model: LatencyModel, seen: Sequence[Observation], limit: float) -
         centre = model.centre(test.samples_per_query)
         if test.latencies_ns.size < _LEAST_QUERIES or abs(math.log(max(centre, 1.0) / limit)) > _NEAR:
             continue
-        steady = test.latencies_ns / (1 + model.drift * np.arange(test.latencies_ns.size))
         variance = (MEDIAN_ERROR * model.noise) ** 2 / test.latencies_ns.size
-        residuals.append(_Residual(test.samples_per_query, math.log(float(np.median(steady)) / centre), variance))
+        residuals.append(_Residual(test.samples_per_query, math.log(float(np.median(_steady(model, test))) / centre), variance))
     return residuals
 
 

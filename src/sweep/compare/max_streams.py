@@ -69,8 +69,8 @@ def max_streams_estimate(certificate: Certificate, question: Question, seen: Seq
     if edge is None:
         why = [*unsure, "the latencies of its tests are not known, so that their errors are taken as 0"]
         return replace(estimate, why="; ".join(why))
-    scatter, drawn = 0.0, 0.0
-    if _is_smooth(edge, claim, question.domain):
+    scatter, drawn, is_smooth = 0.0, 0.0, _is_smooth(edge, claim, question.domain)
+    if is_smooth:
         scatter = edge.scatter
         drawn = _CURVE_ERROR if claim.high != claim.low else 0.0
     estimate = replace(
@@ -78,7 +78,7 @@ def max_streams_estimate(certificate: Certificate, question: Question, seen: Seq
         error_below=math.hypot(edge.tail_errors[0], scatter, drawn),
         error_above=math.hypot(edge.tail_errors[1], scatter, drawn),
         freedom=edge.freedom if scatter else None,
-        slacks=_slacks(edge, question.domain, claim, is_certain=not scatter),
+        slacks=_slacks(edge, question.domain, claim, is_smooth=is_smooth),
     )
     if scatter or drawn:
         crossing = estimate.reach(0.0)
@@ -98,27 +98,35 @@ def _claim(certificate: Certificate, domain: Domain) -> _Claim:
 
 
 def _is_smooth(edge: Edge, claim: _Claim, domain: Domain) -> bool:
-    """Say whether latency crosses the bound between the ends of a claim as the curve does."""
+    """Say whether latency crosses the bound between the ends of a claim without a leap, as the curve does."""
     if claim.high is None or claim.is_memory or claim.low == 0:
         return False
-    return edge.slack(claim.low) < _SMOOTH and edge.slack(claim.high + domain.step) > -_SMOOTH
+    ends = {claim.low: edge.slack(claim.low), claim.high + domain.step: edge.slack(claim.high + domain.step)}
+    return all(max(abs(slack), abs(edge.measured.get(n, slack))) < _SMOOTH for n, slack in ends.items())
 
 
-def _slacks(edge: Edge, domain: Domain, claim: _Claim, *, is_certain: bool) -> tuple[tuple[float, float], ...]:
-    """Return the curve around a claim; with `is_certain`, never at odds with it."""
+def _slacks(edge: Edge, domain: Domain, claim: _Claim, *, is_smooth: bool) -> tuple[tuple[float, float], ...]:
+    """Return the slack of N around a claim: by the curve or, about a cliff, by the tests of each N alone."""
     inner = max(claim.low, domain.low)
     outer = max(claim.low if claim.high is None else claim.high, domain.low)
-    ends = (domain.floor(inner * _RANGE), inner), (outer, domain.floor(outer / _RANGE))
-    points = {n for first, last in ends for n in _spaced(domain, first, last)} | {outer + domain.step}
-    slacks = []
-    for n in sorted(point for point in points if point in domain):
-        slack = edge.slack(n)
-        if claim.high is not None and n > claim.high:
-            slack = -_WALL if claim.is_memory else min(slack, -1e-12) if is_certain else slack
-        elif n <= claim.low and is_certain:
-            slack = max(slack, 0.0)
-        slacks.append((float(n), slack))
-    return tuple(slacks) if len(slacks) > 1 else ()
+    first, last = domain.floor(inner * _RANGE), domain.floor(outer / _RANGE)
+    if is_smooth:
+        points = {*_spaced(domain, first, inner), *_spaced(domain, outer, last), outer + domain.step}
+        slacks = {n: edge.slack(n) for n in points if n in domain}
+    else:
+        slacks = {n: slack for n, slack in edge.measured.items() if first <= n <= last}
+    if claim.is_memory:
+        slacks |= dict.fromkeys((n for n in (*slacks, outer + domain.step) if n > outer), -_WALL)
+    if not (is_smooth and edge.scatter):
+        slacks = {n: _claimed(n, slack, claim) for n, slack in slacks.items()}
+    return tuple((float(n), slack) for n, slack in sorted(slacks.items())) if len(slacks) > 1 else ()
+
+
+def _claimed(n: int, slack: float, claim: _Claim) -> float:
+    """Return a slack that is not at odds with a claim."""
+    if n <= claim.low:
+        return max(slack, 0.0)
+    return slack if claim.high is None or n <= claim.high else min(slack, -1e-12)
 
 
 def _spaced(domain: Domain, first: int, last: int) -> list[int]:
