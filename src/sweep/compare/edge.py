@@ -132,7 +132,8 @@ def _residuals(model: LatencyModel, seen: Sequence[Observation], limit: float) -
         if test.latencies_ns.size < _LEAST_QUERIES or abs(math.log(max(centre, 1.0) / limit)) > _NEAR:
             continue
         variance = (MEDIAN_ERROR * model.noise) ** 2 / test.latencies_ns.size
-        residuals.append(_Residual(test.samples_per_query, math.log(float(np.median(_steady(model, test))) / centre), variance))
+        median = float(np.median(_steady(model, test)))
+        residuals.append(_Residual(test.samples_per_query, math.log(median / centre), variance))
     return residuals
 
 

@@ -18,8 +18,8 @@ NONE_AS = 0.5
 """In ratios, what stands for 0 where not even the smallest N is VALID."""
 _STEEPEST = 10.0
 """How many times as much N may change, relative, as the latency that allows it, where the curve is but extended."""
-_LARGEST = 700.0
-"""Logarithm of the largest N that is still a number."""
+_LARGEST = 600.0
+"""Logarithm of the largest number that still is one, or nearly."""
 
 
 class Metric(StrEnum):
@@ -93,7 +93,7 @@ class Estimate:
         if self.value is None:
             raise ValueError("nothing is known")
         if self.metric is Metric.LATENCY:
-            return self.value * math.exp(-t * error_below), self.value * math.exp(t * error_above)
+            return self.value * math.exp(-t * error_below), self.value * math.exp(min(t * error_above, _LARGEST))
         if self.metric is Metric.ACCURACY:
             return wilson(self.value, self.queries, t)
         high = math.inf if self.high is None else self.high
