@@ -14,9 +14,9 @@ from sweep.search.base import Domain, Observation, Question, Shown
 from sweep.search.certificate import Certificate, Status
 
 _RANGE = 0.7
-"""How far below the answer its curve is kept, as a share of it; and as far above."""
-_POINTS = 15
-"""Points of the curve on each side, at most."""
+"""How far below the answer tests of other N are kept, as a share of it; and as far above."""
+_AT = tuple(sign * slack for sign in (1, -1) for slack in (0.0, *np.geomspace(1e-3, 0.3, 10).tolist()))
+"""The slacks at which the curve is kept: on both sides of whatever step it makes there."""
 _SMOOTH = 0.1
 """Where the latencies of both ends are within so much of the bound, relative, the edge is no cliff."""
 _CURVE_ERROR = 2e-3
@@ -111,7 +111,8 @@ def _slacks(edge: Edge, domain: Domain, claim: _Claim, *, is_smooth: bool) -> tu
     outer = max(claim.low if claim.high is None else claim.high, domain.low)
     first, last = domain.floor(inner * _RANGE), domain.floor(outer / _RANGE)
     if is_smooth:
-        points = {*_spaced(domain, first, inner), *_spaced(domain, outer, last), outer + domain.step}
+        reached = {_reached(edge, domain, slack) for slack in _AT}
+        points = {*reached, *(n + domain.step for n in reached), claim.low, outer, outer + domain.step}
         slacks = {n: edge.slack(n) for n in points if n in domain}
     else:
         slacks = {n: slack for n, slack in edge.measured.items() if first <= n <= last}
@@ -129,5 +130,10 @@ def _claimed(n: int, slack: float, claim: _Claim) -> float:
     return slack if claim.high is None or n <= claim.high else min(slack, -1e-12)
 
 
-def _spaced(domain: Domain, first: int, last: int) -> list[int]:
-    return [domain.floor(n) for n in np.geomspace(first, max(last, first), _POINTS)]
+def _reached(edge: Edge, domain: Domain, slack: float) -> int:
+    """Return the largest N whose slack, by the curve, is so much at least; the smallest N where none is."""
+    low, high = 0, len(domain)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if edge.slack(domain.low + middle * domain.step) >= slack else (low, middle)
+    return domain.low + low * domain.step
