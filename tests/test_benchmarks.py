@@ -9,7 +9,9 @@ import pytest
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
-@pytest.mark.parametrize(("name", "rows"), [("sut", 4), ("sweep", 2), ("start", 5), ("memory", 5), ("search", 64), ("compare", 22)])
+@pytest.mark.parametrize(
+    ("name", "rows"), [("sut", 4), ("sweep", 2), ("start", 5), ("memory", 5), ("search", 64), ("compare", 22)]
+)
 def test_a_benchmark_gives_its_table(name, rows):
     done = subprocess.run(
         [sys.executable, BENCHMARKS, name, "--rounds", "1"], capture_output=True, text=True, timeout=120, check=False

@@ -162,7 +162,8 @@ def max_streams(seeds, *, quick):
             by_curve = defaultdict(list)
             for task, pairs in own:
                 by_curve[task.curve].append(pairs[place])
-            yield f"| {setting.name} | {setting.searches} | {f'{repeats} repeats' if repeats else 'nothing'} {row(by_curve)}"
+            known = f"{repeats} repeats" if repeats else "nothing"
+            yield f"| {setting.name} | {setting.searches} | {known} {row(by_curve)}"
 
 
 def row(by_curve):
