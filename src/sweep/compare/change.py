@@ -213,10 +213,11 @@ def _why(sides: tuple[_Side, _Side], noise: Noise) -> str:
         samples = f"{before.queries:.0f}" if before.queries == after.queries else f"{before.queries}, {after.queries}"
         return f"{samples} samples, compared as if they were not the same ones: which of them differed is not kept"
     errors = [100 * max(_own(one)) for one in (before, after)]
-    parts = [f"latency within tests is uncertain by {errors[0]:.2g} % before, {errors[1]:.2g} % after", str(noise)]
+    parts = [f"by its tests, latency is uncertain by {errors[0]:.2g} % before, {errors[1]:.2g} % after", str(noise)]
     undecided = [one for one in (before, after) if one.high != one.low]
     if undecided:
         parts.append(" and ".join(_range(one) for one in undecided) + " is undecided")
+    parts += [f"{name}: {one.why}" for name, one in (("before", before), ("after", after)) if one.why]
     return "; ".join(parts)
 
 

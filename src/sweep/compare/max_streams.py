@@ -120,14 +120,15 @@ def _slacks(edge: Edge, domain: Domain, claim: _Claim, *, is_smooth: bool) -> tu
         slacks |= dict.fromkeys((n for n in (*slacks, outer + domain.step) if n > outer), -_WALL)
     if not (is_smooth and edge.scatter):
         slacks = {n: _claimed(n, slack, claim) for n, slack in slacks.items()}
-    return tuple((float(n), slack) for n, slack in sorted(slacks.items())) if len(slacks) > 1 else ()
+    # Nine digits: a baseline's file holds many of them.
+    return tuple((float(n), round(slack, 9)) for n, slack in sorted(slacks.items())) if len(slacks) > 1 else ()
 
 
 def _claimed(n: int, slack: float, claim: _Claim) -> float:
     """Return a slack that is not at odds with a claim."""
     if n <= claim.low:
         return max(slack, 0.0)
-    return slack if claim.high is None or n <= claim.high else min(slack, -1e-12)
+    return slack if claim.high is None or n <= claim.high else min(slack, -1e-9)
 
 
 def _reached(edge: Edge, domain: Domain, slack: float) -> int:
