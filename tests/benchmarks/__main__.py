@@ -11,6 +11,7 @@ BENCHMARKS = {
     "start": ("start_up", "wall time of commands that measure nothing"),
     "load": ("load_records", "time to read records: parsed, as checked objects, as a DataFrame"),
     "search": ("search_curves", "queries, error and honesty of searchers on simulated curves"),
+    "compare": ("compare_noise", "false alarms and missed drops of comparisons on simulated noise"),
     "gpu": ("gpu_pipeline", "what each part of the GPU pipeline is worth; needs a CUDA GPU"),
     "memory": ("worker_memory", "peak memory of a worker that holds 1024 ResNet-50 samples"),
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from sweep.commands.manifest import Manifest
 from sweep.config.build import Options, check_writable
@@ -154,14 +155,14 @@ class _Command:
                 finally:
                     self._gate.close()
                 try:
-                    self._keep(conduct.outcome(), study)
+                    self._keep(conduct.outcome(), study, search.identity)
                 except SweepError as error:
                     stopped = stopped or error
                 if stopped is not None:
                     return stopped
         return None
 
-    def _keep(self, outcome: SearchOutcome, study: Study) -> None:
+    def _keep(self, outcome: SearchOutcome, study: Study, asked: Mapping[str, Any]) -> None:
         """Write a certificate, its plot, and the tables of everything so far.
 
         Raises:
@@ -169,7 +170,7 @@ class _Command:
         """
         self._outcomes.append(outcome)
         name = outcome.plan.name
-        data = certificate_json(outcome)
+        data = certificate_json(outcome, asked)
         try:
             write_json(self._paths.certificate(name), data)
             if outcome.tests:

@@ -35,7 +35,8 @@ class Change:
         metric: What was compared.
         before: One side.
         after: The other.
-        relative: By how much the figure has changed: -0.05 for 5 % less; None where there is no such ratio.
+        relative: By how much the best figure (`Estimate.best`) has changed: -0.05 for 5 % less; None where there is no
+            such ratio.
         low: The least change that fits what was seen at the confidence; None where unknown.
         high: The most; None where unknown, or where nothing bounds it.
         p_value: The chance, at most, of so large a difference where nothing has changed; None where unknown. As
@@ -111,7 +112,7 @@ def change(before: Estimate, after: Estimate, noise: Noise | None = None, confid
         metric=before.metric,
         before=before,
         after=after,
-        relative=after.value / before.value - 1 if before.value else None,
+        relative=after.best / before.best - 1 if before.best else None,
         low=_relative(before, low),
         high=_relative(before, high),
         p_value=p_value,
@@ -170,9 +171,11 @@ def _difference(before: _Side, after: _Side, t: float) -> tuple[float, float]:
     """Return the limits of the difference, after less before, at so many standard errors."""
     (b_low, b_high), (a_low, a_high) = before.base(), after.base()
     (b_least, b_most), (a_least, a_most) = before.limits(t), after.limits(t)
-    low = high = math.inf
-    low = -math.inf if math.inf in (b_high, b_most) else a_low - b_high - math.hypot(a_low - a_least, b_most - b_high)
-    high = math.inf if math.inf in (a_high, a_most) else a_high - b_low + math.hypot(a_most - a_high, b_low - b_least)
+    low, high = -math.inf, math.inf
+    if not math.isinf(b_most):
+        low = a_low - b_high - math.hypot(a_low - a_least, b_most - b_high)
+    if not math.isinf(a_most):
+        high = a_high - b_low + math.hypot(a_most - a_high, b_low - b_least)
     return low, high
 
 
@@ -188,7 +191,7 @@ def _farthest(before: _Side, after: _Side) -> float:
         return 0.0
     if excludes(high):
         return math.inf
-    for _ in range(80):
+    for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if excludes(middle) else (low, middle)
     return low
@@ -196,10 +199,10 @@ def _farthest(before: _Side, after: _Side) -> float:
 
 def _relative(before: Estimate, difference: float) -> float | None:
     """Return a limit of the difference as a relative change; None where there is none."""
-    if not before.value or math.isinf(difference):
+    if not before.best or math.isinf(difference):
         return None
     if before.metric is Metric.ACCURACY:
-        return difference / before.value
+        return difference / before.best
     return math.expm1(difference)
 
 
@@ -210,10 +213,11 @@ def _why(sides: tuple[_Side, _Side], noise: Noise) -> str:
         samples = f"{before.queries:.0f}" if before.queries == after.queries else f"{before.queries}, {after.queries}"
         return f"{samples} samples, compared as if they were not the same ones: which of them differed is not kept"
     errors = [100 * max(_own(one)) for one in (before, after)]
-    parts = [f"latency within tests is uncertain by {errors[0]:.2g} % before, {errors[1]:.2g} % after", str(noise)]
+    parts = [f"by its tests, latency is uncertain by {errors[0]:.2g} % before, {errors[1]:.2g} % after", str(noise)]
     undecided = [one for one in (before, after) if one.high != one.low]
     if undecided:
         parts.append(" and ".join(_range(one) for one in undecided) + " is undecided")
+    parts += [f"{name}: {one.why}" for name, one in (("before", before), ("after", after)) if one.why]
     return "; ".join(parts)
 
 

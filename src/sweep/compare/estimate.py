@@ -18,8 +18,8 @@ NONE_AS = 0.5
 """In ratios, what stands for 0 where not even the smallest N is VALID."""
 _STEEPEST = 10.0
 """How many times as much N may change, relative, as the latency that allows it, where the curve is but extended."""
-_LARGEST = 700.0
-"""Logarithm of the largest N that is still a number."""
+_LARGEST = 600.0
+"""Logarithm of the largest number that still is one, or nearly."""
 
 
 class Metric(StrEnum):
@@ -40,14 +40,15 @@ class Estimate:
     """A figure of one side, before or after.
 
     A figure has two kinds of uncertainty. What a search has left undecided lies from `low` to `high`, with no more to
-    be said about where. Random error is relative and of latency: max streams has its by way of `slacks`, and accuracy
-    its own by way of the number of samples.
+    be said about where. Random error is relative and of latency: max streams has it by way of `slacks`. That of
+    accuracy follows from the number of samples.
 
     Attributes:
         metric: What it is.
         value: The figure: N, ns, or percent; 0 where not even the smallest N is VALID; None where there is nothing to
             compare, for the reason in `why`.
-        low: The least that it may be, random error apart.
+        low: The least that it may be, random error apart. Where whole tests differ, `low` and `high` of max streams are
+            where the curve of all tests crosses the bound, which need not be the certificate's answer.
         high: The most; None where nothing bounds it.
         error_below: Relative standard error of latency, to the side of shorter ones.
         error_above: The same to the side of longer ones.
@@ -82,6 +83,11 @@ class Estimate:
         """Return the estimate of a side that has nothing to compare."""
         return cls(metric, None, why=why)
 
+    @property
+    def best(self) -> float:
+        """The figure to reckon with: the crossing of the curve where that is taken, else the value; 0 without one."""
+        return self.low if self.low == self.high else self.value or 0.0
+
     def limits(self, t: float, error_below: float, error_above: float) -> tuple[float, float]:
         """Return between what values the figure lies when its errors are `t` standard errors long.
 
@@ -89,16 +95,19 @@ class Estimate:
             t: How many standard errors.
             error_below: Relative standard error of latency, to the side of shorter ones.
             error_above: The same to the side of longer ones.
+
+        Raises:
+            ValueError: It has no value.
         """
         if self.value is None:
-            raise ValueError("nothing is known")
+            raise ValueError(f"no {self.metric} to give limits of: {self.why}")
         if self.metric is Metric.LATENCY:
             return self.value * math.exp(-t * error_below), self.value * math.exp(min(t * error_above, _LARGEST))
         if self.metric is Metric.ACCURACY:
             return wilson(self.value, self.queries, t)
         high = math.inf if self.high is None else self.high
         # Where latency is longer than was seen, fewer streams fit.
-        return min(self.low, self._reach(t * error_above)), max(high, self._reach(-t * error_below))
+        return min(self.low, self.reach(t * error_above)), max(high, self.reach(-t * error_below))
 
     def slack(self, n: float) -> float:
         """Return the natural logarithm of the bound over the latency of N, by the curve that the tests have shown."""
@@ -111,7 +120,7 @@ class Estimate:
         logs, slacks = zip(*points, strict=True)
         return float(np.interp(at, logs, slacks))
 
-    def _reach(self, slack: float) -> float:
+    def reach(self, slack: float) -> float:
         """Return the largest N whose latency is within the bound by `slack`; 0 where none is."""
         points = self._curve
         if slack > points[0][1]:

@@ -112,8 +112,9 @@ class Filters:
     def match_search(self, spec: TrialSpec, test: StoredTrial | None) -> bool:
         """Return whether a search is wanted.
 
-        A condition on what was to be measured is held against its spec, one on the machine against its first test. One
-        on what a single test gave (`result=VALID`, `batch=8`) chooses among tests, not among searches.
+        A condition on what was to be measured is held against its spec, one on the machine or on when it was started
+        against its first test. One on what a single test gave (`result=VALID`, `batch=8`) chooses among tests, not
+        among searches.
 
         Args:
             spec: Of the search: a full test.
@@ -124,7 +125,7 @@ class Filters:
             if column.get_from_spec is not None:
                 if not condition.holds(column.get_from_spec(spec)):
                     return False
-            elif column.of_environment and not (test is not None and condition.holds(column.get(test))):
+            elif (column.of_environment or column.name == _STARTED_AT) and not (test is not None and condition.holds(column.get(test))):
                 return False
         return True
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from sweep.errors import ConfigError, Problem, RecordError
 from sweep.paths import MANIFEST, RESULT, AttemptPaths, OutputPaths, SweepPaths
 from sweep.results.filters import Filters
-from sweep.search.base import Ask, Observation
+from sweep.search.base import Observation
 from sweep.store.records import StoredTrial, load_attempt, read_json
-from sweep.study.certificate_file import SavedCertificate, read_certificate
+from sweep.study.certificate_file import SavedCertificate, SavedTest, read_certificate
 from sweep.study.observe import observation
 from sweep.study.search import SearchOutcome
 from sweep.trial.spec import TrialSpec
@@ -55,14 +55,10 @@ class SearchRecord:
         Args:
             wanted: Which of them by their specs; None for all.
         """
-        asked = [
-            Ask(one["samples_per_query"], one["asked_query_count"], one["asked_why"])
-            for one in self.saved.data["tests"]
-        ]
-        pairs = zip(asked, self.tests, strict=True)
+        pairs = zip(self.saved.tests, self.tests, strict=True)
         return [
-            observation(ask, test.result, test.directory)
-            for ask, test in pairs
+            observation(said.ask, test.result, test.directory)
+            for said, test in pairs
             if test is not None and (wanted is None or wanted(test.result.spec))
         ]
 
@@ -111,17 +107,19 @@ class Selection:
     damaged: tuple[RecordError, ...]
 
 
-def select(places: Sequence[Path], filters: Filters | None = None) -> Selection:
+def select(places: Sequence[Path], filters: Filters | None = None, *, whole_searches: bool = False) -> Selection:
     """Read what lies in some places.
 
     Args:
         places: Output folders, folders of sweeps, trials or attempts, or files of certificates and records.
         filters: What to keep.
+        whole_searches: Whether to keep those searches alone of whose tests the filters let all pass: else two
+            selections of different tests may hold the same searches.
 
     Raises:
         ConfigError: A place does not exist or holds no results; every such place is named.
     """
-    reader = _Reader(filters or Filters())
+    reader = _Reader(filters or Filters(), whole_searches)
     problems = [problem for place in places if (problem := reader.read(place)) is not None]
     if problems:
         raise ConfigError(problems)
@@ -150,8 +148,9 @@ def output_root(place: Path) -> Path:
 class _Reader:
     """Reads places: each file once, by whichever path it is found."""
 
-    def __init__(self, filters: Filters) -> None:
+    def __init__(self, filters: Filters, whole_searches: bool) -> None:
         self._filters = filters
+        self._whole_searches = whole_searches
         self._attempts: dict[Hashable, StoredTrial | None] = {}
         self._wanted: dict[int, StoredTrial] = {}
         self._searches: dict[Hashable, SearchRecord | None] = {}
@@ -279,12 +278,22 @@ class _Reader:
         except RecordError as error:
             self._blame(path, error)
             return None
-        tests = tuple(self._find(Path(test["directory"]), outputs, path) for test in saved.data["tests"])
-        first = next((test for test in tests if test is not None), None)
-        if not self._filters.match_search(saved.plan.spec, first):
+        tests = tuple(self._test(test, outputs, path) for test in saved.tests)
+        found = [test for test in tests if test is not None]
+        if not self._filters.match_search(saved.plan.spec, found[0] if found else None):
+            return None
+        if self._whole_searches and not all(map(self._filters.match, found)):
             return None
         self._want(tests)
         return SearchRecord(path, saved, tests)
+
+    def _test(self, test: SavedTest, outputs: OutputPaths, origin: Path) -> StoredTrial | None:
+        stored = self._find(Path(test.directory), outputs, origin)
+        if stored is None or test.is_of(stored):
+            return stored
+        gone = f"{stored.directory}: is another record than the one that {origin} names, which is gone"
+        self._blame(origin / stored.directory.name, RecordError(gone))
+        return None
 
     def _find(self, recorded: Path, outputs: OutputPaths, origin: Path) -> StoredTrial | None:
         """Return the record that a sweep names: beside it, since output folders are moved, else where it was."""

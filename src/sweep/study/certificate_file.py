@@ -18,10 +18,11 @@ from sweep.study.search import SearchOutcome, SearchPlan, SearchTest, SettingRes
 from sweep.trial.plain import read_plain
 from sweep.trial.spec import TrialSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """History of the file's format. Newer is refused, older is migrated.
 
 1: first.
+2: `asked`, which older files lack.
 """
 
 
@@ -39,6 +40,32 @@ class SavedCertificate:
     certificate: Certificate
     data: Mapping[str, Any]
 
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Whatever the answer depends on, by names of the command line; empty in an old file."""
+        asked: Mapping[str, Any] = self.data.get("asked") or {}
+        return asked
+
+    @property
+    def failure(self) -> str:
+        """Why the search has no answer: it could not go on, or the engine is not accurate enough; empty otherwise."""
+        said = self._said
+        return said.failure or ("the accuracy is too low" if said.accuracy_failed else "")
+
+    @property
+    def settings(self) -> tuple[SettingResult, ...]:
+        """What a joint search tried, in order."""
+        return self._said.settings
+
+    @property
+    def tests(self) -> tuple[SavedTest, ...]:
+        """What the file says of each test, in order."""
+        return tuple(_tests(self.data))
+
+    @property
+    def _said(self) -> _Said:
+        return read_plain(_Said, {name: self.data[name] for name in _SAID if name in self.data})
+
     def outcome(self, records: Sequence[StoredTrial | None], path: Path) -> SearchOutcome:
         """Return the search as it was when it ended, with those of its tests whose records are left.
 
@@ -46,12 +73,10 @@ class SavedCertificate:
             records: Of its tests, in order; None for one that is gone.
             path: Of the certificate's file.
         """
-        said = read_plain(_Said, {name: self.data[name] for name in _SAID if name in self.data})
+        said = self._said
         tests = [
-            SearchTest(
-                Ask(test.samples_per_query, test.asked_query_count, test.asked_why), Outcome(stored, test.reused)
-            )
-            for test, stored in zip(_tests(self.data), records, strict=True)
+            SearchTest(test.ask, Outcome(stored, test.reused))
+            for test, stored in zip(self.tests, records, strict=True)
             if stored is not None
         ]
         return SearchOutcome(
@@ -87,22 +112,52 @@ class _Said:
 
 
 @dataclass(frozen=True)
-class _Test:
-    """What a file says of a test that its record does not."""
+class SavedTest:
+    """What a certificate's file says of a test.
+
+    Attributes:
+        samples_per_query: N.
+        asked_query_count: Queries that were asked for; None for a full test.
+        asked_why: What for.
+        reused: Whether it had been measured before.
+        spec_digest: Of its record.
+        environment_digest: Likewise.
+        started_at: Likewise.
+        directory: Where that lay.
+    """
 
     samples_per_query: int
     asked_query_count: int | None
     asked_why: str
     reused: bool
+    spec_digest: str
+    environment_digest: str
+    started_at: str
     directory: str
+
+    @property
+    def ask(self) -> Ask:
+        """What was asked for."""
+        return Ask(self.samples_per_query, self.asked_query_count, self.asked_why)
+
+    def is_of(self, stored: StoredTrial) -> bool:
+        """Return whether a record is that of this test, and not of another one that lies in its place now."""
+        result = stored.result
+        own = (result.spec_digest, result.environment_digest, result.timing.started_at)
+        return own == (self.spec_digest, self.environment_digest, self.started_at)
 
 
 _SAID = tuple(field.name for field in dataclasses.fields(_Said))
-_TEST = tuple(field.name for field in dataclasses.fields(_Test))
+_TEST = tuple(field.name for field in dataclasses.fields(SavedTest))
 
 
-def certificate_json(outcome: SearchOutcome) -> dict[str, Any]:
-    """Return everything that a search gave as plain JSON data, with the schema version."""
+def certificate_json(outcome: SearchOutcome, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return everything that a search gave as plain JSON data, with the schema version.
+
+    Args:
+        outcome: Of the search.
+        asked: Whatever its answer depends on, by names of the command line.
+    """
     plan, question = outcome.plan, outcome.plan.question
     environments = [test.outcome.stored.result.environment_digest for test in outcome.tests]
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(outcome.certificate), allow_nan=False))
@@ -111,6 +166,7 @@ def certificate_json(outcome: SearchOutcome) -> dict[str, Any]:
         "name": plan.name,
         "label": dict(plan.label),
         "algorithm": plan.algorithm,
+        "asked": dict(asked or {}),
         "question": {
             "samples_per_query_low": question.domain.low,
             "samples_per_query_high": question.domain.high,
@@ -200,9 +256,11 @@ def _from_plain(data: dict[str, Any]) -> SavedCertificate:
         raise ValueError("the digest is not the spec's")
     plan = SearchPlan(str(data["name"]), dict(data["label"]), question, str(data["algorithm"]), spec)
     _tests(data)
+    if not isinstance(data.get("asked", {}), dict):
+        raise TypeError("asked: is no object")
     read_plain(_Said, {name: data[name] for name in _SAID if name in data})
     return SavedCertificate(plan, read_plain(Certificate, shown), data)
 
 
-def _tests(data: Mapping[str, Any]) -> list[_Test]:
-    return [read_plain(_Test, {name: test[name] for name in _TEST}) for test in data["tests"]]
+def _tests(data: Mapping[str, Any]) -> list[SavedTest]:
+    return [read_plain(SavedTest, {name: test[name] for name in _TEST}) for test in data["tests"]]
