@@ -277,6 +277,18 @@ def test_the_newest_archives_are_kept_and_nothing_else_is_touched(bed):
         assert f"removed: {history}/2026-01-0{day}_abcdef.zip" in printed
 
 
+def test_the_night_just_kept_is_not_removed_for_its_old_date(bed):
+    """A night that is measured again under its own date (--date) would delete what it has just packed."""
+    history = bed.outputs / "history"
+    history.mkdir(parents=True)
+    for day in (2, 3, 4):
+        (history / f"2026-09-0{day}_abcdef.zip").touch()
+    bed.run("--keep", "2")
+    assert len(bed.archives) == 2
+    assert bed.archives[0].startswith(DATE)
+    assert bed.archives[1].startswith("2026-09-04")
+
+
 def test_an_archive_that_was_not_packed_whole_is_not_in_the_history(bed):
     bed.baseline.touch()
     bed.codes(pack=1)
