@@ -1,6 +1,6 @@
 """Machines in words: what sets two apart, those first that make their results incomparable."""
 
-from sweep.results.environments import decides, describe, differences, hardware
+from sweep.results.environments import describe, differences, hardware
 
 MACHINE = {
     "cpu": "EPYC",
@@ -26,7 +26,6 @@ def test_a_machine_is_one_line():
 
 def test_equal_machines_differ_in_nothing():
     assert differences(MACHINE, dict(MACHINE)) == ()
-    assert not decides(MACHINE, dict(MACHINE))
 
 
 def test_what_decides_comes_before_what_is_noted():
@@ -36,14 +35,13 @@ def test_what_decides_comes_before_what_is_noted():
         "hostname: one -> two (noted)",
         "git: abc -> none (noted)",
     )
-    assert decides(MACHINE, other)
 
 
 def test_which_of_like_cards_it_was_does_not_decide():
     twin = changed(gpus=[{"name": "H100", "uuid": "GPU-2", "power_limit": 700}])
     assert differences(MACHINE, twin) == ("gpus.0.uuid: GPU-1 -> GPU-2 (noted)",)
-    assert not decides(MACHINE, twin)
-    assert decides(MACHINE, changed(gpus=[{"name": "H100", "uuid": "GPU-1", "power_limit": 350}]))
+    slower = changed(gpus=[{"name": "H100", "uuid": "GPU-1", "power_limit": 350}])
+    assert differences(MACHINE, slower) == ("gpus.0.power_limit: 700 -> 350",)
 
 
 def test_lists_and_cards_that_are_gone_are_told():

@@ -1,11 +1,12 @@
 import json
+import re
 import threading
 
 import pytest
 
 from sweep.errors import ConfigError, RecordError
-from sweep.paths import SweepPaths
-from sweep.store.records import Store
+from sweep.paths import AttemptPaths, SweepPaths
+from sweep.store.records import Store, load_attempt
 from sweep.store.table import COLUMNS, to_frame, write_tables
 from sweep.trial.executor import Executor, Timeouts
 from sweep.trial.messages import RunRequest
@@ -57,7 +58,8 @@ def test_a_failed_trial_is_kept_but_not_reused(store, measure, simulated):
     spec = simulated(fault="throw", fault_at=0)
     _, environment = measure(spec)
     assert store.find(spec, environment) is None
-    assert len(list(store.all())) == 1
+    (kept,) = store.attempts(spec, environment)
+    assert kept.result.failure is not None
 
 
 def test_measuring_again_keeps_the_earlier_attempt(store, measure, simulated):
@@ -66,14 +68,14 @@ def test_measuring_again_keeps_the_earlier_attempt(store, measure, simulated):
     assert first.directory != second.directory
     assert (second.result.attempt, first.result.attempt) == (2, 1)
     assert store.find(simulated(), environment) == second
-    assert len(list(store.all())) == 2
+    assert store.attempts(simulated(), environment) == [first, second]
 
 
 def test_an_unfinished_attempt_is_no_record(store, simulated):
     attempt = store.begin(simulated(), "e" * 64)
     assert attempt.paths.spec.is_file()
     assert store.find(simulated(), "e" * 64) is None
-    assert list(store.all()) == []
+    assert store.attempts(simulated(), "e" * 64) == []
     assert store.begin(simulated(), "e" * 64).number == 2
 
 
@@ -82,9 +84,8 @@ def test_a_damaged_record_is_named_once_and_measured_again(store, measure, simul
     stored, environment = measure(simulated())
     (stored.directory / "result.json").write_text(damage)
     assert store.find(simulated(), environment) is None
-    (error,) = store.all()
-    assert isinstance(error, RecordError)
-    assert str(stored.directory) in str(error)
+    with pytest.raises(RecordError, match=re.escape(str(stored.directory))):
+        load_attempt(AttemptPaths(stored.directory))
     again, _ = measure(simulated())
     assert store.find(simulated(), environment) == again
 

@@ -49,11 +49,6 @@ def hardware(environment: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, "gpus": [{name: gpu.get(name) for name in _GPU_HARDWARE} for gpu in gpus]}
 
 
-def decides(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Return whether two fingerprints differ in what decides a result."""
-    return any(not line.endswith("(noted)") for line in differences(before, after))
-
-
 def _is_information(key: str) -> bool:
     first, _, rest = key.partition(".")
     return first in INFORMATION_ONLY or (first == "gpus" and rest.rpartition(".")[2] in GPU_INFORMATION_ONLY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -105,17 +105,6 @@ class Store:
             if key == (spec.digest, environment_digest, JUDGE_VERSION):
                 found.append(stored)
         return found
-
-    def all(self) -> Iterator[StoredTrial | RecordError]:
-        """Yield every finished attempt, and an error for each record that cannot be read."""
-        for paths in self._paths.all_attempts():
-            try:
-                stored = load_attempt(paths)
-            except RecordError as error:
-                yield error
-                continue
-            if stored is not None:
-                yield stored
 
     def _trial(self, spec: TrialSpec, environment_digest: str) -> Path:
         return self._paths.trial(spec.slug, spec.digest, environment_digest)
