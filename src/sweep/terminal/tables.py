@@ -23,9 +23,16 @@ WHY_LEAST = 40
 _UNDISTURBED = {BUSY: "idle", THROTTLED: "cool", SHARED: "free"}
 
 
+class _Console(Console):
+    """Lets the command line decide what becomes of a reader that has left, where rich would exit on its own."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704  (rich calls it while it handles the BrokenPipeError)
+
+
 def console() -> Console:
     """Return the console for results: as wide as the terminal, or wide enough when it is a file or a pipe."""
-    return Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH, soft_wrap=True)
+    return _Console(soft_wrap=True) if sys.stdout.isatty() else _Console(width=_PLAIN_WIDTH, soft_wrap=True)
 
 
 def aligned(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
