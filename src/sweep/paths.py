@@ -22,6 +22,8 @@ _TRACE_LOG = "mlperf_log_trace.json"
 STAGING_PREFIX = ".unpack-"
 """Of the folder in an output folder where an archive is unpacked before its parts are moved to their places."""
 _LOCK_PREFIX = "sweep-gpu-"
+_OF_SWEEPS = (".csv", ".json", ".parquet", ".png")
+"""How the files end that a command leaves in its folder."""
 
 
 def conf_dir() -> Path:
@@ -258,6 +260,32 @@ def _folders(parent: Path) -> list[Path]:
             return [parent / name for name in sorted(entry.name for entry in entries if _is_folder(entry))]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def is_of_results(path: Path) -> bool:
+    """Return whether a file is a part of results, or would be taken for one: in a folder that sweep has filled.
+
+    These are the trials and sweeps of an output folder, the folder of a sweep wherever that was put, as far as names of
+    its files go, and Optuna's journal.
+    """
+    real = Path(os.path.realpath(path))
+    beside = OutputPaths(real.parent)
+    if real == beside.studies:
+        return os.path.exists(real)  # noqa: PTH110  (of a name that is too long for a path, pathlib makes an error)
+    if os.path.exists(real.parent / MANIFEST) and real.suffix in _OF_SWEEPS:  # noqa: PTH110
+        return True
+    return any(_holds_results(folder) for folder in real.parents)
+
+
+def _holds_results(folder: Path) -> bool:
+    """Return whether a folder is that of all trials, or of all sweeps, and has one."""
+    paths = OutputPaths(folder.parent)
+    try:
+        if folder == paths.trials:
+            return any(one.spec.exists() or one.result.exists() for one in paths.all_attempts())
+        return folder == paths.sweeps and any(SweepPaths(one).manifest.exists() for one in paths.all_sweeps())
+    except OSError:
+        return False  # nor can anything be written there
 
 
 class SweepPaths:

@@ -77,7 +77,7 @@ def test_damaged_records_are_named_ten_at_most_and_never_packed(machine, capfd):
     lines = err.splitlines()
     assert len(lines) == 11
     assert all(line.startswith("note: outputs/trials/") and "result.json: damaged: " in line for line in lines[:10])
-    assert lines[10] == "note: 3 more records cannot be read"
+    assert lines[10] == "note: ... and 3 more"
     assert out.startswith("x.zip: 1 attempt, 0 sweeps, ")
 
 
@@ -187,3 +187,20 @@ def test_the_archive_is_for_other_tools_too(machine, tmp_path):
     found = select([tmp_path / "plain"])
     assert (len(found.trials), len(found.sweeps), len(found.searches), found.damaged) == (4, 2, 1, ())
     assert created.endswith("+00:00")
+
+
+def test_a_name_that_is_too_long_is_one_line(machine, capfd):
+    machine.attempt(8)
+    assert main(["pack", "x.zip"]) == 0
+    capfd.readouterr()
+    for command in (["pack", f"{'a' * 300}.zip"], ["unpack", "x.zip", "--outputs", "a" * 300]):
+        assert main(command) == 2
+        out, err = capfd.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert err.startswith("error: ")
+
+
+def test_no_archive_is_made_among_records(machine, capfd):
+    stored = machine.attempt(8)
+    assert main(["pack", "--force", str(stored.directory / "x.zip")]) == 2
+    assert "lies among the records" in capfd.readouterr().err

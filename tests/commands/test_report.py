@@ -1,5 +1,6 @@
 """The command line of reports: where they go, what is refused, and that damage never stops them."""
 
+import io
 import json
 
 import pytest
@@ -92,3 +93,30 @@ def test_an_output_that_cannot_be_written_is_named(records, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["report", "--format", "md", "--out", "file/report.md"]) == 2
     assert "--out=file/report.md: cannot be written" in capsys.readouterr().err
+
+
+def test_standard_output_is_utf8_whatever_the_locale(records, monkeypatch):
+    """A bound is written with a sign that latin-1 has not."""
+    records.trial(64)
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="latin-1"))
+    assert main(["report", "--format", "md", "--out", "-"]) == 0
+    assert "p99 ≤ 50 ms" in raw.getvalue().decode()
+
+
+def test_a_name_that_is_too_long_is_one_line(records, capsys):
+    records.trial(64)
+    for out in ("a" * 300, f"{'a' * 300}/report.md"):
+        assert main(["report", "--format", "md", "--out", out]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: --out=")
+
+
+def test_no_report_is_written_among_records(records, capsys):
+    """`--out` of a record's own name would overwrite what may have taken hours to measure."""
+    stored = records.trial(64)
+    record = stored.directory / "result.json"
+    before = record.read_bytes()
+    assert main(["report", "--format", "json", "--out", str(record)]) == 2
+    assert "lies among the records" in capsys.readouterr().err
+    assert record.read_bytes() == before

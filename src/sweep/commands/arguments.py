@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from sweep.errors import ConfigError, Problem, choose
+from sweep.paths import is_of_results
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,8 +20,12 @@ class Parser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]  # the namespace is always a new one here
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
-        """Return the parsed arguments, words and flags in any order; refuse those that are unknown by name."""
-        options, unknown = self.parse_known_intermixed_args(args, namespace)
+        """Return the parsed arguments, words and flags in any order, words alone behind `--`; refuse unknown flags."""
+        given = list(sys.argv[1:] if args is None else args)
+        end = given.index("--") if "--" in given else len(given)
+        # Intermixed, argparse forgets what was behind `--`. All such words are names of files: `-x` is `./-x`.
+        words = [f"./{word}" if word.startswith("-") else word for word in given[end + 1 :]]
+        options, unknown = self.parse_known_intermixed_args([*given[:end], *words], namespace)
         if unknown:
             raise ConfigError(self._unknown(unknown[0]))
         return options
@@ -40,6 +47,21 @@ class Parser(argparse.ArgumentParser):
 
     def _see_help(self) -> str:
         return f"see python -m {self.prog} --help"
+
+
+def check_not_a_record(path: Path, field: str) -> None:
+    """Refuse a file to be written that is a part of results, or would lie among them.
+
+    Args:
+        path: The file.
+        field: The argument that names it.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if is_of_results(path):
+        reason = "lies among the records of sweep, which nothing may overwrite"
+        raise ConfigError(Problem(field, str(path), reason, "give a file in another folder"))
 
 
 def one_of(field: str, choices: Iterable[str]) -> Callable[[str], str]:

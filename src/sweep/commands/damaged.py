@@ -16,4 +16,4 @@ def say_damaged(damaged: Sequence[RecordError]) -> None:
     for line in lines[:_SHOWN]:
         print(f"note: {line}", file=sys.stderr)
     if len(lines) > _SHOWN:
-        print(f"note: {len(lines) - _SHOWN} more records cannot be read", file=sys.stderr)
+        print(f"note: ... and {len(lines) - _SHOWN} more", file=sys.stderr)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweep.commands.arguments import Parser
+from sweep.commands.arguments import Parser, check_not_a_record
 from sweep.commands.damaged import say_damaged
+from sweep.report.words import count_of
 from sweep.results.archive import pack
 from sweep.results.filters import split_words
 from sweep.results.selection import select
@@ -33,12 +34,16 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     parser.add_argument("out", metavar="OUT.zip", type=Path, help="file to make")
-    parser.add_argument("words", metavar="DIR", nargs="*", default=[], help="what holds results; default: outputs")
     parser.add_argument(
-        "filters", metavar="KEY=VALUE", nargs="*", default=[], help="of records, such as model=resnet result=VALID"
+        "words",
+        metavar="DIR or KEY=VALUE",
+        nargs="*",
+        default=[],
+        help="what holds results (default: outputs), and filters of records, such as model=resnet result=VALID",
     )
     parser.add_argument("--force", action="store_true", help="replace OUT.zip if it exists")
     options = parser.parse_args(arguments)
+    check_not_a_record(options.out, "OUT.zip")
     places, filters = split_words(options.words)
     selection = select(places or [Path("outputs")], filters)
     say_damaged(selection.damaged)
@@ -52,15 +57,10 @@ def main(arguments: Sequence[str]) -> int:
             return SIGNAL_EXIT + gate.signal
     say_notes(packed.notes)
     print(
-        f"{options.out}: {counted(packed.attempts, 'attempt')}, {counted(packed.sweeps, 'sweep')}, "
-        f"{counted(packed.files, 'file')}; {packed.data_bytes} bytes in {packed.archive_bytes}"
+        f"{options.out}: {count_of(packed.attempts, 'attempt')}, {count_of(packed.sweeps, 'sweep')}, "
+        f"{count_of(packed.files, 'file')}; {packed.data_bytes} bytes in {packed.archive_bytes}"
     )
     return ExitCode.OK
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 sweep`, `2 sweeps`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def say_notes(notes: Sequence[str]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweep.commands.arguments import Parser, one_of
+from sweep.commands.arguments import Parser, check_not_a_record, one_of
 from sweep.commands.damaged import say_damaged
 from sweep.errors import ConfigError, Problem, unwritable
 from sweep.paths import OutputPaths, write_bytes
@@ -47,18 +48,21 @@ def main(arguments: Sequence[str]) -> int:
     places = folders or [Path("outputs")]
     if options.out == _STDOUT and options.format in FOR_FILES:
         raise ConfigError(Problem("--out", _STDOUT, f"{options.format} is no text", "give a file"))
+    default = OutputPaths(output_root(places[0])).report(options.format)
+    path = Path.cwd() / "report" if options.out == _STDOUT else Path(options.out or default)
+    if options.out != _STDOUT:
+        check_not_a_record(path, "--out")
     selection = select(places, filters)
     say_damaged(selection.damaged)
     if not selection.trials and not selection.searches:
         which = f"no test passes {filters}" if filters else "there is no test that can be read"
         raise ConfigError(Problem(" ".join(map(str, places)), None, which, "give other folders, or other filters"))
-    default = OutputPaths(output_root(places[0])).report(options.format)
-    path = Path.cwd() / "report" if options.out == _STDOUT else Path(options.out or default)
-    data = document(options.format, selection, places, str(filters), path.parent)
+    data = document(options.format, selection, places, filters, path.parent)
     if options.out == _STDOUT:
-        sys.stdout.write(data.decode())
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)  # UTF-8, as a file would hold, whatever the locale of the terminal
         return 0
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  (of a name that is too long for a path, pathlib makes an error)
         raise ConfigError(Problem("--out", str(path), "is a folder", "give a file"))
     try:
         write_bytes(path, data)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.commands.arguments import Parser, whole
-from sweep.commands.pack import counted, progress_bar, say_notes
+from sweep.commands.pack import progress_bar, say_notes
 from sweep.paths import STAGING_PREFIX
+from sweep.report.words import count_of
 from sweep.results.archive_format import MAX_BYTES
 from sweep.results.merge import Unpacked, unpack
 from sweep.trial.interrupts import InterruptGate
@@ -52,12 +53,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def _summary(done: Unpacked, outputs: Path) -> str:
     attempts = [
-        counted(done.attempts, "new attempt"),
+        count_of(done.attempts, "new attempt"),
         *([f"{done.renumbered} of them under another number"] if done.renumbered else []),
         *([f"{done.attempts_here} here already"] if done.attempts_here else []),
     ]
     sweeps = [
-        counted(done.sweeps, "new sweep"),
+        count_of(done.sweeps, "new sweep"),
         *([f"renamed: {', '.join(done.renamed)}"] if done.renamed else []),
         *([f"{done.sweeps_here} here already"] if done.sweeps_here else []),
     ]

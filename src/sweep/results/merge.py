@@ -79,7 +79,10 @@ def unpack(archive: Path, outputs: Path, max_bytes: int = MAX_BYTES, progress: P
 
 
 def _check_space(archive: Archive, outputs: Path) -> None:
-    there = next(one for one in (outputs, *outputs.parents) if one.exists())
+    try:
+        there = next(one for one in (outputs, *outputs.parents) if one.exists())
+    except OSError as error:  # a name that is too long
+        raise unwritable(outputs, error, _FIELD) from error
     if not there.is_dir():
         raise ConfigError(Problem(_FIELD, outputs, "is no folder", "choose another folder"))
     if (free := shutil.disk_usage(there).free) < archive.total_bytes:
