@@ -3,13 +3,20 @@
 import csv
 import io
 import json
+import re
+import shutil
 import struct
+from html import unescape
 
 import pytest
+from markdown_it import MarkdownIt
 from tests.report.records import damage
 
 from sweep.errors import ConfigError
+from sweep.report.markdown import escaped
 from sweep.report.write import document
+from sweep.results.filters import Filters, parse_filters
+from sweep.results.selection import select
 from sweep.search.certificate import Status
 from sweep.store.table import COLUMNS
 from sweep.vocabulary import Weights
@@ -27,7 +34,7 @@ def selection(records):
 
 
 def _document(form, selection, tmp_path):
-    return document(form, selection, [tmp_path], "", tmp_path)
+    return document(form, selection, [tmp_path], Filters(), tmp_path)
 
 
 def test_markdown_is_a_table_that_users_names_do_not_break(selection, tmp_path):
@@ -90,3 +97,55 @@ def test_formats_agree_on_every_answer(selection, tmp_path):
     page, text = (_document(form, selection, tmp_path).decode() for form in ("html", "md"))
     assert len(answers) == 2
     assert all(answer in page and answer in text for answer in answers)
+
+
+def test_markdown_has_no_markup_but_its_own(records, tmp_path):
+    """What lands in the summary of a CI job is rendered there: a machine or an option must not bring pictures along."""
+    evil = "<img src=http://e/x.png> ![a](http://e/y.png) <b>bold</b>\n# heading"
+    records.trial(64, options={"x": evil}, machine={"cpu": evil})
+    records.trial(400, options={"y": evil}, machine={"cpu": f"- 1. {evil}"}, notes=(evil,), failure=evil)
+    selection = select([records.root], parse_filters([f"model!={evil}"]))
+    text = document("md", selection, [tmp_path], parse_filters([f"model!={evil}"]), tmp_path).decode()
+    html = MarkdownIt("commonmark").enable("table").render(text)
+    assert not {"img", "b", "a", "h1"} & set(re.findall(r"<(\w+)", html))
+    assert html.count("&lt;b&gt;bold&lt;/b&gt; # heading") >= 5
+
+
+@pytest.mark.parametrize("text", ["- x", "+ x", "1. x", "12) x", "# x", "> x", "| x |", "a\n- b", "[x](y)", "`x`"])
+def test_text_stays_text_at_the_begin_of_a_list_item(text):
+    rendered = MarkdownIt("commonmark").enable("table").render(f"- {escaped(text)}\n")
+    assert unescape(rendered) == f"<ul>\n<li>{' '.join(text.split())}</li>\n</ul>\n"
+
+
+def test_commands_count_what_they_measured_whatever_filters_let_pass(records, tmp_path):
+    """A finished grid of two points must not read `1 of 2 points` because a filter hides one of them."""
+    records.sweep([records.trial(64), records.trial(400)])
+    filters = parse_filters(["result=VALID"])
+    data = json.loads(document("json", select([records.root], filters), [tmp_path], filters, tmp_path))
+    assert data["commands"][0]["done"] == data["commands"][0]["planned"] == 2
+    assert "2 of 2 points" in document("html", select([records.root], filters), [tmp_path], filters, tmp_path).decode()
+
+
+def test_searches_are_counted_as_searches(records, tmp_path):
+    records.search([(records.trial(306), False)], max_streams=306, status=Status.OPEN)
+    manifest = next(records.root.glob("sweeps/*/sweep.json"))
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "planned": 2}))
+    assert "1 of 2 searches" in _document("html", records.selection(), tmp_path).decode()
+
+
+def test_a_certificate_that_tests_contradict_says_so_in_every_format(records, tmp_path):
+    tests = [(records.trial(n), False) for n in (306, 320)]
+    records.search(tests, max_streams=306, first_invalid=320)
+    records.trial(200, per_sample_ms=0.4)
+    said = "contradicted by a test outside this search: N=200 INVALID"
+    assert all(said in _document(form, records.selection(), tmp_path).decode() for form in ("html", "md", "json"))
+
+
+def test_every_format_is_made_of_a_certificate_without_records(records, tmp_path):
+    path = records.search([(records.trial(306), False)], max_streams=306, status=Status.OPEN)
+    shutil.rmtree(records.root / "trials")
+    said = "the records of its 1 test are gone"
+    for form in ("html", "md", "json"):
+        text = _document(form, select([path]), tmp_path).decode()
+        assert said in text
+        assert "max streams: 306" in text

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -182,3 +183,29 @@ def test_an_accuracy_test_alone_makes_a_page_without_plots(records):
     page = _page(records)
     assert len(page.all("script")) == 1  # no Plotly
     assert "76.400" in page.text
+
+
+def test_series_of_two_machines_have_two_names_everywhere(records):
+    """In cards, headings and the list of sections alike: whoever reads one of them must know which machine it is."""
+    for n in (8, 400):
+        records.trial(n)
+        records.trial(n, machine={"cpu": "another CPU"})
+    page = _page(records)
+    shown = "\n".join(page.text)
+    names = [f"resnet · fp32 · onnxruntime · environment {letter}" for letter in "AB"]
+    assert [shown.count(name) for name in names] == [3, 3]
+    headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", render_html(build(records.selection()), records.root))
+    assert len(set(headings)) == len(headings)
+
+
+def test_a_certificate_without_records_has_a_card_and_a_section(records):
+    for n in (306, 320):
+        tests = [(records.trial(n, model=model), False) for model in ("resnet", "mobilenet")]
+    for number, test in enumerate(tests):
+        records.search([test], f"2026-11-2{number}", max_streams=306, first_invalid=320)
+    shutil.rmtree(records.root / "trials")
+    page = _page(records)
+    warned = [one for one in page.all("p") if one.get("class") == "warning"]
+    assert len(warned) == 4  # two series, each in its card and its section
+    sections = {one["id"] for one in page.all("section")}
+    assert {one["href"][1:] for one in page.all("a") if re.fullmatch(r"#s\d+", one["href"])} <= sections

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sweep.report.search_plot import between_of
 from sweep.report.search_points import Kind
 from sweep.report.search_words import answer_of, evidence_lines
 from sweep.report.sections import Answer, Source, Test
 from sweep.report.words import count_of, duration, ms
-from sweep.results.selection import SearchRecord
+from sweep.results.selection import SearchRecord, SweepRecord
 from sweep.search.certificate import Status
 from sweep.study.search import SearchOutcome
 
 _BAD = (Kind.INVALID, Kind.STOPPED)
+_DOUBTS = 4
+"""Tests that contradict a certificate and are named, at most."""
 
 
-def answer_of_search(search: SearchRecord) -> Answer:
-    """Return what a certificate says."""
+def answer_of_search(search: SearchRecord, tests: Sequence[Test]) -> Answer:
+    """Return what a certificate says, and what speaks against it.
+
+    Args:
+        search: With its certificate.
+        tests: Of the series that it is about, whoever ran them.
+    """
     outcome = search.outcome()
     certificate = outcome.certificate
     more = " or more" if certificate.status in (Status.ALL_VALID, Status.OPEN) else ""
@@ -34,7 +41,7 @@ def answer_of_search(search: SearchRecord) -> Answer:
         certificate.remark,
         "" if certificate.is_complete else f"stopped{stopped} before it was done",
         *outcome.notes,
-        f"records of {gone} of its {count_of(len(search.tests), 'test')} are gone" if gone else "",
+        f"records of {gone} of its {count_of(len(search.tests), 'test')} are gone" if gone and outcome.tests else "",
         _effort(outcome),
     )
     between = certificate.first_invalid is not None and certificate.max_streams is not None
@@ -50,18 +57,19 @@ def answer_of_search(search: SearchRecord) -> Answer:
         between=between_of(certificate.undecided) if between else "",
         step=outcome.plan.question.domain.step,
         lines=tuple(dict.fromkeys(filter(None, lines))),
+        doubts=tuple(_doubts(search, tests)),
         certificate=search.path,
         evidence=certificate.evidence,
         settings=outcome.settings,
     )
 
 
-def answer_of_tests(tests: Sequence[Test], run_class: str) -> Answer:
+def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
     """Return the largest tested N that was VALID and, undisturbed, never INVALID: no more than that is known.
 
     Args:
-        tests: Of one series.
-        run_class: Length of its full tests.
+        tests: All of one series.
+        runs: What they are, in words: `screening runs`.
     """
     valid = {test.n for test in tests if test.kind is Kind.VALID}
     invalid = {test.n for test in tests if test.kind in _BAD and not test.set_aside}
@@ -73,7 +81,7 @@ def answer_of_tests(tests: Sequence[Test], run_class: str) -> Answer:
         lines += _of_both(tests, mixed) + _failed(tests)
         tested = "no full test was finished" if not valid | invalid else "no tested N is VALID"
         figure = "none" if valid | invalid else "unknown"
-        return Answer(Source.TESTS, f"{tested} (by {run_class} runs)", None, figure, lines=tuple(lines))
+        return Answer(Source.TESTS, f"{tested} (by {runs})", None, figure, lines=tuple(lines))
     largest = max(sure)
     above = min((n for n in invalid - valid if n > largest), default=None)
     lines = [_seen(tests, largest)]
@@ -87,7 +95,7 @@ def answer_of_tests(tests: Sequence[Test], run_class: str) -> Answer:
     between = "" if above is None else between_of(gap).replace("undecided", "not shown")
     return Answer(
         source=Source.TESTS,
-        text=f"largest VALID tested N: {largest} (by {run_class} runs)",
+        text=f"largest VALID tested N: {largest} (by {runs})",
         max_streams=largest,
         figure=str(largest),
         first_invalid=above,
@@ -95,6 +103,49 @@ def answer_of_tests(tests: Sequence[Test], run_class: str) -> Answer:
         between=between,
         lines=tuple(lines),
     )
+
+
+def answer_of_probes(killed: Sequence[SweepRecord]) -> Answer:
+    """Return what the short tests of a search show without its certificate: nothing.
+
+    Args:
+        killed: The searches that did not end.
+    """
+    commands = dict.fromkeys(f"python -m sweep {' '.join(one.arguments)}" for one in killed)
+    lines = [f"from a search that did not end: {command}" for command in commands]
+    if len(lines) > 1:
+        lines = [f"from one of {len(lines)} searches that did not end"]
+    return no_answer("short tests of a search give no verdict on N, and no certificate names these", *lines)
+
+
+def no_answer(why: str, *lines: str) -> Answer:
+    """Return that the tests of a series give no answer.
+
+    Args:
+        why: In one line.
+        lines: What is to be known beside it.
+    """
+    return Answer(Source.TESTS, f"no answer: {why}", None, "unknown", lines=tuple(filter(None, lines)))
+
+
+def _doubts(search: SearchRecord, tests: Sequence[Test]) -> Iterator[str]:
+    """Yield what contradicts a certificate: that nothing is left of it, and full tests that it does not count."""
+    if search.tests and not any(search.tests):
+        yield f"the records of its {count_of(len(search.tests), 'test')} are gone"
+    certificate = search.saved.certificate
+    answer, first_invalid = certificate.max_streams, certificate.first_invalid
+    counted = {(one.spec_digest, one.environment_digest, one.started_at) for one in search.saved.tests}
+    against = []
+    for test in tests:
+        result = test.stored.result
+        own = (result.spec_digest, result.environment_digest, result.timing.started_at) in counted
+        is_below = answer is not None and test.n <= answer and test.kind in _BAD
+        is_above = first_invalid is not None and test.n >= first_invalid and test.kind is Kind.VALID
+        if not own and not test.marks and (is_below or is_above):
+            against.append(f"contradicted by a test outside this search: {_shown(test)}")
+    yield from against[:_DOUBTS]
+    if len(against) > _DOUBTS:
+        yield f"contradicted by {count_of(len(against) - _DOUBTS, 'more test')} outside this search"
 
 
 def _effort(outcome: SearchOutcome) -> str:
@@ -105,10 +156,13 @@ def _effort(outcome: SearchOutcome) -> str:
 
 def _seen(tests: Sequence[Test], n: int) -> str:
     """Return what the last test of an N has shown: `N=128 INVALID (p99 61.2 ms, 22 of 1440 over)`."""
-    last = [test for test in tests if test.n == n and test.kind is not Kind.SHORT and not test.set_aside][-1]
-    result = last.stored.result
+    return _shown([test for test in tests if test.n == n and test.kind is not Kind.SHORT and not test.set_aside][-1])
+
+
+def _shown(test: Test) -> str:
+    result = test.stored.result
     over = "" if result.over_latency_count is None else f", {result.over_latency_count} of {result.query_count} over"
-    return f"N={n} {last.kind} (p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms{over})"
+    return f"N={test.n} {test.kind} (p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms{over})"
 
 
 def _of_both(tests: Sequence[Test], mixed: Sequence[int]) -> list[str]:

@@ -9,13 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import sweep
-from sweep.report.answers import answer_of_search, answer_of_tests
-from sweep.report.configuration import BATCH, EACH, RUN, TITLE, configuration_of, warnings_of
+from sweep.report.answers import answer_of_probes, answer_of_search, answer_of_tests, no_answer
+from sweep.report.configuration import LENGTH, PROBES, RUN, TITLE, warnings_of
+from sweep.report.groups import Group, groups_of, killed_searches
 from sweep.report.latencies import curves_of, nearest, traces_of
 from sweep.report.search_points import Kind, PlotPoint, kind_of, percentile_interval
-from sweep.report.sections import AccuracyTest, Environment, Note, Report, Series, Test
+from sweep.report.sections import AccuracyTest, Answer, Environment, Note, Report, Series, Test
+from sweep.report.words import runs_of
 from sweep.results.environments import describe, differences
-from sweep.results.selection import SearchRecord, Selection
+from sweep.results.filters import Filters
+from sweep.results.selection import SearchRecord, Selection, SweepRecord
 from sweep.store.records import StoredTrial
 from sweep.study.observe import stored_latencies
 from sweep.trial.trial import DISTURBANCES
@@ -28,44 +31,37 @@ TESTS_PLOTTED = 120
 """Tests of a series that are drawn, at most."""
 
 _VARIED_SHOWN = 12
-
-_Key = tuple[str, ...]
-
-
-@dataclasses.dataclass
-class _Group:
-    """A series in the making."""
-
-    configuration: dict[str, str]
-    digest: str
-    trials: dict[Path, tuple[StoredTrial, bool]] = dataclasses.field(default_factory=dict)
-    searches: list[SearchRecord] = dataclasses.field(default_factory=list)
+_STARTED_AT = "started_at"
 
 
-def build(selection: Selection, places: Sequence[Path] = (), filters: str = "", *, latencies: bool = True) -> Report:
+def build(
+    selection: Selection, places: Sequence[Path] = (), filters: Filters | None = None, *, latencies: bool = True
+) -> Report:
     """Return what a report says of a selection.
 
     Args:
         selection: Records, searches, sweeps.
         places: Where they were read from.
-        filters: As they were given.
+        filters: That the selection was made with.
         latencies: Whether to read the latencies of tests too: for intervals and distributions.
     """
-    environments = _environments(selection.trials)
+    filters = filters or Filters()
+    groups = groups_of(selection)
+    environments = _environments(selection.trials, [one.digest for one in groups])
     name_of = {one.digest: one.name for one in environments}
-    groups = _groups(selection)
-    order = sorted(groups.values(), key=lambda one: (*one.configuration.values(), name_of.get(one.digest, "")))
+    order = sorted(groups, key=lambda one: (*one.order, name_of[one.digest]))
     drawn = set(map(id, sorted(order, key=_weight, reverse=True)[:SERIES_SHOWN])) if latencies else set()
+    answerer = _Answerer(filters, killed_searches(selection))
     series = [
         _series(
-            f"s{number}", group, _differing(group, order), name_of.get(group.digest, "?"), latencies=id(group) in drawn
+            group, answerer, f"s{number}", _differing(group, order), name_of[group.digest], is_drawn=id(group) in drawn
         )
         for number, group in enumerate(order, start=1)
     ]
     accuracy = [one for one in selection.trials if one.result.spec.mode is TestMode.ACCURACY]
     return Report(
         places=tuple(map(str, places)),
-        filters=filters,
+        filters=str(filters),
         series=tuple(series),
         accuracy=tuple(
             AccuracyTest(one, name_of[one.result.environment_digest], warnings_of(one.result.spec)) for one in accuracy
@@ -78,86 +74,50 @@ def build(selection: Selection, places: Sequence[Path] = (), filters: str = "", 
     )
 
 
-def _groups(selection: Selection) -> dict[_Key, _Group]:
-    """Return the series by what sets them apart. Short tests of a search belong to its full ones."""
-    wanted = {one.directory for one in selection.trials}
-    groups: dict[_Key, _Group] = {}
-    placed: set[Path] = set()
+@dataclasses.dataclass(frozen=True)
+class _Answerer:
+    """Answers series, as far as what was selected lets it.
 
-    def group(stored: StoredTrial, run_class: str, batch: Mapping[str, str]) -> _Group:
-        configuration = {**configuration_of(stored.result.spec, run_class), **batch}
-        digest = stored.result.environment_digest
-        return groups.setdefault((*configuration.values(), digest), _Group(configuration, digest))
+    Attributes:
+        filters: That chose the tests.
+        killed: Searches that did not end.
+    """
 
-    for search in selection.searches:
-        spec = search.saved.plan.spec
-        run_class, batch = str(spec.run.run_class), _batch_of(search)
-        for stored, told in zip(search.tests, search.saved.data["tests"], strict=True):
-            if stored is not None and (path := stored.directory) in wanted:
-                short = told["asked_query_count"] is not None
-                group(stored, run_class, batch).trials[path] = (stored, short)
-                placed.add(path)
-        own = next((one for one in groups.values() if _is_of(one, search)), None)
-        if own is not None:
-            own.searches.append(search)
-    for stored in selection.trials:
-        path = stored.directory
-        if stored.result.spec.mode is TestMode.PERFORMANCE and path not in placed:
-            group(stored, str(stored.result.spec.run.run_class), {}).trials[path] = (stored, False)
-    return _joined(groups)
+    filters: Filters
+    killed: Sequence[SweepRecord]
+
+    def answers(self, group: Group, tests: Sequence[Test], runs: str) -> tuple[Answer, ...]:
+        """Return the answers of its searches, that of the newest first, or what its tests show without one."""
+        if group.searches:
+            newest_first = sorted(group.searches, key=_last_start, reverse=True)
+            return tuple(answer_of_search(one, tests) for one in newest_first)
+        if group.run is None:
+            return (answer_of_probes(self.killed),)
+        chosen = [one for one in self.filters.conditions if one.column.get_from_spec is None]
+        since = [one.text for one in chosen if one.column.name == _STARTED_AT]
+        hiding = [one.text for one in chosen if one.column.name != _STARTED_AT and not one.column.of_environment]
+        if hiding:  # with result=VALID, no N would ever be INVALID
+            return (no_answer(f"{' '.join(hiding)} leaves out tests that may tell otherwise"),)
+        return (answer_of_tests(tests, ", ".join([runs, *since])),)
 
 
-def _batch_of(search: SearchRecord) -> dict[str, str]:
-    """Return the engine batch that a search was given, which its tests of a smaller N do not show; none if several."""
-    specs = [test.result.spec for test in search.tests if test is not None]
-    split = {str(spec.engine_batch) for spec in specs if spec.engine_batch != spec.samples_per_query}
-    return {BATCH: split.pop()} if len(split) == 1 and not search.saved.data["settings"] else {}
+def _last_start(search: SearchRecord) -> tuple[str, str]:
+    """Return when the last test of a search was started, and what tells it from others then."""
+    return max((one.started_at for one in search.saved.tests), default=""), str(search.path)
 
 
-def _is_of(group: _Group, search: SearchRecord) -> bool:
-    """Return whether a search is about a series: its spec, where its tests ran; N tells nothing of its engine batch."""
-    spec = search.saved.plan.spec
-    about = configuration_of(spec, str(spec.run.run_class))
-    same = all(group.configuration[key] == value for key, value in about.items() if key != BATCH)
-    directories = {test.directory for test in search.tests if test is not None}
-    return same and not directories.isdisjoint(group.trials)
-
-
-def _joined(groups: dict[_Key, _Group]) -> dict[_Key, _Group]:
-    """Give series of one engine batch the tests whose N is no larger, which are the same with it and without."""
-    for key, whole in list(groups.items()):
-        if whole.configuration[BATCH] != EACH:
-            continue
-        rest = {name: value for name, value in whole.configuration.items() if name != BATCH}
-        split = [
-            one
-            for one in groups.values()
-            if one.digest == whole.digest and one is not whole and rest.items() <= one.configuration.items()
-        ]
-        left = dict(whole.trials)
-        for one in split:
-            size = int(one.configuration[BATCH])
-            fits = {
-                path: trial for path, trial in whole.trials.items() if trial[0].result.spec.samples_per_query <= size
-            }
-            one.trials |= fits
-            left = {path: trial for path, trial in left.items() if path not in fits}
-        if split and not left and not whole.searches:
-            del groups[key]
-    return groups
-
-
-def _series(name: str, group: _Group, differing: Sequence[str], environment: str, *, latencies: bool) -> Series:
+def _series(
+    group: Group, answerer: _Answerer, name: str, differing: Sequence[str], environment: str, *, is_drawn: bool
+) -> Series:
     order = sorted(
         group.trials.values(), key=lambda one: (one[0].result.spec.samples_per_query, one[0].result.timing.started_at)
     )
     tests = _without_disturbed([_test(stored, short) for stored, short in order])
-    searches = sorted(group.searches, key=lambda one: str(one.path), reverse=True)  # the newest first
-    run_class = group.configuration[RUN]
-    answers = tuple(answer_of_search(one) for one in searches) or (answer_of_tests(tests, run_class),)
+    runs = PROBES if group.run is None else runs_of(group.run)
+    answers = answerer.answers(group, tests, runs)
     edge = (answers[0].max_streams, answers[0].first_invalid)
-    plotted = nearest(tests, TESTS_PLOTTED, edge) if latencies else []
-    if latencies:
+    plotted = nearest(tests, TESTS_PLOTTED, edge) if is_drawn else []
+    if is_drawn:
         plotted = [_with_interval(test) for test in plotted]
         known = {test.stored.directory: test for test in plotted}
         tests = [known.get(test.stored.directory, test) for test in tests]
@@ -165,15 +125,18 @@ def _series(name: str, group: _Group, differing: Sequence[str], environment: str
         name=name,
         configuration=group.configuration,
         differs={key: group.configuration[key] for key in differing},
-        run_class=run_class,
+        run_class=str((group.run or group.spec.run).run_class),
+        runs=runs,
+        rules=group.spec.rules,
         environment=environment,
-        warnings=warnings_of(tests[0].stored.result.spec),
+        warnings=warnings_of(group.spec),
         answers=answers,
         tests=tuple(tests),
         plotted=tuple(plotted),
-        curves=curves_of(tests, edge) if latencies else (),
-        traces=traces_of(tests, edge) if latencies else (),
+        curves=curves_of(tests, edge) if is_drawn else (),
+        traces=traces_of(tests, edge) if is_drawn else (),
         notes=_notes(tests),
+        is_drawn=is_drawn,
     )
 
 
@@ -199,16 +162,22 @@ def _without_disturbed(tests: Sequence[Test]) -> list[Test]:
     ]
 
 
-def _weight(group: _Group) -> tuple[bool, str]:
+def _weight(group: Group) -> tuple[bool, str]:
     """Return what makes a series worth drawing: a search, then tests that are new."""
-    return bool(group.searches), max(stored.result.timing.started_at for stored, _ in group.trials.values())
+    started = [stored.result.timing.started_at for stored, _ in group.trials.values()]
+    return bool(group.searches), max([*started, *(_last_start(one)[0] for one in group.searches)])
 
 
-def _differing(group: _Group, groups: Sequence[_Group]) -> list[str]:
-    """Return what tells a series from those with the same title; a bound that is not there takes its check along."""
+def _differing(group: Group, groups: Sequence[Group]) -> list[str]:
+    """Return what tells a series from those with the same title.
+
+    A bound that is not there takes its check along, and runs of a class their length where that is always the same.
+    """
     alike = [one.configuration for one in groups if _title(one.configuration) == _title(group.configuration)]
     differ = [key for key in group.configuration if len({one[key] for one in alike}) > 1]
-    return [key for key in differ if not (key == "checks" and "bound" in differ)]
+    lengths = {(one[RUN], one[LENGTH]) for one in alike}
+    implied = {"checks": "bound" in differ, LENGTH: len(lengths) == len({run for run, _ in lengths})}
+    return [key for key in differ if not implied.get(key)]
 
 
 def _title(configuration: Mapping[str, str]) -> tuple[str, ...]:
@@ -231,7 +200,8 @@ def _notes(tests: Sequence[Test]) -> tuple[Note, ...]:
     return tuple(Note(text, () if counts[text] == len(tests) else tuple(ns)) for text, ns in found.items())
 
 
-def _environments(trials: Iterable[StoredTrial]) -> tuple[Environment, ...]:
+def _environments(trials: Iterable[StoredTrial], digests: Iterable[str]) -> tuple[Environment, ...]:
+    """Return where tests ran; of those whose records are gone, their digest alone is known."""
     fingerprints: dict[str, dict[str, Mapping[str, object]]] = {}
     counts: Counter[str] = Counter()
     for stored in trials:
@@ -241,7 +211,7 @@ def _environments(trials: Iterable[StoredTrial]) -> tuple[Environment, ...]:
         fingerprints.setdefault(result.environment_digest, {})[text] = result.environment
     order = [digest for digest, _ in counts.most_common()]
     newest = {digest: list(fingerprints[digest].values())[-1] for digest in order}
-    return tuple(
+    known = [
         Environment(
             name=_letter(number),
             digest=digest,
@@ -252,7 +222,14 @@ def _environments(trials: Iterable[StoredTrial]) -> tuple[Environment, ...]:
             varied=_varied(list(fingerprints[digest].values())),
         )
         for number, digest in enumerate(order)
-    )
+    ]
+    lost = sorted(set(digests) - set(order))
+    return (*known, *(_lost(number, digest) for number, digest in enumerate(lost, start=len(known))))
+
+
+def _lost(number: int, digest: str) -> Environment:
+    words = "not known: the records of its tests are gone" if digest else "not known: no test was run"
+    return Environment(_letter(number), digest, {}, words, tests=0, differences=(), varied=())
 
 
 def _varied(fingerprints: Sequence[Mapping[str, object]]) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.trial.spec import TrialSpec
+from sweep.report.words import span_of
+from sweep.trial.spec import RunSpec, TrialSpec
 from sweep.vocabulary import Weights
 
 TITLE = ("model", "precision", "backend")
@@ -12,6 +13,10 @@ TITLE = ("model", "precision", "backend")
 
 BATCH = "engine batch"
 RUN = "run"
+LENGTH = "length"
+
+PROBES = "short tests of a search"
+"""The run of a series of tests that a search has made and no certificate names; they are of any length."""
 
 EACH = "N"
 """The engine batch of a query that is one launch."""
@@ -19,12 +24,13 @@ EACH = "N"
 _DIGEST_CHARACTERS = 19  # of `sha256:...`
 
 
-def configuration_of(spec: TrialSpec, run_class: str) -> dict[str, str]:
+def configuration_of(spec: TrialSpec, run: RunSpec | None) -> dict[str, str]:
     """Return everything that two tests must share to be points of one series; N is not among it.
 
     Args:
         spec: Of a test.
-        run_class: Of the series; the short tests of a search are `custom` themselves.
+        run: How long the full tests of the series run, since the short ones of a search are shorter; None for short
+            ones alone.
     """
     model, rules, dataset = spec.model, spec.rules, spec.dataset
     bound = "none" if rules.target_latency_ns is None else f"{rules.target_latency_ns / 1e6:g} ms"
@@ -45,7 +51,8 @@ def configuration_of(spec: TrialSpec, run_class: str) -> dict[str, str]:
         "bound": bound,
         "percentile": f"p{rules.percentile:g}",
         "checks": ", ".join(rules.checks),
-        RUN: run_class,
+        RUN: PROBES if run is None else str(run.run_class),
+        LENGTH: "" if run is None else span_of(run),
         "dataset": dataset.name,
         "samples": f"{dataset.count} ({dataset.performance_sample_count} in memory), {_short(dataset.digest)}",
     }

@@ -12,6 +12,8 @@ from sweep.report.words import count_of
 _ANSWERS, _DAMAGED, _LINES = 50, 20, 3
 _LEFT_OUT = ("what it rests on", "warnings")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$])")
+_BULLET = re.compile(r"^(\d{0,9})([-+.)])(?= )")
+"""What begins a list where a line begins with it."""
 
 
 def render_markdown(report: Report) -> str:
@@ -21,7 +23,7 @@ def render_markdown(report: Report) -> str:
 
 def escaped(text: str) -> str:
     """Return text that Markdown shows as it is, on one line: names and messages come from users."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _BULLET.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -53,6 +55,7 @@ def _answers(series: Series) -> Iterator[str]:
     about += f", {escaped(differs)}" if differs else ""
     for answer in series.answers:
         yield f"- {about}: {escaped(answer.text)}"
+        yield from (f"  - **{escaped(doubt)}**" for doubt in answer.doubts)
         yield from (f"  - {escaped(line)}" for line in answer.lines[:_LINES])
     yield from (f"  - **Warning: {escaped(warning)}**" for warning in series.warnings)
 

@@ -53,7 +53,7 @@ def render_html(report: Report, folder: Path) -> str:
     from markupsafe import Markup
 
     links = partial(link, folder)
-    sections = [_section(series, links) for series in report.series if series.plotted]
+    sections = [_section(series, links) for series in report.series if series.is_drawn]
     scripts = [_asset("page.js")]
     if any(section.plots for section in sections):
         from plotly.offline import get_plotlyjs

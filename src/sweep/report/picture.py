@@ -52,6 +52,7 @@ def _title(series: Series) -> str:
     lines = (
         f"{series.title}, environment {series.environment}" + (f", {differs}" if differs else ""),
         series.answers[0].text,
+        *series.answers[0].doubts,
         *(warning.upper() for warning in series.warnings),
     )
     # A dollar sign would begin a formula.

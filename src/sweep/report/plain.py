@@ -40,7 +40,7 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def _series(series: Series) -> dict[str, Any]:
-    rules = series.tests[0].stored.result.spec.rules
+    rules = series.rules
     return {
         "name": series.name,
         "title": series.title,
@@ -66,6 +66,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "first_invalid": answer.first_invalid,
         "undecided": None if answer.undecided is None else list(answer.undecided),
         "lines": list(answer.lines),
+        "doubts": list(answer.doubts),
         "certificate": None if answer.certificate is None else str(answer.certificate),
         "evidence": [dataclasses.asdict(one) for one in answer.evidence],
         "settings": [dataclasses.asdict(one) for one in answer.settings],
@@ -134,5 +135,6 @@ def _command(command: SweepRecord) -> dict[str, Any]:
         "started_at": command.started_at,
         "finished_at": command.finished_at,
         "planned": command.planned,
+        "done": command.done,
         "directory": str(command.paths.directory),
     }

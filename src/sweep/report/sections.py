@@ -15,6 +15,7 @@ from sweep.results.selection import SweepRecord
 from sweep.search.certificate import Evidence
 from sweep.store.records import StoredTrial
 from sweep.study.search import SettingResult
+from sweep.trial.spec import RulesSpec
 
 
 class Source(StrEnum):
@@ -40,6 +41,7 @@ class Answer:
         between: The same in words.
         step: Of N.
         lines: What bounds it and what is to be known beside it, nearest first.
+        doubts: What speaks against a certificate: tests that it does not count, or that none of its own is left.
         certificate: Its file; None without one.
         evidence: Of a certificate, per N.
         settings: What a joint search tried.
@@ -56,6 +58,7 @@ class Answer:
     between: str = ""
     step: int = 1
     lines: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     certificate: Path | None = None
     evidence: tuple[Evidence, ...] = ()
     settings: tuple[SettingResult, ...] = ()
@@ -141,21 +144,26 @@ class Series:
         name: Short and unique in the report.
         configuration: Field to value, everything that sets it apart from any other series.
         differs: Those of them that tell it from other series of the report with the same title.
-        run_class: Length of its full tests.
+        run_class: Of its full tests.
+        runs: What those are, in words: `screening runs`, `custom runs of 10 queries`.
+        rules: What VALID means here.
         environment: Name of its environment in the report.
         warnings: What must be said loudly: a stand-in engine, synthetic weights.
         answers: Of its searches; without one, of its tests.
-        tests: All attempts, by N, then by when they were started.
+        tests: All attempts, by N, then by when they were started; none where the records of its searches are gone.
         plotted: Those that plots show.
         curves: Latency distributions of a few.
         traces: What the GPU reported during a few.
         notes: Of its tests.
+        is_drawn: Whether it has a section of its own, with plots where there is something to plot.
     """
 
     name: str
     configuration: Mapping[str, str]
     differs: Mapping[str, str]
     run_class: str
+    runs: str
+    rules: RulesSpec
     environment: str
     warnings: tuple[str, ...]
     answers: tuple[Answer, ...]
@@ -164,6 +172,7 @@ class Series:
     curves: tuple[Curve, ...]
     traces: tuple[Trace, ...]
     notes: tuple[Note, ...]
+    is_drawn: bool
 
     @property
     def title(self) -> str:
@@ -173,7 +182,7 @@ class Series:
     @property
     def panel(self) -> Panel:
         """What a plot of latency against N shows of it."""
-        rules, answer = self.tests[0].stored.result.spec.rules, self.answers[0]
+        rules, answer = self.rules, self.answers[0]
         return Panel(
             points=tuple(test.point for test in self.plotted),
             percentile=rules.percentile,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweep.report.groups import is_search
 from sweep.report.latencies import nearest
 from sweep.report.search_points import CONFIDENCE, Kind
 from sweep.report.search_words import percent
@@ -87,13 +88,13 @@ def answers_table(report: Report, links: Links) -> Table:
                     *(Cell(config[key]) for key in shown),
                     Cell(series.environment, f"#environment-{series.environment}"),
                     Cell(f"{config['rules']}, {bound}"),
-                    Cell(f"{series.run_class} runs"),
+                    Cell(series.runs),
                     Cell(answer.figure),
                     Cell("" if answer.confidence is None else percent(answer.confidence)),
                     Cell(_text(answer.first_invalid)),
                     Cell(_undecided(answer)),
                     rests,
-                    Cell("; ".join(series.warnings)),
+                    Cell("; ".join((*series.warnings, *answer.doubts))),
                 )
             )
     return _cut("Answers", headings, rows, ANSWERS_LISTED, "answers")
@@ -272,12 +273,10 @@ def commands_table(report: Report, links: Links) -> Table:
     for one in report.commands:
         line = " ".join(("python -m sweep", *one.arguments))
         ended = "never: it was stopped" if one.finished_at is None else _moment(one.finished_at)
-        done = f"{len(one.trials)} of {one.planned} points"
-        if one.searches:
-            done = "1 search" if len(one.searches) == 1 else f"{len(one.searches)} searches"
+        done = f"{one.done} of {one.planned} {'searches' if is_search(one) else 'points'}"
         folder = Cell(one.paths.directory.name, links(one.paths.directory))
         rows.append((Cell(line), Cell(_moment(one.started_at)), Cell(ended), Cell(done), folder))
-    headings = ("command*", "started (UTC)*", "finished (UTC)*", "tests*", "folder*")
+    headings = ("command*", "started (UTC)*", "finished (UTC)*", "done*", "folder*")
     return _cut("Commands", headings, rows, ANSWERS_LISTED, "commands")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sweep.trial.spec import TrialSpec
+from sweep.trial.spec import RunSpec, TrialSpec
 from sweep.trial.telemetry import Telemetry, share_of
-from sweep.vocabulary import TestMode
+from sweep.vocabulary import RunClass, TestMode
 
 
 def ms(latency_ns: int | None) -> str:
@@ -36,6 +36,22 @@ def length_of(seconds: float) -> str:
     return duration(seconds) if seconds >= 60 else f"{seconds:g} s"
 
 
+def span_of(run: RunSpec) -> str:
+    """Return how long a test runs: `1440 queries`, `662 queries and 10 s, at most 2000 queries`."""
+    least, most = _amount(run.min_query_count, run.min_duration_ms), _amount(run.max_query_count, run.max_duration_ms)
+    return least if not most or most == least else f"{least}, at most {most.replace(' and ', ' or ')}"
+
+
+def runs_of(run: RunSpec) -> str:
+    """Return what tests an answer rests on: `screening runs`; those of no class say how long they are."""
+    return f"{run.run_class} runs" + (f" of {span_of(run)}" if run.run_class is RunClass.CUSTOM else "")
+
+
+def _amount(query_count: int, duration_ms: int) -> str:
+    parts = [count_of(query_count, "query")] if query_count else []
+    return " and ".join([*parts, *([length_of(duration_ms / 1e3)] if duration_ms else [])])
+
+
 def conditions(spec: TrialSpec) -> str:
     """Return, in one line, under which rules and for how long a point was tested."""
     if spec.mode is TestMode.ACCURACY:
@@ -43,9 +59,7 @@ def conditions(spec: TrialSpec) -> str:
     bound = f", p{spec.rules.percentile:g} without a bound"
     if spec.rules.target_latency_ns is not None:
         bound = f", p{spec.rules.percentile:g} <= {spec.rules.target_latency_ns / 1e6:g} ms"
-    length = f"at least {count_of(spec.run.min_query_count, 'query')}"
-    if spec.run.min_duration_ms:
-        length += f" and {length_of(spec.run.min_duration_ms / 1e3)}"
+    length = f"at least {_amount(spec.run.min_query_count, spec.run.min_duration_ms)}"
     return f"{spec.scenario}, {spec.rules.edition} rules, {spec.run.run_class} run: {length}{bound}"
 
 

@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.report.build import build
+from sweep.results.filters import Filters
 from sweep.results.selection import Selection
 
 FOR_FILES = ("png",)
 """Formats that are no text."""
 
 
-def document(form: str, selection: Selection, places: Sequence[Path], filters: str, folder: Path) -> bytes:
+def document(form: str, selection: Selection, places: Sequence[Path], filters: Filters, folder: Path) -> bytes:
     """Return a report as what a file holds.
 
     Args:
         form: `html`, `md`, `csv`, `json` or `png`.
         selection: What it is about.
         places: Where that was read from.
-        filters: As they were given.
+        filters: That the selection was made with.
         folder: Where the report will lie.
     """
     if form == "csv":
