@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from sweep.errors import ConfigError, Problem, choose
@@ -79,3 +80,11 @@ def percent(field: str, low: float, high: float) -> Callable[[str], float]:
         return value
 
     return convert
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is such a file or folder; a name that no file system takes is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

@@ -125,7 +125,9 @@ class Filters:
             if column.get_from_spec is not None:
                 if not condition.holds(column.get_from_spec(spec)):
                     return False
-            elif (column.of_environment or column.name == _STARTED_AT) and not (test is not None and condition.holds(column.get(test))):
+            elif (column.of_environment or column.name == _STARTED_AT) and not (
+                test is not None and condition.holds(column.get(test))
+            ):
                 return False
         return True
 

@@ -77,6 +77,7 @@ class SweepRecord:
         tests: How many tests it names; likewise.
         trials: The records of its tests, in the order of its table; what cannot be read is left out.
         searches: Its searches.
+        has_certificates: Whether it was a search, whatever filters let pass of it.
     """
 
     paths: SweepPaths
@@ -88,6 +89,7 @@ class SweepRecord:
     tests: int
     trials: tuple[StoredTrial, ...]
     searches: tuple[SearchRecord, ...]
+    has_certificates: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,7 @@ class _Reader:
             tests=len(manifest["trials"]),
             trials=self._want(trials),
             searches=searches,
+            has_certificates=bool(self._listed(folder, paths.certificates)),
         )
 
     def _searches_of(self, paths: SweepPaths, outputs: OutputPaths) -> Iterator[SearchRecord]:
