@@ -176,7 +176,8 @@ class _Reader:
         except OSError as error:
             return Problem(str(place), None, f"cannot be read: {error.strerror or error}", "give another folder")
         if not is_ours:
-            return Problem(str(place), None, "holds no results of sweep", "give an output folder, or one of its parts")
+            fix = "give an output folder, or one of its parts; python -m sweep model=digits makes the first results"
+            return Problem(str(place), None, "holds no results of sweep", fix)
         return None
 
     def _read(self, place: Path) -> bool:
@@ -211,6 +212,10 @@ class _Reader:
                 self._sweep(folder, paths)
             else:  # what it was is not known; its searches are
                 list(self._searches_of(SweepPaths(folder), paths))
+                if any(folder.iterdir()):
+                    self._blame(
+                        folder / MANIFEST, RecordError(f"{folder / MANIFEST}: is gone; so the command is unknown")
+                    )
 
     def _listed(self, folder: Path, entries: Callable[[], list[T]]) -> list[T]:
         """Return what is in a folder; nothing, and a word on it, where that cannot be known."""
