@@ -211,11 +211,11 @@ class _Reader:
             if os.path.lexists(folder / MANIFEST):
                 self._sweep(folder, paths)
             else:  # what it was is not known; its searches are
-                list(self._searches_of(SweepPaths(folder), paths))
-                if any(folder.iterdir()):
-                    self._blame(
-                        folder / MANIFEST, RecordError(f"{folder / MANIFEST}: is gone; so the command is unknown")
-                    )
+                left = SweepPaths(folder)
+                found = list(self._searches_of(left, paths))
+                if (found or left.csv.exists()) and not folder.is_symlink():
+                    gone = f"{left.manifest}: is gone, so that the command is not known"
+                    self._blame(left.manifest, RecordError(gone))
 
     def _listed(self, folder: Path, entries: Callable[[], list[T]]) -> list[T]:
         """Return what is in a folder; nothing, and a word on it, where that cannot be known."""
