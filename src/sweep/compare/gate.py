@@ -38,6 +38,10 @@ class Outcome(StrEnum):
     """INVALID on both sides, and stopped early: nothing is known of how far."""
 
 
+ORDER = (Outcome.FAILED, Outcome.MISSING, Outcome.NEW, Outcome.NOT_COMPARED, Outcome.PASSED)
+"""From what matters most."""
+
+
 @dataclass(frozen=True)
 class Tolerances:
     """How far a figure may fall, even where there is evidence for it.
@@ -157,8 +161,7 @@ def run_gate(
 
 def _order(item: Item) -> tuple[Any, ...]:
     """Return what items are sorted by: failures first, then as a comparison is."""
-    rank = (Outcome.FAILED, Outcome.MISSING, Outcome.NEW, Outcome.NOT_COMPARED, Outcome.PASSED).index(item.outcome)
-    return rank, *order_of(item.point.metric, item.point.key)
+    return ORDER.index(item.outcome), *order_of(item.point.metric, item.point.key)
 
 
 def _is_older(point: Point, before: Point) -> bool:

@@ -232,7 +232,7 @@ def _point(group: Sequence[StoredTrial], *, is_asked: bool, sessions: int) -> Po
         environment=last.result.environment,
         environment_digest=last.result.environment_digest,
         bound_ns=None if is_accuracy else spec.rules.target_latency_ns,
-        result=_result(last),
+        result=_result(last) if least is None else str(Verdict.INVALID),
         commit=_commit(last),
         files=files_of(spec),
         disturbed=sum(_is_disturbed(one) for one in group),

@@ -18,6 +18,13 @@ FIGURES = ("point", "figure", "before", "after", "change")
 LIMITS, FINDING, NOTES = 5, 6, 7
 """Places of these columns in a row."""
 _NAMED = ("model", "precision", "backend")
+_QUIET = frozenset(
+    {
+        *("checks", "dataset_count", "max_duration_ms", "max_query_count", "performance_sample_count", "scenario"),
+        *("algorithm", "confidence", "max", "min", "search", "seed", "step", "trials", ENVIRONMENT),
+    }
+)
+"""Parts of a key that are told only where they tell points apart."""
 _NOTHING = "-"
 _FAR = 100.0
 """A change of so many times says nothing that a smaller one does not."""
@@ -121,8 +128,8 @@ class PointNames:
 
     @property
     def shared(self) -> str:
-        """What all points have in common, in one line; without what is empty, and the machine."""
-        return ", ".join(f"{name}={value}" for name, value in self._shared.items() if value and name != ENVIRONMENT)
+        """What all points have in common and a person would ask for, in one line."""
+        return ", ".join(f"{name}={value}" for name, value in self._shared.items() if value and name not in _QUIET)
 
     def of(self, key: Key) -> str:
         """Return the name of a point, without its N."""

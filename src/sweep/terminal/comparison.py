@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.compare.change import Finding
-from sweep.compare.gate import GateReport, Item, Outcome
+from sweep.compare.gate import ORDER, GateReport, Item, Outcome
 from sweep.compare.gate_files import gate_rows, machine_notes
 from sweep.compare.pairing import Comparison
 from sweep.compare.words import (
@@ -64,39 +64,39 @@ def _style(row: Row) -> str:
 
 
 def _show_rows(out: Console, names: Sequence[str], lines: Sequence[tuple[Sequence[str], str]], shared: str) -> None:
-    """Print a table of rows and, where it is wider than the terminal, its last column below it."""
-    if shared:
-        _say(out, f"all points: {shared}")
-    table = _plain(names)
-    is_narrow = out.is_terminal and width_of(out, _filled(_plain(names), lines)) > out.width
-    if is_narrow:
-        table = _plain(names[:-1])
-    print_table(out, _filled(table, lines), whole=True)
+    """Print a table of rows and, where it is wider than the terminal, its last column below it.
+
+    What all of them are points of is told once, above.
+    """
+    points = {cells[0] for cells, _ in lines}
+    is_one = len(points) == 1
+    _say(out, f"all points: {', '.join(filter(None, [*(points if is_one else ()), shared]))}")
+    first = 1 if is_one else 0
+    width = width_of(out, _filled(names, lines, range(first, len(names))))
+    is_narrow = out.is_terminal and width > out.width
+    print_table(out, _filled(names, lines, range(first, len(names) - is_narrow)), whole=True)
     if is_narrow:
         for cells, _ in lines:
             if cells[-1]:
-                _say(out, f"{cells[0]}, {cells[1]}: {cells[-1]}")
+                _say(out, f"{', '.join(cells[first:2])}: {cells[-1]}")
 
 
-def _filled(table: Table, lines: Sequence[tuple[Sequence[str], str]]) -> Table:
+def _filled(names: Sequence[str], lines: Sequence[tuple[Sequence[str], str]], places: range) -> Table:
+    """Return a table of some of the cells of each line."""
+    right = {*FIGURES[2:], names[LIMITS]}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place in places:
+        table.add_column(names[place], justify="right" if names[place] in right else "left", no_wrap=True)
     for cells, style in lines:
-        texts = [Text(cell) for cell in cells[: len(table.columns)]]
+        texts = {place: Text(cells[place]) for place in places}
         texts[FINDING].stylize(style)
-        table.add_row(*texts)
+        table.add_row(*texts.values())
     return table
 
 
 def _say(out: Console, text: str) -> None:
     """Print a line that wraps between words."""
     out.print(text, markup=False, highlight=False, soft_wrap=False)
-
-
-def _plain(names: Sequence[str]) -> Table:
-    right = {*FIGURES[2:], names[LIMITS]}
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in names:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
-    return table
 
 
 def _show_unmatched(out: Console, side: str, names: Sequence[str]) -> None:
@@ -108,7 +108,8 @@ def _show_unmatched(out: Console, side: str, names: Sequence[str]) -> None:
 
 def show_gate(out: Console, report: GateReport) -> None:
     """Print every point of a gate, failures last, where they are seen, and what is to be known besides."""
-    order = list(zip(report.items, gate_rows(report.items), strict=True))[::-1]
+    every = zip(report.items, gate_rows(report.items), strict=True)
+    order = sorted(every, key=lambda one: ORDER.index(one[0].outcome), reverse=True)
     if order:
         shared = PointNames([item.point.key for item in report.items]).shared
         names = (*headings(report.confidence)[: LIMITS + 1], "outcome", "why")
