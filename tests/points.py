@@ -30,7 +30,7 @@ def point(metric, estimate, *more, environment=None, **changes):
         "bound_ns": None if metric is Metric.ACCURACY else BOUND_NS,
         "result": "",
         "commit": "abc",
-        "model_digest": "sha256:1",
+        "files": (("model_digest", "sha256:1"), ("dataset_digest", "sha256:2")),
         "disturbed": 0,
         "is_asked": True,
         "measured_at": "2026-01-01T00:00:00+00:00",
@@ -57,7 +57,7 @@ def latency(ms, n=8, error=0.001, **changes):
     rest = ("rules", "v0.5"), ("percentile", "99"), ("samples_per_query", str(n))
     if ms is None:
         stopped = Estimate.unknown(Metric.LATENCY, "every test was stopped early")
-        return point(Metric.LATENCY, stopped, *rest, is_cut_short=True, result="INVALID", **changes)
+        return point(Metric.LATENCY, stopped, *rest, **{"least_ns": BOUND_NS, "result": "INVALID", **changes})
     ns = ms * 1e6
     estimate = Estimate(Metric.LATENCY, ns, ns, ns, error_below=error, error_above=error, tests=1, queries=1440)
     return point(Metric.LATENCY, estimate, *rest, result="VALID" if ns <= BOUND_NS else "INVALID", **changes)

@@ -141,7 +141,8 @@ def test_searches_are_listed_with_their_answers(root, capfd):
 
 def test_columns_are_told_from_the_registry(root, capfd):
     lines = ls(capfd, "--columns").splitlines()
-    assert len(lines) == 1 + len(COLUMNS)
+    assert len(lines) == 2 + len(COLUMNS)
+    assert "batch for samples_per_query" in lines[-1]
     assert re.search(r"^latency_p99_ns +Int64 +ns +99th percentile$", "\n".join(lines), re.MULTILINE)
     listed = json.loads(ls(capfd, "--columns", "--format", "json"))
     assert listed == [{"name": c.name, "type": c.dtype, "unit": c.unit, "meaning": c.meaning} for c in COLUMNS]

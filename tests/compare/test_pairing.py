@@ -83,8 +83,9 @@ def test_two_tests_that_were_stopped_early_have_nothing_to_compare():
 
 
 def test_another_file_of_the_model_is_said():
-    comparison = compare([latency(40)], [latency(40, model_digest="sha256:2")])
-    assert comparison.pairs[0].notes == ("the model's file is another",)
+    other = (("model_digest", "sha256:9"), ("dataset_digest", "sha256:2"))
+    comparison = compare([latency(40)], [latency(40, files=other)])
+    assert comparison.pairs[0].notes == ("another model file",)
 
 
 def test_findings_hold_for_all_points_together():

@@ -189,7 +189,23 @@ def test_a_command_without_its_manifest_keeps_its_searches(outputs, searches):
     folder = outputs.search(searches.single())
     (folder / "sweep.json").unlink()
     selection = select([outputs.root])
-    assert (len(selection.searches), selection.damaged) == (1, ())
+    assert len(selection.searches) == 1
+    (error,) = selection.damaged
+    assert str(error).startswith(f"{folder / 'sweep.json'}: is gone")
+
+
+def test_a_certificate_is_not_read_with_the_records_of_other_tests(outputs, searches):
+    """A trial that was removed and measured again lies where the search's test lay, and may say the opposite."""
+    outputs.search(searches.single())
+    (trial,) = select([outputs.root]).trials
+    data = json.loads((trial.directory / "result.json").read_text())
+    data["timing"]["started_at"] = "2027-01-01T00:00:00+00:00"
+    (trial.directory / "result.json").write_text(json.dumps(data))
+    selection = select([outputs.root])
+    assert selection.searches[0].tests == (None,)
+    (error,) = selection.damaged
+    assert "is another record" in str(error)
+    assert len(selection.trials) == 1
 
 
 def test_records_that_are_gone_are_named_once_though_two_files_name_them(outputs, searches, capfd):

@@ -38,7 +38,7 @@ DAMAGES = {
     "no tests": lambda data: json.dumps(_dropped(data, "tests")),
     "unknown status": lambda data: json.dumps({**data, "certificate": {**data["certificate"], "status": "sure"}}),
     "another spec": lambda data: json.dumps({**data, "spec_digest": "0" * 64}),
-    "newer": lambda data: json.dumps({**data, "schema_version": 2}),
+    "newer": lambda data: json.dumps({**data, "schema_version": 99}),
 }
 
 

@@ -101,3 +101,11 @@ def percent(field: str, low: float, high: float) -> Callable[[str], float]:
         return value
 
     return convert
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is such a file or folder; a name that no file system takes is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.commands.arguments import Parser, one_of, percent
+from sweep.commands.arguments import Parser, exists, one_of, percent
 from sweep.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -36,12 +36,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("before", metavar="A", nargs="?", help="one side")
     parser.add_argument("after", metavar="B", nargs="?", help="the other")
     parser.add_argument("filters", metavar="KEY=VALUE", nargs="*", help="filters of both sides")
-    parser.add_argument("--confidence", metavar="PERCENT", type=percent("--confidence", 50, 99.99), default=95.0)
+    parser.add_argument(
+        "--confidence",
+        metavar="PERCENT",
+        type=percent("--confidence", 50, 99.99),
+        default=95.0,
+        help="that two identical sides show no evidence anywhere (default 95)",
+    )
     parser.add_argument(
         "--noise",
         metavar="PERCENT",
         type=percent("--noise", 0, 50),
-        help="how far the latency of sessions differs (standard deviation), where too few repeats show it",
+        help="how far the latency of sessions differs (standard deviation), if known; else repeats are asked",
     )
     parser.add_argument("--format", type=one_of("--format", _FORMATS), default="table", help=", ".join(_FORMATS))
     options = parser.parse_args(arguments)
@@ -89,10 +95,13 @@ def _select(words: str, more: Sequence[str]) -> Selection:
     from sweep.results.filters import is_filter, parse_filters, split_words
     from sweep.results.selection import select
 
-    parts = [words] if Path(words).exists() else shlex.split(words)
+    try:
+        parts = [words] if exists(Path(words)) else shlex.split(words)
+    except ValueError as error:
+        raise ConfigError(Problem(words, None, f"cannot be read: {error}", "close the quotes")) from error
     folders, _ = split_words(parts)
     filters = parse_filters([*(part for part in parts if is_filter(part)), *more])
-    return select(folders or [Path("outputs")], filters)
+    return select(folders or [Path("outputs")], filters, whole_searches=True)
 
 
 def _size(selection: Selection) -> str:
@@ -102,8 +111,10 @@ def _size(selection: Selection) -> str:
 
 def _shared(sides: Sequence[Selection]) -> list[str]:
     """Return the note that both sides hold the same records, which cannot differ from themselves."""
-    places = [{one.directory.resolve() for one in side.trials} for side in sides]
-    both = len(places[0] & places[1])
+    from sweep.compare.points import measurement
+
+    kept = [{measurement(one) for one in side.trials} for side in sides]
+    both = len(kept[0] & kept[1])
     if not both:
         return []
     return [f"{both} {'record is' if both == 1 else 'records are'} on both sides, and cannot differ from themselves"]

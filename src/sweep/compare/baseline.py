@@ -5,21 +5,28 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from sweep.compare.estimate import Estimate, Metric
-from sweep.compare.points import Key, N, Point
+from sweep.compare.keys import Key, N, shared_with_search
+from sweep.compare.points import Point
 from sweep.errors import RecordError
 from sweep.paths import write_json
 from sweep.results.environments import hardware
+from sweep.results.filters import Filters
+from sweep.store.records import read_json
+from sweep.trial.plain import read_plain
 
 SCHEMA_VERSION = 1
 """History of the file's format. Newer is refused, older is migrated.
 
 1: first.
 """
+
+_COLUMNS = {"run": "run_class"}
+"""Names in keys to columns of the results, where they differ."""
 
 Place = tuple[Metric, Key]
 """What a point is a figure of."""
@@ -51,17 +58,24 @@ class Baseline:
         """Return a fingerprint of each machine, by `machine_of`."""
         return {machine_of(point): point.environment for point in self.points}
 
+    def only(self, filters: Filters) -> Baseline:
+        """Return those points that filters let pass, as far as they concern what a point is of."""
+        return Baseline(tuple(point for point in self.points if _passes(point, filters)), self.written_at)
+
     def updated(self, points: Sequence[Point]) -> Baseline:
         """Return this baseline with newly measured points in the place of its own; what was not measured stays.
 
-        Of the latencies that a search measured, those at its answer are kept: the others may not be asked for again.
+        Of the latencies that a search measured, the one at its answer is kept: the others may not be asked for again.
         """
-        own = dict(self._places)
-        answers = {(one.key, one.environment_digest): one.estimate.value for one in points if _is_answer(one)}
+        searches = [one for one in points if one.metric is Metric.MAX_STREAMS]
+        own = {
+            place: point
+            for place, point in self._places.items()
+            # The old answer's latency goes with the old answer.
+            if point.is_asked or not any(_is_test_of(point, search) for search in searches)
+        }
         for point in sorted(points, key=lambda one: one.measured_at):
-            key = tuple(part for part in point.key if part[0] != N)
-            answer = answers.get((key, point.environment_digest))
-            if point.is_asked or str(answer and f"{answer:.0f}") == dict(point.key).get(N):
+            if point.is_asked or any(_is_at_the_answer(point, search) for search in searches):
                 own[machine_of(point), place_of(point)] = point
         return Baseline(tuple(own.values()))
 
@@ -94,11 +108,9 @@ def read_baseline(path: Path) -> Baseline:
         RecordError: It cannot be read, is damaged, or is from a newer sweep; the message names the file.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{path}: damaged: {error}") from error
+        data = read_json(path)
+    except FileNotFoundError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int) or "points" not in data:
         raise RecordError(f"{path}: not a baseline of sweep gate")
     if data["schema_version"] > SCHEMA_VERSION:
@@ -106,15 +118,44 @@ def read_baseline(path: Path) -> Baseline:
             f"{path}: written by a newer sweep (schema {data['schema_version']}); update sweep to read it"
         )
     try:
-        environments = data["environments"]
-        points = tuple(_from_json(one, environments) for one in data["points"])
-        return Baseline(points, str(data["written_at"]))
+        saved = read_plain(_Saved, {name: data[name] for name in ("written_at", "environments", "points")})
+        baseline = Baseline(tuple(_point(one, saved.environments) for one in saved.points), saved.written_at)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"{path}: damaged baseline: {type(error).__name__}: {error}") from error
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise RecordError(f"{path}: damaged baseline: {what}") from error
+    if not baseline.points:
+        raise RecordError(f"{path}: damaged baseline: it holds no point")
+    return baseline
 
 
-def _is_answer(point: Point) -> bool:
-    return point.metric is Metric.MAX_STREAMS and point.estimate.value is not None
+def _passes(point: Point, filters: Filters) -> bool:
+    key = {_COLUMNS.get(name, name): value for name, value in point.key}
+    for condition in filters.conditions:
+        value = key.get(condition.key)
+        if value is not None and not condition.holds(_typed(condition.column.dtype, value)):
+            return False
+    return True
+
+
+def _typed(dtype: str, text: str) -> str | float | None:
+    if text in ("", "none"):
+        return None
+    return float(text) if dtype in ("Int64", "Float64") else text
+
+
+def _is_test_of(point: Point, search: Point) -> bool:
+    is_shared = point.metric is Metric.LATENCY and machine_of(point) == machine_of(search)
+    return is_shared and shared_with_search(point.key, search.key)
+
+
+def _is_at_the_answer(point: Point, search: Point) -> bool:
+    answer = search.estimate.value
+    return answer is not None and dict(point.key).get(N) == f"{answer:.0f}" and _is_test_of(point, search)
+
+
+def host_of(environment: Mapping[str, Any]) -> str:
+    """Return what two results share when they are of one computer, whichever of its processors they are of."""
+    return json.dumps({name: value for name, value in hardware(environment).items() if name != "gpus"}, sort_keys=True)
 
 
 def machine_of(point: Point) -> str:
@@ -127,37 +168,46 @@ def place_of(point: Point) -> Place:
     return point.metric, tuple(sorted(point.key))
 
 
+@dataclass(frozen=True)
+class _SavedPoint:
+    """A point as a file has it."""
+
+    metric: Metric
+    key: Mapping[str, str]
+    estimate: Estimate
+    environment_digest: str
+    bound_ns: int | None
+    result: str
+    commit: str | None
+    files: Mapping[str, str]
+    disturbed: int
+    is_asked: bool
+    measured_at: str
+    sessions: int
+    left_out: int
+    is_complete: bool
+    least_ns: int | None
+
+
+@dataclass(frozen=True)
+class _Saved:
+    written_at: str
+    environments: Mapping[str, Mapping[str, Any]]
+    points: tuple[_SavedPoint, ...]
+
+
 def _to_json(point: Point) -> dict[str, Any]:
-    return {
-        "metric": str(point.metric),
-        "key": dict(point.key),
-        "estimate": point.estimate.to_json(),
-        "environment_digest": point.environment_digest,
-        "bound_ns": point.bound_ns,
-        "result": point.result,
-        "commit": point.commit,
-        "model_digest": point.model_digest,
-        "disturbed": point.disturbed,
-        "is_asked": point.is_asked,
-        "measured_at": point.measured_at,
-        "is_cut_short": point.is_cut_short,
-    }
+    plain = {each.name: getattr(point, each.name) for each in fields(_SavedPoint)}
+    own = {"metric": str(point.metric), "key": dict(point.key), "files": dict(point.files)}
+    return {**plain, **own, "estimate": point.estimate.to_json()}
 
 
-def _from_json(data: Mapping[str, Any], environments: Mapping[str, Mapping[str, Any]]) -> Point:
-    texts = {name: str(value) for name, value in data["key"].items()}
-    return Point(
-        metric=Metric(data["metric"]),
-        key=tuple(texts.items()),
-        estimate=Estimate.from_json(data["estimate"]),
-        environment=dict(environments[data["environment_digest"]]),
-        environment_digest=data["environment_digest"],
-        bound_ns=data["bound_ns"],
-        result=data["result"],
-        commit=data["commit"],
-        model_digest=data["model_digest"],
-        disturbed=int(data["disturbed"]),
-        is_asked=bool(data["is_asked"]),
-        measured_at=str(data["measured_at"]),
-        is_cut_short=bool(data["is_cut_short"]),
-    )
+def _point(saved: _SavedPoint, environments: Mapping[str, Mapping[str, Any]]) -> Point:
+    estimate = saved.estimate
+    value, high = estimate.value, estimate.high
+    if value is not None and (min(value, estimate.low) < 0 or (high is not None and high < estimate.low)):
+        raise ValueError(f"an estimate of {value:g} from {estimate.low:g} to {high}")
+    plain = {each.name: getattr(saved, each.name) for each in fields(_SavedPoint)}
+    # A file does not keep the order of names, so they have the one that they are compared in.
+    own = {"key": tuple(sorted(saved.key.items())), "files": tuple(sorted(saved.files.items(), reverse=True))}
+    return Point(**{**plain, **own}, environment=environments[saved.environment_digest])

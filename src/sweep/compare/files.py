@@ -7,7 +7,8 @@ from typing import Any
 
 from sweep.compare.pairing import Comparison, Pair
 from sweep.compare.points import Point
-from sweep.compare.words import HEADINGS, PointNames, apart, rows, summary, table, unmatched
+from sweep.compare.words import PointNames, apart, headings, noise_of, rows, summary, table, unmatched
+from sweep.report.markdown import escaped
 
 SCHEMA_VERSION = 1
 
@@ -57,16 +58,18 @@ def comparison_markdown(comparison: Comparison, names: tuple[str, str], notes: S
         notes: What else is to be said first.
     """
     parts = [f"## {summary(comparison.pairs)}", f"before: `{names[0]}`, after: `{names[1]}`"]
-    parts += [f"note: {note}" for note in notes]
-    if lines := apart(comparison):
-        parts.append("What sets them apart:\n\n" + "\n".join(f"- {line}" for line in lines))
+    parts += [f"note: {escaped(note)}" for note in notes]
+    parts.append("What sets them apart:\n\n" + "\n".join(f"- {escaped(line)}" for line in apart(comparison)))
     if comparison.pairs:
         if shared := PointNames([pair.key for pair in comparison.pairs]).shared:
-            parts.append(f"All points: {shared}")
-        parts += [table(HEADINGS, [row.cells() for row in rows(comparison.pairs)]), f"Noise: {comparison.noise}."]
+            parts.append(f"All points: {escaped(shared)}")
+        parts += [
+            table(headings(comparison.confidence), [row.cells() for row in rows(comparison.pairs)]),
+            f"Noise: {escaped(noise_of(comparison))}.",
+        ]
     for side, points in (("before", comparison.only_before), ("after", comparison.only_after)):
         if points:
-            parts.append(f"Only {side}:\n\n" + "\n".join(f"- {name}" for name in unmatched(points)))
+            parts.append(f"Only {side}:\n\n" + "\n".join(f"- {escaped(name)}" for name in unmatched(points)))
     return "\n\n".join(parts)
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sweep.compare.baseline import Baseline, Place, machine_of, place_of
+from sweep.compare.baseline import Baseline, Place, host_of, machine_of, place_of
 from sweep.compare.change import CONFIDENCE, Change, Finding
 from sweep.compare.estimate import Metric
+from sweep.compare.keys import DATA
 from sweep.compare.noise import Noise, noise_of
-from sweep.compare.pairing import Pair, pair
+from sweep.compare.pairing import Pair, order_of, pair
 from sweep.compare.points import Point
-from sweep.results.environments import describe, differences
+from sweep.results.environments import describe, differences, hardware
 
 TOLERANCE_PERCENT = 3.0
+TOLERANCE_POINTS = 0.2
+"""Of 500 samples one may be rounded to another answer by another version of a library."""
+_ROUNDING = 1e-9
 _BLIND_PERCENT = 10.0
 """A fall of so much that nobody could have seen is worth a word."""
 
@@ -28,6 +34,12 @@ class Outcome(StrEnum):
     """The baseline has it, and it was not measured: a failure."""
     NEW = "new"
     """The baseline has it not: nothing to hold it against."""
+    NOT_COMPARED = "not compared"
+    """INVALID on both sides, and stopped early: nothing is known of how far."""
+
+
+ORDER = (Outcome.FAILED, Outcome.MISSING, Outcome.NEW, Outcome.NOT_COMPARED, Outcome.PASSED)
+"""From what matters most."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Tolerances:
     """
 
     percent: float = TOLERANCE_PERCENT
-    accuracy_points: float = 0.0
+    accuracy_points: float = TOLERANCE_POINTS
 
 
 @dataclass(frozen=True)
@@ -72,18 +84,23 @@ class GateReport:
 
     Attributes:
         items: Every point.
-        noise: How far sessions differ.
+        noise: How far repeats differ.
+        confidence: That identical results open the gate.
+        sees_sessions: Whether any point was measured in several sessions, so that how far these differ is known.
         notes: What is to be known besides: another software, points too noisy to guard.
     """
 
     items: tuple[Item, ...]
     noise: Noise
+    confidence: float
+    sees_sessions: bool
     notes: tuple[str, ...]
 
     @property
     def is_open(self) -> bool:
         """Whether nothing has fallen and nothing is missing."""
-        return bool(self.items) and not any(item.is_failure for item in self.items)
+        compared = any(item.outcome in (Outcome.PASSED, Outcome.NOT_COMPARED) for item in self.items)
+        return compared and not any(item.is_failure for item in self.items)
 
 
 def run_gate(
@@ -107,31 +124,52 @@ def run_gate(
         confidence: That identical results open the gate.
     """
     current, outdated = _newest(points)
-    items: list[Item] = []
     notes = [f"{outdated} older figures of other software versions are left out"] if outdated else []
     known = baseline.machines()
     both: list[tuple[Point, Point]] = []
+    alone: list[Item] = []
     for machine, own in current.items():
         before = baseline.of(machine)
         if not before and known:
             notes.append(_stranger(own, known))
         notes += _changed_software(before, own)
         for place, point in own.items():
-            if place in before:
+            if place in before and not _is_older(point, before[place]):
                 both.append((before[place], point))
-            elif point.is_asked:
-                items.append(Item(point, Outcome.NEW, "the baseline has no such point"))
-        items += [_missing(point) for place, point in before.items() if place not in own and point.is_asked]
-    idle = [machine for machine in known if machine not in current]
-    if idle and not any(baseline.of(machine) for machine in current):
-        items += [_missing(point) for machine in idle for point in baseline.of(machine).values() if point.is_asked]
-    elif idle:
-        names = "; ".join(describe(known[machine]) for machine in idle)
-        notes.append(f"the baseline also has points of machines that were not at work: {names}")
+            elif place not in before and point.is_asked:
+                alone.append(_new(point))
+        alone += [_missing(point, own.get(place)) for place, point in before.items() if _is_gone(point, own.get(place))]
+    at_work = {host_of(point.environment) for point in points}
+    for machine in (machine for machine in known if machine not in current):
+        if not at_work or host_of(known[machine]) in at_work or not any(map(baseline.of, current)):
+            alone += [_missing(point) for point in baseline.of(machine).values() if point.is_asked]
+        else:
+            notes.append(f"the baseline also has points of a machine that was not at work: {describe(known[machine])}")
+    same = sum(before.measured_at == after.measured_at for before, after in both)
+    if same:
+        notes.append(f"{same} of {len(both)} points are the very measurements of the baseline: not measured since")
     noise_of_both = noise_of([point.estimate for one in both for point in one], noise)
     pairs = pair([(after.key, before, after) for before, after in both], noise_of_both, confidence)
-    items = [*(_judged(one, tolerances) for one in pairs), *items]
-    return GateReport(tuple(items), noise_of_both, (*notes, *_blind(pairs, tolerances)))
+    return GateReport(
+        items=tuple(sorted((*(_judged(one, tolerances) for one in pairs), *alone), key=_order)),
+        noise=noise_of_both,
+        confidence=confidence,
+        sees_sessions=any(point.sessions > 1 for one in both for point in one),
+        notes=(*notes, *_blind(pairs, tolerances)),
+    )
+
+
+def _order(item: Item) -> tuple[Any, ...]:
+    """Return what items are sorted by: failures first, then as a comparison is."""
+    return ORDER.index(item.outcome), *order_of(item.point.metric, item.point.key)
+
+
+def _is_older(point: Point, before: Point) -> bool:
+    return point.measured_at < before.measured_at
+
+
+def _is_gone(before: Point, after: Point | None) -> bool:
+    return before.is_asked and (after is None or _is_older(after, before))
 
 
 def _newest(points: Sequence[Point]) -> tuple[dict[str, dict[Place, Point]], int]:
@@ -149,15 +187,28 @@ def _judged(both: Pair, tolerances: Tolerances) -> Item:
         return Item(point, outcome, why, both)
     fall, unit = _fall(both)
     allowed = tolerances.accuracy_points if found.metric is Metric.ACCURACY else tolerances.percent
-    if found.metric is Metric.MAX_STREAMS and found.after.high is None and fall > allowed:
-        shown = f"only N={found.after.low:g} was shown VALID, and nothing above it INVALID"
-        return Item(point, Outcome.FAILED, f"{shown}: too little to say that nothing has fallen", both)
-    if found.finding is not Finding.WORSE:
-        return Item(point, Outcome.PASSED, str(found.finding), both)
     said = f"worse by {fall:.3g} {unit}"
-    if fall > allowed:
+    if found.metric is Metric.ACCURACY and dict(both.before.files)[DATA] == dict(both.after.files)[DATA]:
+        # On the same samples there is no sampling error.
+        is_worse, said = fall > 0, f"{said}, of the same samples"
+    else:
+        is_worse = found.finding is Finding.WORSE
+    if found.metric is Metric.LATENCY and is_worse and point.is_cut_short:
+        return Item(point, Outcome.FAILED, f"{found.after.why}; by how much is not known", both)
+    if found.metric is Metric.MAX_STREAMS and fall > allowed and _shows_too_little(both):
+        shown = f"only N={found.after.low:g} was shown VALID before the search was ended"
+        return Item(point, Outcome.FAILED, f"{shown}: too little to say that nothing has fallen", both)
+    if not is_worse:
+        return Item(point, Outcome.PASSED, str(found.finding), both)
+    if fall > allowed + _ROUNDING:
         return Item(point, Outcome.FAILED, f"{said}; the tolerance is {allowed:g}", both)
     return Item(point, Outcome.PASSED, f"{said}, within the tolerance of {allowed:g}", both)
+
+
+def _shows_too_little(both: Pair) -> bool:
+    """Return whether a search has left open what it was to show, rather than found that noise leaves it open."""
+    after = both.change.after
+    return after.high is None or (not both.after.is_complete and after.high > after.low)
 
 
 def _unknown(both: Pair) -> tuple[Outcome, str]:
@@ -165,7 +216,7 @@ def _unknown(both: Pair) -> tuple[Outcome, str]:
     if both.change.after.value is not None:
         return Outcome.PASSED, f"measured, which it was not before: {both.change.before.why}"
     if both.before.is_cut_short and both.after.is_cut_short:
-        return Outcome.PASSED, both.change.why
+        return Outcome.NOT_COMPARED, both.change.why
     return Outcome.FAILED, f"could not be measured: {both.change.after.why}"
 
 
@@ -182,14 +233,23 @@ def _fall(both: Pair) -> tuple[float, str]:
     return 100 * (1 - after / before) if before else 0.0, "%"
 
 
-def _missing(point: Point) -> Item:
-    return Item(point, Outcome.MISSING, "the baseline has it, and it was not measured")
+def _new(point: Point) -> Item:
+    if point.estimate.value is None and not point.is_cut_short:
+        return Item(point, Outcome.FAILED, f"could not be measured: {point.estimate.why}")
+    return Item(point, Outcome.NEW, "the baseline has no such point")
 
 
-def _stranger(own: Mapping[Place, Point], known: Mapping[str, Mapping[str, object]]) -> str:
-    here = describe(next(iter(own.values())).environment)
-    there = "; ".join(describe(environment) for environment in known.values())
-    return f"the baseline is of another machine ({there}) than this ({here}); --update adds this one to it"
+def _missing(point: Point, older: Point | None = None) -> Item:
+    since = "" if older is None else f"; it was last at {older.measured_at}, before the baseline"
+    return Item(point, Outcome.MISSING, f"the baseline has it, and it was not measured{since}")
+
+
+def _stranger(own: Mapping[Place, Point], known: Mapping[str, Mapping[str, Any]]) -> str:
+    here = next(iter(own.values())).environment
+    differing = "; ".join(
+        ", ".join(differences(hardware(there), hardware(here))) or describe(there) for there in known.values()
+    )
+    return f"the baseline is of other hardware than this ({describe(here)}): {differing}; --update adds this one to it"
 
 
 def _changed_software(before: Mapping[Place, Point], own: Mapping[Place, Point]) -> Iterator[str]:
@@ -206,14 +266,15 @@ def _blind(pairs: Sequence[Pair], tolerances: Tolerances) -> Iterator[str]:
     unseen = [lost for one in pairs if (lost := _unseen(one.change)) is not None and lost > least]
     if unseen:
         points = "1 point is" if len(unseen) == 1 else f"{len(unseen)} points are"
-        yield f"{points} too noisy to guard: a fall of up to {max(unseen):.0f} % would not have been seen"
+        most = "of any size" if max(unseen) == math.inf else f"of up to {max(unseen):.0f} %"
+        yield f"{points} too noisy to guard: a fall {most} would not have been seen"
 
 
 def _unseen(found: Change) -> float | None:
-    """Return by how much, in percent, a figure may have become worse without evidence; None where unknown."""
+    """Return by how much, in percent, a figure may have become worse without evidence; None where there is some."""
     if found.finding is not Finding.NO_EVIDENCE or found.metric is Metric.ACCURACY:
         return None
     worst = found.low if found.metric.more_is_better else found.high
     if worst is None:
-        return None
+        return math.inf
     return -100 * worst if found.metric.more_is_better else 100 * worst

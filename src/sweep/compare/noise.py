@@ -11,9 +11,6 @@ import numpy as np
 
 from sweep.compare.estimate import Estimate, Metric
 
-ENOUGH = 4
-"""Degrees of freedom from which on repeats are preferred to what the user has said."""
-
 
 class Source(StrEnum):
     """Where a noise comes from."""
@@ -40,10 +37,14 @@ class Noise:
     def __str__(self) -> str:
         match self.source:
             case Source.MEASURED:
-                return f"sessions differ by {100 * self.relative:.2g} % ({self.freedom:g} degrees of freedom)"
+                return f"repeats differ by {100 * self.relative:.2g} % ({_freedom(self.freedom)})"
             case Source.GIVEN:
-                return f"sessions are taken to differ by {100 * self.relative:.2g} %, as was given"
+                return f"repeats are taken to differ by {100 * self.relative:.2g} %, as was given"
         return "how far sessions differ was not measured, and is taken as 0"
+
+
+def _freedom(freedom: float | None) -> str:
+    return "1 degree of freedom" if freedom == 1 else f"{freedom or 0:g} degrees of freedom"
 
 
 UNMEASURED = Noise(0.0, None, Source.UNMEASURED)
@@ -67,7 +68,7 @@ def measure_noise(groups: Iterable[Sequence[float]]) -> Noise:
 
 
 def noise_of(estimates: Iterable[Estimate], given: float | None = None) -> Noise:
-    """Return the noise to compare with: measured where there are enough repeats, else given, else of few repeats.
+    """Return the noise to compare with: as it is given, else measured from repeats.
 
     Args:
         estimates: Whose repeats count; all of one machine, whatever their points.
@@ -75,7 +76,7 @@ def noise_of(estimates: Iterable[Estimate], given: float | None = None) -> Noise
     """
     repeated = [one for one in estimates if one.spread is not None]
     freedom = sum(one.repeats - 1 for one in repeated)
-    if given is not None and freedom < ENOUGH:
+    if given is not None:
         return Noise(given)
     if not freedom:
         return UNMEASURED

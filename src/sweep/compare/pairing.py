@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 from sweep.compare.change import CONFIDENCE, Change, change, judge
 from sweep.compare.estimate import Estimate, Metric
+from sweep.compare.keys import ENVIRONMENT, MODEL_FILE, Key, N
 from sweep.compare.noise import Noise, noise_of
-from sweep.compare.points import ENVIRONMENT, Key, N, Point
+from sweep.compare.points import Point
 from sweep.results.environments import differences
 from sweep.vocabulary import Verdict
 
+Place = tuple[Metric, Key]
 _ORDER = {Metric.MAX_STREAMS: 0, Metric.LATENCY: 1, Metric.ACCURACY: 2}
 
 
@@ -44,8 +46,9 @@ class Comparison:
         only_after: Likewise.
         compared: What sets the sides apart: name to both values.
         environments: How the machines and their software differ, where there is one on each side; a line each.
-        noise: How far sessions differ.
+        noise: How far repeats differ.
         confidence: Of the whole comparison.
+        sees_sessions: Whether any point was measured in several sessions, so that how far these differ is known.
     """
 
     pairs: tuple[Pair, ...]
@@ -55,6 +58,7 @@ class Comparison:
     environments: tuple[str, ...]
     noise: Noise
     confidence: float
+    sees_sessions: bool
 
 
 def compare(
@@ -76,16 +80,22 @@ def compare(
     noise_of_both = noise_of([one.estimate for one in (*before, *after)], noise)
     old = {_place(one, compared): one for one in before}
     new = {_place(one, compared): one for one in after}
-    both = sorted(old.keys() & new.keys(), key=_order)
+    both = sorted(old.keys() & new.keys(), key=lambda place: order_of(*place))
     return Comparison(
         pairs=pair([(key, old[metric, key], new[metric, key]) for metric, key in both], noise_of_both, confidence),
-        only_before=tuple(one for place, one in old.items() if place not in new),
-        only_after=tuple(one for place, one in new.items() if place not in old),
+        only_before=_without_partner(old, new),
+        only_after=_without_partner(new, old),
         compared=compared,
         environments=_environments(before, after),
         noise=noise_of_both,
         confidence=confidence,
+        sees_sessions=any(one.sessions > 1 for one in (*before, *after)),
     )
+
+
+def _without_partner(own: Mapping[Place, Point], other: Mapping[Place, Point]) -> tuple[Point, ...]:
+    alone = [(place, one) for place, one in own.items() if place not in other]
+    return tuple(one for _, one in sorted(alone, key=lambda each: order_of(*each[0])))
 
 
 def pair(points: Sequence[tuple[Key, Point, Point]], noise: Noise, confidence: float = CONFIDENCE) -> tuple[Pair, ...]:
@@ -112,8 +122,9 @@ def _explained(found: Change, before: Point, after: Point) -> Change:
 def _estimates(before: Point, after: Point) -> tuple[Estimate, Estimate]:
     """Return both estimates; for a latency that was cut short on one side, what its INVALID has shown.
 
-    A test that was stopped early has no percentile, but its INVALID says that the percentile is over the bound. How
-    uncertain that is cannot be read from it, so it is taken to be as uncertain as the other side.
+    A test that was stopped early has no percentile, but its INVALID says that the percentile is over the bound, and it
+    is no less than the median. How uncertain that is cannot be read from it, so it is taken to be as uncertain as the
+    other side.
     """
     if before.is_cut_short and after.estimate.value is not None:
         return _beyond_the_bound(before, after.estimate), after.estimate
@@ -123,11 +134,8 @@ def _estimates(before: Point, after: Point) -> tuple[Estimate, Estimate]:
 
 
 def _beyond_the_bound(point: Point, like: Estimate) -> Estimate:
-    if point.bound_ns is None:
-        return point.estimate
-    bound = float(point.bound_ns)
-    why = f"INVALID, stopped early: over {bound / 1e6:g} ms"
-    return replace(like, value=bound, low=bound, high=None, repeats=1, spread=None, tests=1, queries=0, why=why)
+    least, why = float(point.least_ns or 0), point.estimate.why
+    return replace(like, value=least, low=least, high=None, why=why, repeats=1, spread=None, tests=1, queries=0)
 
 
 def _set_apart(before: Sequence[Point], after: Sequence[Point]) -> dict[str, tuple[str, str]]:
@@ -151,15 +159,15 @@ def _values(points: Iterable[Point]) -> dict[str, set[str]]:
     return found
 
 
-def _place(point: Point, compared: Mapping[str, object]) -> tuple[Metric, Key]:
+def _place(point: Point, compared: Mapping[str, object]) -> Place:
     """Return what two points must share to belong together."""
     key = (*point.key, (ENVIRONMENT, point.environment_digest))
     return point.metric, tuple((name, value) for name, value in key if name not in compared)
 
 
-def _order(place: tuple[Metric, Key]) -> tuple[int, list[tuple[str, str]], int]:
-    metric, key = place
-    return _ORDER[metric], [one for one in key if one[0] != N], int(dict(key).get(N, 0))
+def order_of(metric: Metric, key: Key) -> tuple[int, list[tuple[str, str]], int]:
+    """Return what points are sorted by: their figure, what they are of, N."""
+    return _ORDER[metric], sorted(one for one in key if one[0] != N), int(dict(key).get(N, 0))
 
 
 def _environments(before: Sequence[Point], after: Sequence[Point]) -> tuple[str, ...]:
@@ -174,9 +182,17 @@ def _notes(before: Point, after: Point) -> tuple[str, ...]:
     notes = []
     if before.result != after.result and Verdict.VALID in (before.result, after.result):
         notes.append(f"{before.result} -> {after.result}")
-    if before.model_digest != after.model_digest and dict(before.key)["precision"] == dict(after.key)["precision"]:
-        notes.append("the model's file is another")
+    is_one_precision = dict(before.key).get("precision") == dict(after.key).get("precision")
+    for (name, old), (_, new) in zip(before.files, after.files, strict=True):
+        if old != new and is_one_precision:
+            notes.append("another model file" if name == MODEL_FILE else "other data")
     for name, point in (("before", before), ("after", after)):
+        if point.left_out:
+            notes.append(f"{_tests(point.left_out)} {name} stopped early or FAILED, and left out")
         if point.disturbed:
-            notes.append(f"{point.disturbed} disturbed {'test' if point.disturbed == 1 else 'tests'} {name}")
+            notes.append(f"{_tests(point.disturbed)} disturbed {name}")
     return tuple(notes)
+
+
+def _tests(count: int) -> str:
+    return "1 test" if count == 1 else f"{count} tests"

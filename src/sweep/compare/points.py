@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sweep.compare.accuracy import accuracy_estimate
 from sweep.compare.estimate import Estimate, Metric
+from sweep.compare.keys import Key, files_of, key_of, search_key
 from sweep.compare.latency import TestLatencies, latency_estimate
 from sweep.compare.max_streams import max_streams_estimate
 from sweep.compare.noise import combine
@@ -17,14 +19,7 @@ from sweep.store.records import StoredTrial
 from sweep.study.observe import stored_latencies
 from sweep.trial.spec import TrialSpec
 from sweep.trial.trial import DISTURBANCES
-from sweep.vocabulary import TestMode, TrialState, Verdict
-
-N = "samples_per_query"
-ENVIRONMENT = "environment"
-_SAME_AS_N = "N"
-
-Key = tuple[tuple[str, str], ...]
-"""Names and values, in order."""
+from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict
 
 
 @dataclass(frozen=True)
@@ -40,11 +35,15 @@ class Point:
         bound_ns: The latency bound; None where there is none.
         result: In a word: VALID, INVALID, FAILED, or the status of a search; nothing for accuracy.
         commit: Of sweep's checkout, where there was one.
-        model_digest: Of the model's file.
+        files: Which model file and data, by digest.
         disturbed: Tests that heat, another process on the GPU or a busy machine disturbed.
         is_asked: Whether it was asked for by itself; the tests of a search are chosen by the search.
         measured_at: When its last test was started, UTC, ISO 8601.
-        is_cut_short: Whether every test was stopped early, as INVALID, so that there is no latency to compare.
+        sessions: How many commands measured it.
+        left_out: Tests that have no figure, as they were stopped early or FAILED, and so do not count.
+        is_complete: Whether it was measured to its end; a search may be stopped by its budget.
+        least_ns: Where most tests were stopped early, as INVALID, so that there is no percentile: what that is at
+            least, which is the bound or, where that is longer, their median. None otherwise.
     """
 
     metric: Metric
@@ -55,66 +54,97 @@ class Point:
     bound_ns: int | None
     result: str
     commit: str | None
-    model_digest: str
+    files: Key
     disturbed: int
     is_asked: bool
     measured_at: str
-    is_cut_short: bool = False
+    sessions: int = 1
+    left_out: int = 0
+    is_complete: bool = True
+    least_ns: int | None = None
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether most of its tests were stopped early, as INVALID, so that there is no latency to compare."""
+        return self.least_ns is not None
 
 
-def points_of(selection: Selection) -> tuple[Point, ...]:
+def points_of(selection: Selection, *, newest: bool = False) -> tuple[Point, ...]:
     """Return every figure of some results: max streams of searches, latencies at each N, accuracies.
 
-    Tests of one point count together. Short tests, which give no verdict on N, are no points.
+    Tests of one point count together, wherever copies of their records lie; those of two models of one name do not.
+    Short tests, which give no verdict on N, are no points.
+
+    Args:
+        selection: The results.
+        newest: Whether to take, of each point, what the last command measured alone.
     """
-    return (*_searches(selection.searches), *_tests(selection))
+    points = [*_searches(selection.searches, newest=newest), *_tests(selection, newest=newest)]
+    files: dict[tuple[Metric, Key, str], set[Key]] = {}
+    for one in points:
+        files.setdefault((one.metric, one.key, one.environment_digest), set()).add(one.files)
+    return tuple(
+        replace(one, key=(*one.key, *one.files)) if len(files[one.metric, one.key, one.environment_digest]) > 1 else one
+        for one in points
+    )
 
 
-def _searches(searches: Sequence[SearchRecord]) -> Iterator[Point]:
-    by_key: dict[tuple[Key, str], list[SearchRecord]] = {}
+def _searches(searches: Sequence[SearchRecord], *, newest: bool) -> Iterator[Point]:
+    by_key: dict[Hashable, list[SearchRecord]] = {}
     for search in searches:
         if (first := _first(search)) is not None:
-            place = _search_key(search), first.result.environment_digest
-            by_key.setdefault(place, []).append(search)
-    for (key, digest), group in by_key.items():
+            files = files_of(search.saved.plan.spec)
+            by_key.setdefault((search_key(search), files, first.result.environment_digest), []).append(search)
+    for group in by_key.values():
         independent = _independent(group)
-        newest = independent[0]
-        first = _first(newest)
-        if first is None:
+        last = independent[0]
+        if (first := _first(last)) is None:
             continue
+        estimate = _estimate(last)
+        others = [] if newest or estimate.value is None else [_estimate(one) for one in independent[1:]]
+        counted = independent[: 1 + len(others)]
         yield Point(
             metric=Metric.MAX_STREAMS,
-            key=key,
-            estimate=combine([_estimate(one) for one in independent]),
+            key=search_key(last),
+            estimate=_mean([estimate, *others]),
             environment=first.result.environment,
-            environment_digest=digest,
-            bound_ns=newest.saved.plan.question.target_latency_ns,
-            result=str(newest.saved.certificate.status),
+            environment_digest=first.result.environment_digest,
+            bound_ns=last.saved.plan.question.target_latency_ns,
+            result=str(last.saved.certificate.status),
             commit=_commit(first),
-            model_digest=newest.saved.plan.spec.model.digest,
-            disturbed=sum(_is_disturbed(test) for one in independent for test in one.tests if test is not None),
+            files=files_of(last.saved.plan.spec),
+            disturbed=sum(_is_disturbed(test) for one in counted for test in one.tests if test is not None),
             is_asked=True,
-            measured_at=_last_started(newest)[0],
+            measured_at=_last_started(last)[0],
+            sessions=sum(one.value is not None for one in (estimate, *others)),
+            left_out=sum(one.value is None for one in others),
+            is_complete=last.saved.certificate.is_complete,
         )
+
+
+def _mean(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the mean of repeats; an answer that is open above is not averaged with one that is not."""
+    first = estimates[0]
+    return combine([one for one in estimates if one.value is None or (one.high is None) == (first.high is None)])
 
 
 def _estimate(search: SearchRecord) -> Estimate:
     saved = search.saved
-    if failed := saved.data["failure"] or ("the accuracy is too low" if saved.data["accuracy_failed"] else ""):
-        return Estimate.unknown(Metric.MAX_STREAMS, failed)
+    if saved.failure:
+        return Estimate.unknown(Metric.MAX_STREAMS, saved.failure)
     return max_streams_estimate(saved.certificate, saved.plan.question, search.observations(_of_the_answer(search)))
 
 
 def _of_the_answer(search: SearchRecord) -> Callable[[TrialSpec], bool]:
     """Return which tests the answer rests on: of a joint search, those under the setting that has won."""
-    settings, plan = search.saved.data["settings"], search.saved.plan
+    settings, plan = search.saved.settings, search.saved.plan
     if not settings:
         return lambda _: True
-    best = max(settings, key=lambda one: one["max_streams"] or 0)["setting"]
+    best = max(settings, key=lambda one: one.max_streams or 0).setting
     batch = best.get("engine_batch")
 
     def wanted(spec: TrialSpec) -> bool:
-        own = spec.samples_per_query if batch is None else min(batch, spec.samples_per_query)
+        own = spec.samples_per_query if batch is None else min(int(batch), spec.samples_per_query)
         is_batch = "engine_batch" not in best or spec.engine_batch == own
         return is_batch and (spec.backend, spec.precision) == (plan.spec.backend, plan.spec.precision)
 
@@ -124,13 +154,19 @@ def _of_the_answer(search: SearchRecord) -> Callable[[TrialSpec], bool]:
 def _independent(searches: Iterable[SearchRecord]) -> list[SearchRecord]:
     """Return searches that share no test, newest first: one asked again found the records of the first."""
     kept: list[SearchRecord] = []
-    taken: set[Path] = set()
+    taken: set[Hashable] = set()
     for search in sorted(searches, key=_last_started, reverse=True):
-        own = {test.directory.resolve() for test in search.tests if test is not None}
+        own = {measurement(test) for test in search.tests if test is not None}
         if not own & taken:
             kept.append(search)
             taken |= own
     return kept
+
+
+def measurement(stored: StoredTrial) -> Hashable:
+    """Return what a record is a record of, wherever a copy of it lies."""
+    result = stored.result
+    return result.spec_digest, result.environment_digest, result.timing.started_at
 
 
 def _last_started(search: SearchRecord) -> tuple[str, int, str]:
@@ -142,72 +178,108 @@ def _first(search: SearchRecord) -> StoredTrial | None:
     return next((test for test in search.tests if test is not None), None)
 
 
-def _tests(selection: Selection) -> Iterator[Point]:
-    asked = {one.directory.resolve() for sweep in selection.sweeps if not sweep.searches for one in sweep.trials}
-    searched = _full_tests(selection.searches)
-    by_key: dict[tuple[Key, str], list[StoredTrial]] = {}
-    for stored in selection.trials:
-        place = stored.directory.resolve()
-        if searched.get(place, True) or place in asked:
-            where = _key(stored.result.spec), stored.result.environment_digest
-            by_key.setdefault(where, []).append(stored)
-    for (key, digest), group in by_key.items():
-        is_asked = any(_is_asked(one.directory.resolve(), asked, searched) for one in group)
-        yield _point(key, digest, group, is_asked=is_asked)
-
-
-def _is_asked(place: Path, asked: set[Path], searched: Mapping[Path, bool]) -> bool:
-    return place in asked or place not in searched
-
-
-def _full_tests(searches: Iterable[SearchRecord]) -> dict[Path, bool]:
-    """Return the tests of searches, and whether each was a full one."""
-    return {
-        test.directory.resolve(): said["is_full"]
-        for search in searches
-        for test, said in zip(search.tests, search.saved.data["tests"], strict=True)
+def _tests(selection: Selection, *, newest: bool) -> Iterator[Point]:
+    commands = _commands(selection)
+    searched = {
+        measurement(test): said.asked_query_count is None
+        for search in selection.searches
+        for test, said in zip(search.tests, search.saved.tests, strict=True)
         if test is not None
+    }
+    by_key: dict[Hashable, dict[Hashable, StoredTrial]] = {}
+    for stored in selection.trials:
+        own = measurement(stored)
+        is_full = searched.get(own, stored.result.spec.run.run_class is not RunClass.CUSTOM)
+        if is_full or own in commands:
+            spec = stored.result.spec
+            place = key_of(spec), files_of(spec), stored.result.environment_digest
+            by_key.setdefault(place, {})[own] = stored  # a copy of it is no other test
+    for tests in by_key.values():
+        group = sorted(tests.values(), key=lambda one: one.result.timing.started_at)
+        if newest:
+            group = _of_last_command(group, commands)
+        asked_for = [own for own in map(measurement, group) if own in commands or not selection.sweeps]
+        sessions = {commands.get(measurement(one), measurement(one)) for one in group}
+        yield _point(group, is_asked=bool(asked_for), sessions=len(sessions))
+
+
+def _commands(selection: Selection) -> dict[Hashable, str]:
+    """Return the tests that commands without a search ran, and the last of these commands, by its folder."""
+    return {
+        measurement(one): str(sweep.paths.directory)
+        for sweep in selection.sweeps
+        if not sweep.searches and not sweep.has_certificates
+        for one in sweep.trials
     }
 
 
-def _point(key: Key, digest: str, group: Sequence[StoredTrial], *, is_asked: bool) -> Point:
-    newest = max(group, key=lambda one: one.result.timing.started_at)
-    spec = newest.result.spec
+def _of_last_command(group: Sequence[StoredTrial], commands: Mapping[Hashable, str]) -> list[StoredTrial]:
+    last = commands.get(measurement(group[-1]))
+    return [one for one in group if last is not None and commands.get(measurement(one)) == last] or [group[-1]]
+
+
+def _point(group: Sequence[StoredTrial], *, is_asked: bool, sessions: int) -> Point:
+    """Return the point of some tests, oldest first."""
+    last = group[-1]
+    spec = last.result.spec
     is_accuracy = spec.mode is TestMode.ACCURACY
+    least = None if is_accuracy else _least(group)
+    estimate = _accuracy(group) if is_accuracy else _latency(group, spec.rules.percentile, least)
     return Point(
         metric=Metric.ACCURACY if is_accuracy else Metric.LATENCY,
-        key=key,
-        estimate=_accuracy(group) if is_accuracy else _latency(group, spec.rules.percentile),
-        environment=newest.result.environment,
-        environment_digest=digest,
+        key=key_of(spec),
+        estimate=estimate,
+        environment=last.result.environment,
+        environment_digest=last.result.environment_digest,
         bound_ns=None if is_accuracy else spec.rules.target_latency_ns,
-        result=_result(newest),
-        commit=_commit(newest),
-        model_digest=spec.model.digest,
+        result=_result(last) if least is None else str(Verdict.INVALID),
+        commit=_commit(last),
+        files=files_of(spec),
         disturbed=sum(_is_disturbed(one) for one in group),
         is_asked=is_asked,
-        measured_at=newest.result.timing.started_at,
-        is_cut_short=all(one.result.aborted is not None for one in group),
+        measured_at=last.result.timing.started_at,
+        sessions=sessions,
+        left_out=0 if estimate.value is None else len(group) - estimate.tests,
+        least_ns=least,
     )
 
 
-def _latency(group: Sequence[StoredTrial], percentile: float) -> Estimate:
-    complete = [one.result for one in group if one.result.state is TrialState.COMPLETE]
-    if not complete:
-        return Estimate.unknown(Metric.LATENCY, _failures(group))
-    tests = [
-        TestLatencies(stored_latencies(one.directory), is_aborted=one.result.aborted is not None)
-        for one in group
-        if one.result.state is TrialState.COMPLETE
-    ]
-    return latency_estimate(tests, percentile)
+def _least(group: Sequence[StoredTrial]) -> int | None:
+    """Return what the percentile is at least where no less than half of the tests were stopped early; else None."""
+    complete = [one for one in group if one.result.state is TrialState.COMPLETE]
+    stopped = [one for one in complete if one.result.aborted is not None]
+    if not stopped or 2 * len(stopped) < len(complete) or group[-1].result.state is TrialState.FAILED:
+        return None
+    medians = [int(np.median(seen)) for one in stopped if (seen := stored_latencies(one.directory)).size]
+    bound = group[-1].result.spec.rules.target_latency_ns or 0
+    return max([bound, *(medians and [int(np.median(medians))])])
+
+
+def _latency(group: Sequence[StoredTrial], percentile: float, least_ns: int | None) -> Estimate:
+    if group[-1].result.state is TrialState.FAILED:
+        return Estimate.unknown(Metric.LATENCY, _failures(group[-1:]))
+    if least_ns is not None:
+        return Estimate.unknown(Metric.LATENCY, f"INVALID, stopped early: over {least_ns / 1e6:.4g} ms")
+    whole = [one for one in group if one.result.state is TrialState.COMPLETE and one.result.aborted is None]
+    return combine([_of_one(one, percentile) for one in whole])
+
+
+def _of_one(stored: StoredTrial, percentile: float) -> Estimate:
+    """Return the latency that LoadGen gave, which the verdict rests on; its queries' say how uncertain it is."""
+    latencies, figure = stored_latencies(stored.directory), stored.result.percentile_ns
+    estimate = latency_estimate([TestLatencies(latencies)], percentile)
+    if estimate.value is None or figure is None:
+        gone = "the file of its latencies is gone or damaged, so that nobody knows how uncertain it is"
+        return estimate if latencies.size else Estimate.unknown(Metric.LATENCY, gone)
+    return replace(estimate, value=float(figure), low=float(figure), high=float(figure))
 
 
 def _accuracy(group: Sequence[StoredTrial]) -> Estimate:
+    if group[-1].result.accuracy is None:
+        return Estimate.unknown(Metric.ACCURACY, _failures(group[-1:]))
     scores = [one.result.accuracy for one in group if one.result.accuracy is not None]
-    if not scores:
-        return Estimate.unknown(Metric.ACCURACY, _failures(group))
-    return combine([accuracy_estimate(score.good, score.total) for score in scores])
+    mean = combine([accuracy_estimate(score.good, score.total) for score in scores])
+    return replace(mean, tests=len(scores))
 
 
 def _failures(group: Sequence[StoredTrial]) -> str:
@@ -229,60 +301,3 @@ def _commit(stored: StoredTrial) -> str | None:
 
 def _is_disturbed(stored: StoredTrial) -> bool:
     return any(note.startswith(DISTURBANCES) for note in stored.result.notes)
-
-
-def _search_key(search: SearchRecord) -> Key:
-    """Return what max streams is of; a joint search's is that of all settings that it tried."""
-    specs = [test.result.spec for test in search.tests if test is not None]
-    # An engine's batch is cut to N, so only the largest N shows what was asked for.
-    widest = max(specs, key=lambda spec: spec.samples_per_query)
-    plan = search.saved.plan.spec
-    spec = replace(plan, samples_per_query=widest.samples_per_query, engine_batch=widest.engine_batch)
-    tried = sorted({name for one in search.saved.data["settings"] for name in one["setting"]})
-    key = [(name, value) for name, value in _key(spec, leave_out=tried) if name != N]
-    return (*key, ("search_space", " ".join(tried))) if tried else tuple(key)
-
-
-def _key(spec: TrialSpec, leave_out: Sequence[str] = ()) -> Key:
-    """Return what a figure is of, as far as it applies; what it was measured on is no part of it.
-
-    Args:
-        spec: Of a test.
-        leave_out: Keys of the command line that a search chose by itself.
-    """
-    options = " ".join(
-        f"{name}={value}" for name, value in sorted(spec.backend.options.items()) if f"backend.{name}" not in leave_out
-    )
-    key = {
-        "model": spec.model.name,
-        "weights": str(spec.model.weights),
-        "model_changed": ", ".join(spec.model.changed),
-        "precision": str(spec.precision),
-        "calibration": _calibration(spec),
-        "backend": spec.backend.name,
-        "backend_options": options,
-        "dataset": spec.dataset.name,
-        "scenario": str(spec.scenario),
-    }
-    if spec.mode is TestMode.ACCURACY:
-        key["sample_count"] = str(spec.dataset.count)
-        return tuple(key.items())
-    rules = spec.rules
-    key |= {
-        "engine_batch": _SAME_AS_N if spec.engine_batch == spec.samples_per_query else str(spec.engine_batch),
-        "rules": rules.edition,
-        "run_class": str(spec.run.run_class),
-        "min_query_count": str(spec.run.min_query_count),
-        "min_duration_ms": str(spec.run.min_duration_ms),
-        "target_latency_ms": "none" if rules.target_latency_ns is None else f"{rules.target_latency_ns / 1e6:g}",
-        "percentile": f"{rules.percentile:g}",
-    }
-    key[N] = str(spec.samples_per_query)
-    return tuple((name, value) for name, value in key.items() if name not in leave_out)
-
-
-def _calibration(spec: TrialSpec) -> str:
-    calibration = spec.model.calibration
-    if calibration is None:
-        return ""
-    return " ".join(f"{name}={calibration[name]}" for name in ("dataset", "count", "method") if name in calibration)

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sweep.compare.change import Change, Finding
 from sweep.compare.estimate import Estimate, Metric
+from sweep.compare.keys import ENVIRONMENT, Key, N
+from sweep.compare.noise import Noise, Source
 from sweep.compare.pairing import Comparison, Pair
-from sweep.compare.points import ENVIRONMENT, Key, N, Point
+from sweep.compare.points import Point
+from sweep.report.words import ms
 
-HEADINGS = ("point", "figure", "before", "after", "change", "at 95 %", "finding", "notes")
+FIGURES = ("point", "figure", "before", "after", "change")
+LIMITS, FINDING, NOTES = 5, 6, 7
+"""Places of these columns in a row."""
 _NAMED = ("model", "precision", "backend")
+_QUIET = frozenset(
+    {
+        *("checks", "dataset_count", "max_duration_ms", "max_query_count", "performance_sample_count", "scenario"),
+        *("algorithm", "confidence", "max", "min", "search", "seed", "step", "trials", ENVIRONMENT),
+    }
+)
+"""Parts of a key that are told only where they tell points apart."""
 _NOTHING = "-"
+_FAR = 100.0
+"""A change of so many times says nothing that a smaller one does not."""
 _ENVIRONMENT_LETTERS = 6
+
+
+class _Noisy(Protocol):
+    """What has measured how far repeats differ."""
+
+    @property
+    def noise(self) -> Noise: ...
+
+    @property
+    def sees_sessions(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -41,11 +66,16 @@ class Row:
     notes: str
 
     def cells(self) -> tuple[str, ...]:
-        """Return the texts below `HEADINGS`."""
+        """Return the texts below `headings`."""
         return (
             *(self.point, self.figure, self.before, self.after, self.change, self.limits),
             *("" if self.finding is None else str(self.finding), self.notes),
         )
+
+
+def headings(confidence: float) -> tuple[str, ...]:
+    """Return the headings of a row's cells; its limits are those of the confidence."""
+    return (*FIGURES, f"at {100 * confidence:g} %", "finding", "notes")
 
 
 def rows(pairs: Sequence[Pair]) -> list[Row]:
@@ -98,8 +128,8 @@ class PointNames:
 
     @property
     def shared(self) -> str:
-        """What all points have in common, in one line; without what is empty, and the machine."""
-        return ", ".join(f"{name}={value}" for name, value in self._shared.items() if value and name != ENVIRONMENT)
+        """What all points have in common and a person would ask for, in one line."""
+        return ", ".join(f"{name}={value}" for name, value in self._shared.items() if value and name not in _QUIET)
 
     def of(self, key: Key) -> str:
         """Return the name of a point, without its N."""
@@ -126,7 +156,7 @@ def value_of(estimate: Estimate) -> str:
     if estimate.value is None:
         return _NOTHING
     if estimate.metric is Metric.LATENCY:
-        return f"{'> ' * (estimate.high is None)}{estimate.value / 1e6:.4g} ms"
+        return f"{'> ' * (estimate.high is None)}{ms(round(estimate.value))} ms"
     if estimate.metric is Metric.ACCURACY:
         return f"{estimate.value:.2f} %"
     value = "none" if estimate.value == 0 else f"{estimate.value:.5g}"
@@ -139,7 +169,14 @@ def change_of(found: Change) -> str:
     """Return by how much a figure has changed: relative or, for accuracy, in points of a percent."""
     if found.metric is Metric.ACCURACY and found.before.value is not None and found.after.value is not None:
         return f"{found.after.value - found.before.value:+.2f} points"
-    return _NOTHING if found.relative is None else f"{100 * found.relative:+.2f} %"
+    if found.relative is None or (found.metric is Metric.LATENCY and found.before.high is None):
+        return _NOTHING
+    more = " or more" if found.metric is Metric.LATENCY and found.after.high is None else ""
+    return f"{_percent(found.relative, 2)}{more}"
+
+
+def _percent(share: float, digits: int) -> str:
+    return f"{100 * share:+.{digits}f} %" if share < _FAR else f"> {100 * _FAR:g} %"
 
 
 def _limits(found: Change) -> str:
@@ -152,7 +189,7 @@ def _limits(found: Change) -> str:
 def _end(found: Change, end: float) -> str:
     if found.metric is Metric.ACCURACY and found.before.value is not None:
         return f"{end * found.before.value:+.2f}"
-    return f"{100 * end:+.1f} %"
+    return _percent(end, 1)
 
 
 def summary(pairs: Sequence[Pair]) -> str:
@@ -164,7 +201,7 @@ def summary(pairs: Sequence[Pair]) -> str:
 
 
 def apart(comparison: Comparison) -> list[str]:
-    """Return what sets the two sides apart, a line each."""
+    """Return what sets the two sides apart, a line each; never none."""
     lines = [
         f"{name}: {before or 'none'} -> {after or 'none'}"
         for name, (before, after) in comparison.compared.items()
@@ -173,7 +210,18 @@ def apart(comparison: Comparison) -> list[str]:
     lines += [f"environment: {line}" for line in comparison.environments]
     if ENVIRONMENT in comparison.compared and not comparison.environments:
         lines.append("environment: the fingerprints differ")
-    return lines
+    if lines:
+        return lines
+    if comparison.only_before or comparison.only_after:
+        return ["no one setting; each has points that the other has not"]
+    return ["nothing but when they were measured"]
+
+
+def noise_of(result: _Noisy) -> str:
+    """Return how far repeats differ, and whether that says how far sessions do, in one line."""
+    if result.noise.source is not Source.MEASURED or result.sees_sessions:
+        return str(result.noise)
+    return f"{result.noise}, all within one session: how far sessions differ is not known"
 
 
 def unmatched(points: Sequence[Point]) -> list[str]:
@@ -190,8 +238,3 @@ def table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def _escaped(cell: str) -> str:
     return " ".join(cell.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-
-
-def key_text(key: Mapping[str, str] | Key) -> str:
-    """Return a whole key in one line."""
-    return " ".join(f"{name}={value}" for name, value in dict(key).items() if value)

@@ -20,7 +20,9 @@ from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import Precision, RunClass, Scenario, TestMode, TrialState, Verdict
 
 ALIASES = {
+    "N": "samples_per_query",
     "batch": "samples_per_query",
+    "bound_ms": "target_latency_ms",
     "p99_ms": "latency_p99_ms",
     "run": "run_class",
 }
@@ -125,7 +127,9 @@ class Filters:
             if column.get_from_spec is not None:
                 if not condition.holds(column.get_from_spec(spec)):
                     return False
-            elif (column.of_environment or column.name == _STARTED_AT) and not (test is not None and condition.holds(column.get(test))):
+            elif (column.of_environment or column.name == _STARTED_AT) and not (
+                test is not None and condition.holds(column.get(test))
+            ):
                 return False
         return True
 
@@ -178,7 +182,9 @@ def _condition(word: str) -> Condition:
         name, factor = f"{name[:-3]}_ns", _NS_PER_MS
     column = _option(name) if name.startswith(_OPTION) and name != _OPTION else _COLUMNS.get(name)
     if column is None:
-        raise ConfigError(Problem(key, None, "no column of the results", choose(key, [*_COLUMNS, *ALIASES])))
+        near = choose(key, [*_COLUMNS, *ALIASES]).partition("choose one of")[0]
+        fix = f"{near}python -m sweep ls --columns lists them; options of an engine are {_OPTION}NAME"
+        raise ConfigError(Problem(key, None, "no column of the results", fix))
     if compare in _ORDERS:
         if name == _STARTED_AT:
             return Condition(word, column, compare, (_moment(key, text),), key=key)

@@ -77,6 +77,7 @@ class SweepRecord:
         tests: How many tests it names; likewise.
         trials: The records of its tests, in the order of its table; what cannot be read is left out.
         searches: Its searches.
+        has_certificates: Whether it was a search, whatever filters let pass of it.
     """
 
     paths: SweepPaths
@@ -88,6 +89,7 @@ class SweepRecord:
     tests: int
     trials: tuple[StoredTrial, ...]
     searches: tuple[SearchRecord, ...]
+    has_certificates: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ class _Reader:
         except OSError as error:
             return Problem(str(place), None, f"cannot be read: {error.strerror or error}", "give another folder")
         if not is_ours:
-            return Problem(str(place), None, "holds no results of sweep", "give an output folder, or one of its parts")
+            fix = "give an output folder, or one of its parts; python -m sweep model=digits makes the first results"
+            return Problem(str(place), None, "holds no results of sweep", fix)
         return None
 
     def _read(self, place: Path) -> bool:
@@ -208,7 +211,11 @@ class _Reader:
             if os.path.lexists(folder / MANIFEST):
                 self._sweep(folder, paths)
             else:  # what it was is not known; its searches are
-                list(self._searches_of(SweepPaths(folder), paths))
+                left = SweepPaths(folder)
+                found = list(self._searches_of(left, paths))
+                if (found or left.csv.exists()) and not folder.is_symlink():
+                    gone = f"{left.manifest}: is gone, so that the command is not known"
+                    self._blame(left.manifest, RecordError(gone))
 
     def _listed(self, folder: Path, entries: Callable[[], list[T]]) -> list[T]:
         """Return what is in a folder; nothing, and a word on it, where that cannot be known."""
@@ -257,6 +264,7 @@ class _Reader:
             tests=len(manifest["trials"]),
             trials=self._want(trials),
             searches=searches,
+            has_certificates=bool(self._listed(folder, paths.certificates)),
         )
 
     def _searches_of(self, paths: SweepPaths, outputs: OutputPaths) -> Iterator[SearchRecord]:

@@ -139,6 +139,8 @@ def read_json(path: Path) -> Any:
         raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise RecordError(f"{path}: damaged: not text in UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise RecordError(f"{path}: damaged: not JSON from line {error.lineno}, column {error.colno} on") from error
     except ValueError as error:
         raise RecordError(f"{path}: damaged: {error}") from error
     except RecursionError as error:

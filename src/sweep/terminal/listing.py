@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.report.search_words import answer_of, percent
+from sweep.results.filters import ALIASES
 from sweep.results.names import attempt_name, short_name
 from sweep.results.selection import SearchRecord, SweepRecord
+from sweep.search.certificate import Status
 from sweep.store.records import StoredTrial
 from sweep.store.table import COLUMNS, samples_per_second
 from sweep.terminal.tables import print_table, width_of
@@ -115,7 +117,7 @@ def show_certificates(out: Console, searches: Sequence[SearchRecord]) -> None:
         _Field("precision", lambda one: str(one.saved.plan.spec.precision), 4),
         _Field("backend", lambda one: one.saved.plan.spec.backend.name, 2),
         _Field("run", lambda one: str(one.saved.plan.spec.run.run_class), 3),
-        _Field("max streams", lambda one: _figure(one.saved.certificate.max_streams), is_figure=True),
+        _Field("max streams", _max_streams, is_figure=True),
         _Field("confidence", _confidence, 8, is_figure=True),
         _Field("first INVALID", lambda one: _figure(one.saved.certificate.first_invalid), 7, is_figure=True),
         _Field("status", lambda one: "FAILED" if one.saved.data["failure"] else str(one.saved.certificate.status), 6),
@@ -131,6 +133,9 @@ def show_columns(out: Console) -> None:
     for column in COLUMNS:
         table.add_row(*map(Text, (column.name, column.dtype, column.unit, column.meaning)))
     print_table(out, table, whole=True)
+    others = [f"{short} for {name}" for short, name in ALIASES.items()]
+    words = f"in filters also: {', '.join(others)}; _ms for any _ns; backend.NAME for an option of the engine"
+    out.print(words, markup=False, highlight=False, soft_wrap=False)
 
 
 def started_text(started_at: str) -> str:
@@ -246,6 +251,14 @@ def _answer(search: SearchRecord) -> str:
     label = " ".join(f"{key}={value}" for key, value in search.saved.plan.label.items())
     answer = answer_of(search.outcome()).removeprefix("max streams: ")
     return f"{label}: {answer}" if label else answer
+
+
+def _max_streams(search: SearchRecord) -> str:
+    certificate = search.saved.certificate
+    if certificate.max_streams is None:
+        return "none" if certificate.status is Status.NONE_VALID else "unknown"
+    more = " or more" if certificate.status in (Status.OPEN, Status.ALL_VALID) else ""
+    return f"{certificate.max_streams}{more}"
 
 
 def _confidence(search: SearchRecord) -> str:
