@@ -129,8 +129,12 @@ def test_commands_count_what_they_measured_whatever_filters_let_pass(records, tm
 def test_searches_are_counted_as_searches(records, tmp_path):
     records.search([(records.trial(306), False)], max_streams=306, status=Status.OPEN)
     manifest = next(records.root.glob("sweeps/*/sweep.json"))
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "planned": 2}))
-    assert "1 of 2 searches" in _document("html", records.selection(), tmp_path).decode()
+    named = {"planned": 2, "arguments": ["sweeps=max_streams_resnet_fp32"]}
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **named}))
+    records.trial(8, model="mobilenet")
+    for chosen in ((), ("model=mobilenet",)):
+        selection = select([records.root], parse_filters(chosen))
+        assert "1 of 2 searches" in _document("html", selection, tmp_path).decode()
 
 
 def test_a_certificate_that_tests_contradict_says_so_in_every_format(records, tmp_path):

@@ -89,8 +89,8 @@ def killed_searches(selection: Selection) -> list[SweepRecord]:
 
 
 def is_search(sweep: SweepRecord) -> bool:
-    """Return whether a command was a search, as far as is known: a named sweep's command line does not say."""
-    return bool(sweep.searches) or _has(sweep, "search")
+    """Return whether a command was a search, as far as is known: of a named sweep without certificates it is not."""
+    return sweep.has_certificates or _has(sweep, "search")
 
 
 def _has(sweep: SweepRecord, key: str) -> bool:
