@@ -202,9 +202,9 @@ class OutputPaths:
         """
         return _folders(self.sweeps)
 
-    def report(self, kind: str) -> Path:
-        """A report on what lies here; `kind` is its format."""
-        return self.root / f"report.{kind}"
+    def report(self, kind: str, part: str = "") -> Path:
+        """A report on what lies here, or on a part of it; `kind` is its format."""
+        return self.root / (f"report-{part}.{kind}" if part else f"report.{kind}")
 
     def trial(self, slug: str, spec_digest: str, environment_digest: str) -> Path:
         """Folder of one trial in one environment; it holds one folder per attempt."""

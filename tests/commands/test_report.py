@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from tests.report.records import Records, damage
@@ -27,11 +28,28 @@ def test_a_sweep_a_trial_and_a_certificate_are_reported_into_their_output_folder
     stored = records.trial(64)
     certificate = records.search([(stored, False)], max_streams=64, status=Status.OPEN)
     for place in (certificate, certificate.parent, stored.directory, stored.directory.parent):
-        path = tmp_path / "outputs" / "report.json"
-        path.unlink(missing_ok=True)
         assert main(["report", str(place), "--format", "json"]) == 0
+        path = Path(capsys.readouterr().out.strip())
+        assert path.parent == tmp_path / "outputs"
         assert len(json.loads(path.read_text())["series"]) == 1
-    capsys.readouterr()
+
+
+def test_the_report_of_a_part_does_not_replace_that_of_the_whole(records, tmp_path, capsys):
+    records.trial(64)
+    certificate = records.search([(records.trial(65), False)], max_streams=65, status=Status.OPEN)
+    for words in ([], ["model=resnet"], [str(certificate.parent)]):
+        assert main(["report", *words]) == 0
+    assert len(set(capsys.readouterr().out.split())) == 3
+
+
+def test_the_name_of_the_file_says_the_format(records, tmp_path, capsys):
+    """Else HTML would lie in a file that promises Markdown."""
+    records.trial(64)
+    assert main(["report", "--out", "x.md"]) == 0
+    assert (tmp_path / "x.md").read_text().startswith("## ")
+    assert main(["report", "--out", "x.pdf"]) == 2
+    assert ".pdf is no format of a report" in capsys.readouterr().err
+    assert main(["report", "--out", "x.txt", "--format", "md"]) == 0
 
 
 @pytest.mark.parametrize("form", ["md", "csv", "json", "html"])

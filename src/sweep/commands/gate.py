@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.commands.arguments import Parser, exists, percent
+from sweep.commands.arguments import Parser, check_not_a_record, exists, percent
 from sweep.commands.damaged import say_damaged
 from sweep.errors import ConfigError, Problem, unwritable
 from sweep.paths import write_bytes, write_text
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     is_first = not exists(path)
     if problems := list(_contradictions(options, filters, is_first=is_first)):
         raise ConfigError(problems)
+    for field, given in (("--baseline", path), ("--junit", options.junit), ("--summary", options.summary)):
+        if given is not None:
+            check_not_a_record(Path(given), field)
     baseline = Baseline() if is_first else read_baseline(path)
     # An update of several folders takes all that they hold, as repeats; else what each point's last command measured.
     is_pooled = options.update and len(folders) > 1

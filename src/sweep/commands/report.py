@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,10 @@ from sweep.errors import ConfigError, Problem, unwritable
 from sweep.paths import OutputPaths, write_bytes
 
 _FORMATS = ("html", "md", "csv", "json", "png")
+_CHOICES = "html, md, csv, json or png"
 _STDOUT = "-"
+_PART_MAX = 100
+"""Characters of a file's name that tell which part it reports."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,12 +35,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--format",
         type=one_of("--format", _FORMATS),
-        default="html",
         metavar="FORMAT",
-        help="html (default: one file, plots, opens offline), md (a summary), csv (every column), json, png",
+        help="html (default: one file, plots, opens offline), md (a summary), csv (every column), json, png; else as "
+        "the name of --out ends",
     )
     parser.add_argument(
-        "--out", metavar="FILE", help="where to write it; - is standard output; default: OUTPUTS/report.FORMAT"
+        "--out",
+        metavar="FILE",
+        help="where to write it; - is standard output; default: OUTPUTS/report.FORMAT, and of "
+        "a part of it OUTPUTS/report-PART.FORMAT",
     )
     options = parser.parse_args(arguments)
 
@@ -46,9 +53,10 @@ def main(arguments: Sequence[str]) -> int:
 
     folders, filters = split_words(options.words)
     places = folders or [Path("outputs")]
+    options.format = options.format or _format_of(options.out)
+    default = OutputPaths(output_root(places[0])).report(options.format, _part(places, str(filters)))
     if options.out == _STDOUT and options.format in FOR_FILES:
         raise ConfigError(Problem("--out", _STDOUT, f"{options.format} is no text", "give a file"))
-    default = OutputPaths(output_root(places[0])).report(options.format)
     path = Path.cwd() / "report" if options.out == _STDOUT else Path(options.out or default)
     if options.out != _STDOUT:
         check_not_a_record(path, "--out")
@@ -70,3 +78,23 @@ def main(arguments: Sequence[str]) -> int:
         raise unwritable(path, error, "--out") from error
     print(path)
     return 0
+
+
+def _format_of(out: str | None) -> str:
+    """Return the format that a file's name asks for; HTML where there is none."""
+    suffix = "" if out is None or out == _STDOUT else Path(out).suffix
+    if not suffix:
+        return _FORMATS[0]
+    name = {"htm": "html", "markdown": "md"}.get(suffix[1:].lower(), suffix[1:].lower())
+    if name not in _FORMATS:
+        raise ConfigError(Problem("--out", out, f"{suffix} is no format of a report", f"add --format {_CHOICES}"))
+    return name
+
+
+def _part(places: Sequence[Path], filters: str) -> str:
+    """Return a name for a part of an output folder: the report of a part is not to replace that of the whole."""
+    from sweep.results.selection import output_root
+
+    parts = [place.name for place in places if place.resolve() != output_root(place).resolve()]
+    text = " ".join([*parts, filters])
+    return re.sub(r"[^A-Za-z0-9_.=-]+", "_", text.strip())[:_PART_MAX]
