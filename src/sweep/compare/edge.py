@@ -81,7 +81,8 @@ def edge_of(question: Question, seen: Sequence[Observation]) -> Edge | None:
     steady = [_steady(model, test) for test in whole]
     tail = _tail(model, question, [latencies / np.median(latencies) for latencies in steady])
     residuals = _residuals(model, seen, question.target_latency_ns / tail)
-    spread = _spread(residuals)
+    freedom = max(len(residuals) - model.curve.parameters, 1)
+    spread = _spread(residuals, freedom)
     weights = np.array([1 / (one.variance + spread**2 + 1e-12) for one in residuals])
     offset = scatter = 0.0
     if spread:
@@ -94,7 +95,7 @@ def edge_of(question: Question, seen: Sequence[Observation]) -> Edge | None:
         tail_errors=percentile_error(parts, question.allowed_rate),
         spread=spread,
         scatter=scatter,
-        freedom=float(max(len(residuals) - 2, 1)),
+        freedom=float(freedom),
         target_latency_ns=question.target_latency_ns,
     )
 
@@ -137,25 +138,25 @@ def _residuals(model: LatencyModel, seen: Sequence[Observation], limit: float) -
     return residuals
 
 
-def _spread(residuals: Sequence[_Residual]) -> float:
+def _spread(residuals: Sequence[_Residual], freedom: int) -> float:
     """Return the standard deviation of whole tests beyond what their queries explain.
 
     0 where there are too few tests, or where those of one N agree too well for it: then it is the curve that is off.
     """
     if len(residuals) < _LEAST_TESTS:
         return 0.0
-    excess = sum(one.off**2 - one.variance for one in residuals) / (len(residuals) - 2)
+    excess = sum(one.off**2 - one.variance for one in residuals) / freedom
     if excess <= 1e-12:
         return 0.0
     by_n = defaultdict(list)
     for one in residuals:
         by_n[one.n].append(one)
-    chi_square, freedom = 0.0, 0
+    chi_square, repeated = 0.0, 0
     for same in (same for same in by_n.values() if len(same) > 1):
         weights = np.array([1 / (one.variance + excess) for one in same])
         off = np.array([one.off for one in same])
         chi_square += float(weights @ np.square(off - weights @ off / weights.sum()))
-        freedom += len(same) - 1
+        repeated += len(same) - 1
     # The lower tail of the chi-square distribution is below its first term.
-    alike = freedom > 0 and (chi_square / 2) ** (freedom / 2) / math.gamma(freedom / 2 + 1) < _ALIKE
+    alike = repeated > 0 and (chi_square / 2) ** (repeated / 2) / math.gamma(repeated / 2 + 1) < _ALIKE
     return 0.0 if alike else math.sqrt(excess)

@@ -20,7 +20,7 @@ _AT = tuple(sign * slack for sign in (1, -1) for slack in (0.0, *np.geomspace(1e
 _SMOOTH = 0.1
 """Where the latencies of both ends are within so much of the bound, relative, the edge is no cliff."""
 _CURVE_ERROR = 2e-3
-"""Relative error of the curve where it stands for N that were not decided."""
+"""Relative error of the curve where it stands for the certificate."""
 _WALL = 100.0
 """A slack that no error overcomes."""
 
@@ -72,7 +72,7 @@ def max_streams_estimate(certificate: Certificate, question: Question, seen: Seq
     scatter, drawn, is_smooth = 0.0, 0.0, _is_smooth(edge, claim, question.domain)
     if is_smooth:
         scatter = edge.scatter
-        drawn = _CURVE_ERROR if claim.high != claim.low else 0.0
+        drawn = _CURVE_ERROR if scatter or claim.high != claim.low else 0.0
     estimate = replace(
         estimate,
         error_below=math.hypot(edge.tail_errors[0], scatter, drawn),
@@ -80,7 +80,7 @@ def max_streams_estimate(certificate: Certificate, question: Question, seen: Seq
         freedom=edge.freedom if scatter else None,
         slacks=_slacks(edge, question.domain, claim, is_smooth=is_smooth),
     )
-    if scatter or drawn:
+    if drawn:
         crossing = estimate.reach(0.0)
         estimate = replace(estimate, low=crossing, high=crossing)
     differ = [f"whole tests differ by {100 * edge.spread:.2g} %"] if scatter else []
