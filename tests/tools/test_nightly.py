@@ -341,7 +341,7 @@ def test_values_and_sweeps_are_sorted_out(bed):
         (["outputs=elsewhere"], "see --outputs"),
         (["resume=false"], "is for the night to say"),
         (["--keep", "0"], "at least 1"),
-        (["--date", "yesterday"], "invalid"),
+        (["--date", "yesterday"], "is no date"),
     ],
 )
 def test_a_wrong_command_line_is_refused_before_anything_runs(bed, arguments, words):
