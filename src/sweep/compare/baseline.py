@@ -16,7 +16,7 @@ from sweep.errors import RecordError
 from sweep.paths import write_json
 from sweep.results.environments import hardware
 from sweep.results.filters import Filters
-from sweep.store.records import read_json
+from sweep.store.records import read_versioned
 from sweep.trial.plain import read_plain
 
 SCHEMA_VERSION = 1
@@ -107,16 +107,7 @@ def read_baseline(path: Path) -> Baseline:
     Raises:
         RecordError: It cannot be read, is damaged, or is from a newer sweep; the message names the file.
     """
-    try:
-        data = read_json(path)
-    except FileNotFoundError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int) or "points" not in data:
-        raise RecordError(f"{path}: not a baseline of sweep gate")
-    if data["schema_version"] > SCHEMA_VERSION:
-        raise RecordError(
-            f"{path}: written by a newer sweep (schema {data['schema_version']}); update sweep to read it"
-        )
+    data = read_versioned(path, SCHEMA_VERSION, "a baseline of sweep gate")
     try:
         saved = read_plain(_Saved, {name: data[name] for name in ("written_at", "environments", "points")})
         baseline = Baseline(tuple(_point(one, saved.environments) for one in saved.points), saved.written_at)

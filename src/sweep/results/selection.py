@@ -13,7 +13,7 @@ from sweep.errors import ConfigError, Problem, RecordError
 from sweep.paths import MANIFEST, RESULT, AttemptPaths, OutputPaths, SweepPaths
 from sweep.results.filters import Filters
 from sweep.search.base import Observation
-from sweep.store.records import StoredTrial, load_attempt, read_json
+from sweep.store.records import StoredTrial, load_attempt, read_versioned
 from sweep.study.certificate_file import SavedCertificate, SavedTest, read_certificate
 from sweep.study.observe import observation
 from sweep.study.search import SearchOutcome
@@ -337,16 +337,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     Raises:
         RecordError: It cannot be read, is damaged, or is from a newer sweep; the message names the file.
     """
-    try:
-        data = read_json(path)
-    except FileNotFoundError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
-        raise RecordError(f"{path}: not the manifest of a sweep")
-    if data["schema_version"] > MANIFEST_VERSION:
-        raise RecordError(
-            f"{path}: written by a newer sweep (schema {data['schema_version']}); update sweep to read it"
-        )
+    data = read_versioned(path, MANIFEST_VERSION, "the manifest of a sweep")
     texts = {"arguments": list, "started_at": str, "planned": int, "trials": list}
     wrong = [name for name, kind in texts.items() if not isinstance(data.get(name), kind)]
     wrong += [name for name in ("arguments", "trials") if name not in wrong and not _all_text(data[name])]

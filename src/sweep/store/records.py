@@ -147,6 +147,30 @@ def read_json(path: Path) -> Any:
         raise RecordError(f"{path}: damaged: nested too deep") from error
 
 
+def read_versioned(path: Path, newest: int, kind: str) -> dict[str, Any]:
+    """Read a file of sweep's own that says in which version of its format it is.
+
+    Args:
+        path: The file.
+        newest: Version that this sweep reads.
+        kind: What it should be, with its article: `a certificate`.
+
+    Raises:
+        RecordError: It cannot be read, is something else, or was written by a newer sweep; the message names the file.
+    """
+    try:
+        data = read_json(path)
+    except FileNotFoundError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if not isinstance(version, int):
+        raise RecordError(f"{path}: not {kind}")
+    if version > newest:
+        schemas = f"schema {version}, this one reads up to {newest}"
+        raise RecordError(f"{path}: written by a newer sweep ({schemas}); update sweep to read it")
+    return dict(data)
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number")
 

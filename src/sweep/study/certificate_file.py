@@ -12,7 +12,7 @@ from typing import Any
 from sweep.errors import RecordError
 from sweep.search.base import Ask, Question
 from sweep.search.certificate import Certificate
-from sweep.store.records import StoredTrial, read_json
+from sweep.store.records import StoredTrial, read_versioned
 from sweep.study.measure import Outcome
 from sweep.study.search import SearchOutcome, SearchPlan, SearchTest, SettingResult
 from sweep.trial.plain import read_plain
@@ -200,17 +200,7 @@ def read_certificate(path: Path) -> SavedCertificate:
     Raises:
         RecordError: It cannot be read, is damaged, or is from a newer sweep; the message names the file.
     """
-    try:
-        data = read_json(path)
-    except FileNotFoundError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
-        raise RecordError(f"{path}: not a certificate")
-    if data["schema_version"] > SCHEMA_VERSION:
-        raise RecordError(
-            f"{path}: written by a newer sweep (schema {data['schema_version']}, this one reads up to "
-            f"{SCHEMA_VERSION}); update sweep to read it"
-        )
+    data = read_versioned(path, SCHEMA_VERSION, "a certificate")
     try:
         return _from_plain(data)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
