@@ -146,7 +146,7 @@ def test_a_hostile_archive_ends_in_2_and_one_line(machine, capfd, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_both_without_a_trace(machine, capfd, monkeypatch, number, code):
+def test_a_signal_ends_both_without_a_trace(machine, capfd, monkeypatch, request, number, code):
     """SIGTERM too: without a handler it would leave the folder in which the archive is checked."""
     machine.attempt(8)
     assert main(["pack", "x.zip"]) == 0
@@ -157,6 +157,9 @@ def test_a_signal_ends_both_without_a_trace(machine, capfd, monkeypatch, number,
 
     monkeypatch.setattr("sweep.results.archive._size", interrupted)
     monkeypatch.setattr("sweep.results.archive_reading._write", interrupted)
+    # A shell has its background processes ignore Ctrl-C, and what is ignored stays so.
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, before))
     assert main(["pack", "y.zip"]) == code
     assert capfd.readouterr().err == "interrupted: no archive was made\n"
     assert main(["unpack", "x.zip", "--outputs", "other"]) == code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import marshal
 import math
 import types
 from collections.abc import Callable, Mapping
@@ -15,6 +16,12 @@ _Reader = Callable[[Any], Any]
 
 _INTEGER_MAX = 2**63 - 1
 """What a column of the table holds."""
+
+SHARED = "shared"
+"""In the metadata of a field: many records have the same value there, which is read once and shared by them."""
+_REMEMBERED = 256
+_MARSHAL_WITHOUT_REFERENCES = 2
+"""The format that gives equal data equal bytes."""
 
 _NO_DEFAULT = dataclasses.MISSING
 _DEEPEST = 32
@@ -75,7 +82,13 @@ def _reader(hint: Any) -> _Reader:
 
 def _record(kind: Any) -> _Reader:
     hints = get_type_hints(kind)
-    fields = [(field.name, _reader(hints[field.name])) for field in dataclasses.fields(kind)]
+    fields = [
+        (
+            field.name,
+            _remembering(_reader(hints[field.name])) if SHARED in field.metadata else _reader(hints[field.name]),
+        )
+        for field in dataclasses.fields(kind)
+    ]
     defaults = {field.name: field.default for field in dataclasses.fields(kind) if field.default is not _NO_DEFAULT}
 
     def read(data: Any) -> Any:
@@ -91,6 +104,24 @@ def _record(kind: Any) -> _Reader:
         return kind(*values)
 
     return read
+
+
+def _remembering(read: _Reader) -> _Reader:
+    """Return a reader that reads the same data once; by its bytes, since to Python 1, 1.0 and true are equal."""
+    known: dict[bytes, Any] = {}
+
+    def recall(data: Any) -> Any:
+        try:
+            key = marshal.dumps(data, _MARSHAL_WITHOUT_REFERENCES)
+        except ValueError:  # nested too deep
+            return read(data)
+        if key not in known:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[key] = read(data)
+        return known[key]
+
+    return recall
 
 
 def _value(data: Mapping[str, Any], name: str, one: _Reader, defaults: Mapping[str, Any]) -> Any:

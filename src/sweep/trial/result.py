@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sweep.errors import RecordError
@@ -13,7 +13,7 @@ from sweep.loadgen.accuracy import Accuracy
 from sweep.trial.abort import Abort
 from sweep.trial.machine_load import MachineLoad
 from sweep.trial.messages import Warmup
-from sweep.trial.plain import read_plain
+from sweep.trial.plain import SHARED, read_plain
 from sweep.trial.spec import TrialSpec
 from sweep.trial.telemetry import Telemetry
 from sweep.trial.verdict import Check
@@ -129,7 +129,7 @@ class TrialResult:
     spec: TrialSpec
     spec_digest: str
     model_path: str | None
-    environment: Mapping[str, Any]
+    environment: Mapping[str, Any] = field(metadata={SHARED: True})
     environment_digest: str
     attempt: int
     state: TrialState
@@ -152,7 +152,7 @@ class TrialResult:
     accuracy: Accuracy | None
     machine_load: MachineLoad | None
     telemetry: Telemetry | None
-    engine: Mapping[str, Any]
+    engine: Mapping[str, Any] = field(metadata={SHARED: True})
     timing: Timing
     failure: Failure | None
     notes: tuple[str, ...]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sweep.models.base import TensorSpec
-from sweep.trial.plain import read_plain
+from sweep.trial.plain import SHARED, read_plain
 from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
 
 
@@ -115,14 +115,14 @@ class TrialSpec:
 
     scenario: Scenario
     mode: TestMode
-    model: ModelSpec
+    model: ModelSpec = field(metadata={SHARED: True})
     precision: Precision
-    backend: BackendSpec
-    dataset: DatasetSpec
+    backend: BackendSpec = field(metadata={SHARED: True})
+    dataset: DatasetSpec = field(metadata={SHARED: True})
     samples_per_query: int
     engine_batch: int
-    rules: RulesSpec
-    run: RunSpec
+    rules: RulesSpec = field(metadata={SHARED: True})
+    run: RunSpec = field(metadata={SHARED: True})
     abort: AbortRule
 
     def to_json(self) -> dict[str, Any]:
