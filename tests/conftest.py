@@ -16,6 +16,14 @@ from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode,
 INPUTS = (TensorSpec("samples", "uint8", (1,)),)
 
 
+_LONGEST = ("test_benchmarks.py", "test_browser.py", "test_sweep.py", "test_bad_input.py")
+"""Files that are begun first, so that no process is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """Keep tests out of the user's cache, and one test run's files warm for all its tests."""
