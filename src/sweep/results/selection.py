@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -202,6 +203,16 @@ class _Reader:
         return True
 
     def _trials(self, paths: OutputPaths) -> None:
+        """Read all attempts; without the garbage collector, which would walk all that were read again and again."""
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            self._all_attempts(paths)
+        finally:
+            if was_on:
+                gc.enable()
+
+    def _all_attempts(self, paths: OutputPaths) -> None:
         for trial in self._listed(paths.trials, paths.all_trials):
             for _, attempt in self._listed(trial, functools.partial(paths.attempts, trial)):
                 self._want([self._attempt(attempt)])

@@ -214,8 +214,16 @@ def to_frame(trials: Iterable[StoredTrial]) -> pd.DataFrame:
     import pandas as pd
 
     stored = list(trials)
-    frame = pd.DataFrame({column.name: [column.get(trial) for trial in stored] for column in COLUMNS}, dtype=object)
-    return frame.astype({column.name: column.dtype for column in COLUMNS})
+    specs = [trial.result.spec for trial in stored]
+    columns = {}
+    for column in COLUMNS:
+        if column.get_from_spec is not None:
+            values = list(map(column.get_from_spec, specs))
+        else:
+            values = list(map(column.get, stored))
+        dtype: Any = column.dtype
+        columns[column.name] = pd.Series(values, dtype=dtype)
+    return pd.DataFrame(columns)
 
 
 def to_rows(trials: Iterable[StoredTrial]) -> Iterator[dict[str, Any]]:
