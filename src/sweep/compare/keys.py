@@ -81,6 +81,7 @@ def _of_test(spec: TrialSpec) -> dict[str, str]:
         "target_latency_ms": "none" if rules.target_latency_ns is None else f"{rules.target_latency_ns / 1e6:g}",
         "percentile": f"{rules.percentile:g}",
         N: str(spec.samples_per_query),
+        **({} if spec.seeds is None else {"seeds": spec.seeds}),
     }
 
 

@@ -24,6 +24,7 @@ from sweep.config.rules import (
     models_as_shipped,
     read_rules,
     read_run,
+    read_seeds,
     shown,
 )
 from sweep.datasets import Dataset, DatasetConfig, dataset_config, open_dataset, unread_settings
@@ -51,7 +52,7 @@ _KEYS = {
         *("model", "backend", "dataset", "rules", "batch", "engine_batch", "precision", "mode", "scenario", "run"),
         *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms"),
         *("max_duration_ms", "performance_sample_count", "abort", "resume", "outputs", "timeout", "search", "study"),
-        *("calibration", "telemetry", "device"),
+        *("calibration", "telemetry", "device", "seeds"),
     ),
     "rules": ("edition", "bounded", "percentile", "checks", "samples_per_query", "run_classes"),
     "timeout": ("load_s", "query_s"),
@@ -120,6 +121,7 @@ class PointBuilder:
         batch = fields.whole("batch", 1, SAMPLES_PER_QUERY_MAX, edition_batch(fields))
         rules = read_rules(fields)
         run = read_run(fields)
+        seeds = read_seeds(fields)
         backend, backend_options = self._backend(precision)
         gpus = () if backend is None else read_device(fields, backend, self._composed.overrides, self._notes)
         calibration = read_calibration(fields)
@@ -153,6 +155,7 @@ class PointBuilder:
             rules=rules,
             run=run,
             abort=abort,
+            seeds=seeds,
         )
         choice = replace(dataset_choice, name=dataset.name)  # the worker must not resolve `auto` once more
         files = TrialFiles(None, choice, str(cache_dir()))

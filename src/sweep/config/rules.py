@@ -11,6 +11,7 @@ from typing import Any
 from sweep.config.fields import Fields
 from sweep.config.files import choices, load_choice
 from sweep.errors import Problem, choose
+from sweep.loadgen.seeds import ROUND_SEEDS
 from sweep.trial.spec import RulesSpec, RunSpec
 from sweep.trial.verdict import CHECKS
 from sweep.vocabulary import RunClass
@@ -114,6 +115,16 @@ def read_run(fields: Fields) -> RunSpec:
             reason = f"conflicts with {low}={least}, which the test must reach"
             fields.problems.append(Problem(high, most, reason, f"set {high} to {least} or more, or lower {low}"))
     return run
+
+
+def read_seeds(fields: Fields) -> str | None:
+    """Return the round whose random seeds are used; None for LoadGen's own."""
+    seeds = fields.get("seeds")
+    if seeds is None or seeds in ROUND_SEEDS:
+        return None if seeds is None else str(seeds)
+    fix = f"{choose(str(seeds), tuple(ROUND_SEEDS))}, or null for LoadGen's own"
+    fields.problems.append(Problem("seeds", shown(seeds), "no seeds of such a round are known", fix))
+    return None
 
 
 def _run_class_minima(fields: Fields, run_class: RunClass) -> dict[str, int]:

@@ -28,6 +28,7 @@ class DatasetConfig:
         seed: Seed of generated samples (`synthetic`).
         interpolation: How images were resized (`imagenet`): `area` or `linear`; None takes what is prepared, `area`
             first.
+        repeat: How many times over the samples are taken (`digits`).
     """
 
     name: str = "auto"
@@ -35,6 +36,7 @@ class DatasetConfig:
     count: int | None = None
     seed: int = 0
     interpolation: str | None = None
+    repeat: int = 1
 
 
 def unread_seed(config: DatasetConfig, samples: str) -> list[Problem]:

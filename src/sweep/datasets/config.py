@@ -17,6 +17,12 @@ COUNT_MAX = 1_000_000_000
 """LoadGen lists every sample of a dataset, in eight bytes each."""
 
 
+REPEAT_MAX = 1000
+
+_NUMBERS = (("seed", 0, 0, SEED_MAX, "a seed"), ("repeat", 1, 1, REPEAT_MAX, "a number of times"))
+"""Whole numbers that every dataset has: key, default, least, most, and what they are."""
+
+
 def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
     """Return `mapping` as a config; keys that are absent take their defaults.
 
@@ -51,10 +57,12 @@ def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
         if values["count"] is None or not 1 <= values["count"] <= COUNT_MAX:
             fix = f"give 1 to {COUNT_MAX}, or null"
             problems.append(Problem("dataset.count", count, "is not a number of samples", fix))
-    seed = values.get("seed", 0)
-    values["seed"] = _whole(seed)
-    if values["seed"] is None or not 0 <= values["seed"] <= SEED_MAX:
-        problems.append(Problem("dataset.seed", seed, "is not a seed", f"give a whole number from 0 to {SEED_MAX}"))
+    for key, default, least, most, what in _NUMBERS:
+        given = values.get(key, default)
+        values[key] = _whole(given)
+        if values[key] is None or not least <= values[key] <= most:
+            fix = f"give a whole number from {least} to {most}"
+            problems.append(Problem(f"dataset.{key}", given, f"is not {what}", fix))
     interpolation = values.get("interpolation")
     if interpolation is not None and interpolation not in INTERPOLATIONS:
         fix = f"{choose(str(interpolation), INTERPOLATIONS)}, or null"

@@ -32,19 +32,26 @@ class DigitsDataset(Dataset):
         images: uint8 [count, 8, 8, 1].
         labels: Classes 0..9, [count].
         inputs: The model's one input.
+        repeat: How many times over they are taken: sample k is image k modulo count.
     """
 
-    def __init__(self, images: Images, labels: Labels, inputs: tuple[TensorSpec, ...]) -> None:
-        digest = hashlib.sha256(f"digits {images.shape} {images.dtype} {labels.dtype.str}\n".encode())
+    def __init__(self, images: Images, labels: Labels, inputs: tuple[TensorSpec, ...], repeat: int = 1) -> None:
+        times = "" if repeat == 1 else f" {repeat} times"  # digests of the plain ones stay as they were
+        digest = hashlib.sha256(f"digits {images.shape} {images.dtype} {labels.dtype.str}{times}\n".encode())
         digest.update(images.tobytes())
         digest.update(labels.tobytes())
         super().__init__(
-            name="digits", digest=f"sha256:{digest.hexdigest()}", count=len(images), inputs=inputs, labels=labels
+            name="digits",
+            digest=f"sha256:{digest.hexdigest()}",
+            count=repeat * len(images),
+            inputs=inputs,
+            labels=np.tile(labels, repeat),
+            why="" if repeat == 1 else f"{len(images)} images, {repeat} times over",
         )
         self._images = images
 
     def _read(self, indices: list[int], out: Mapping[str, Array]) -> None:
-        np.take(self._images, indices, axis=0, out=out[self.inputs[0].name])
+        np.take(self._images, indices, axis=0, mode="wrap", out=out[self.inputs[0].name])
 
 
 def fits_digits(inputs: tuple[TensorSpec, ...]) -> bool:
@@ -89,7 +96,7 @@ def open_digits(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Pa
         )
     if problems:
         raise ConfigError(problems)
-    return DigitsDataset(images[: config.count], labels[: config.count], inputs)
+    return DigitsDataset(images[: config.count], labels[: config.count], inputs, config.repeat)
 
 
 def training_digits() -> tuple[Images, Labels]:

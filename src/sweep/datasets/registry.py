@@ -21,6 +21,9 @@ from sweep.models.base import TensorSpec
 
 GROUP = "sweep.datasets"
 
+_REPEATABLE = "digits"
+"""So few that rules which count samples are only met by taking them again; with any other set that would be a trick."""
+
 Opener = Callable[[DatasetConfig, tuple[TensorSpec, ...], Path], Dataset]
 """Takes what `open_dataset` takes and raises what it raises."""
 
@@ -55,11 +58,12 @@ def open_dataset(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: P
     Raises:
         ConfigError: There is no such dataset, its data is missing or damaged, or its samples do not fit the model.
     """
-    if config.name != "auto":
-        return dataset_opener(config.name)(config, inputs, cache)
-    name, why = _resolve(config, inputs, cache)
+    name, why = (config.name, "") if config.name != "auto" else _resolve(config, inputs, cache)
+    if config.repeat != 1 and name != _REPEATABLE:
+        reason = f"only {_REPEATABLE} can be taken more than once, and this is {name}"
+        raise ConfigError(Problem("dataset.repeat", config.repeat, reason, "remove it"))
     dataset = dataset_opener(name)(config, inputs, cache)
-    dataset.why = why
+    dataset.why = "; ".join(part for part in (why, dataset.why) if part)
     return dataset
 
 
@@ -93,7 +97,7 @@ def open_calibration(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cach
     """
     name = "auto" if config.name == "synthetic" else config.name
     interpolation = None if fits_digits(inputs) else config.interpolation
-    whole = replace(config, name=name, count=None, seed=DatasetConfig.seed, interpolation=interpolation)
+    whole = replace(config, name=name, count=None, seed=DatasetConfig.seed, interpolation=interpolation, repeat=1)
     dataset = open_dataset(whole, inputs, cache)
     if dataset.name == "digits":
         return DigitsDataset(*training_digits(), inputs)

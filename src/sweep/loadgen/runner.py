@@ -10,6 +10,7 @@ from pathlib import Path
 import mlperf_loadgen as lg
 
 from sweep.loadgen.qsl import SampleStore
+from sweep.loadgen.seeds import ROUND_SEEDS, Seeds
 from sweep.loadgen.user_conf import LoadGenSettings, render_user_conf
 from sweep.paths import AttemptPaths
 from sweep.vocabulary import TestMode
@@ -41,8 +42,8 @@ class LoadGenError(RuntimeError):
 
 
 @functools.cache
-def _process_settings() -> lg.TestSettings:
-    """Return this process's one TestSettings, with the seeds of LoadGen's built-in mlperf.conf.
+def _process_settings() -> tuple[lg.TestSettings, Seeds]:
+    """Return this process's one TestSettings, and the seeds of LoadGen's built-in mlperf.conf.
 
     LoadGen applies mlperf.conf on the first `FromConfig` of a process only: a second one leaves every seed at 0 and
     writes the error "Multiple conf files are used" into the next log (LoadGen 5.1 and 6.0).
@@ -53,7 +54,7 @@ def _process_settings() -> lg.TestSettings:
             raise LoadGenError(f"LoadGen did not apply its mlperf.conf (code {code})")
     if 0 in (test.qsl_rng_seed, test.sample_index_rng_seed, test.schedule_rng_seed):
         raise LoadGenError("LoadGen's mlperf.conf gave a seed of 0: it was applied before in this process")
-    return test
+    return test, Seeds(test.qsl_rng_seed, test.sample_index_rng_seed, test.schedule_rng_seed)
 
 
 def effective_settings(settings: LoadGenSettings, mode: TestMode) -> lg.TestSettings:
@@ -61,7 +62,12 @@ def effective_settings(settings: LoadGenSettings, mode: TestMode) -> lg.TestSett
 
     The object is shared by the tests of a process; each call sets every field that any call sets.
     """
-    test = _process_settings()
+    test, seeds = _process_settings()
+    if settings.seeds is not None:
+        seeds = ROUND_SEEDS[settings.seeds]
+    test.qsl_rng_seed = seeds.qsl
+    test.sample_index_rng_seed = seeds.sample_index
+    test.schedule_rng_seed = seeds.schedule
     test.scenario = lg.TestScenario.MultiStream
     test.mode = _MODES[mode]
     test.multi_stream_samples_per_query = settings.samples_per_query

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sweep.loadgen.seeds import ROUND_SEEDS
+
 
 @dataclass(frozen=True)
 class LoadGenSettings:
-    """What a test sets over LoadGen's built-in mlperf.conf (whose seeds it keeps).
+    """What a test sets over LoadGen's built-in mlperf.conf.
 
     Attributes:
         model: Model name for LoadGen's configuration keys; letters, digits, `-` and `_`.
@@ -20,6 +22,7 @@ class LoadGenSettings:
         min_duration_ms: The test lasts at least so long.
         max_duration_ms: And at most so long; 0 = no maximum.
         performance_sample_count: Samples held in memory.
+        seeds: MLPerf round whose random seeds are used, of `ROUND_SEEDS`; None for those of mlperf.conf.
     """
 
     model: str
@@ -31,10 +34,14 @@ class LoadGenSettings:
     min_duration_ms: int
     max_duration_ms: int
     performance_sample_count: int
+    seeds: str | None = None
 
 
 def render_user_conf(settings: LoadGenSettings) -> str:
-    """Return the text of user.conf; LoadGen's keys, its units (ms for durations and latencies)."""
+    """Return the text of user.conf; LoadGen's keys, its units (ms for durations and latencies).
+
+    LoadGen reads no seeds from a user.conf: another round's are set through its interface, and a comment says so.
+    """
     prefix = f"{settings.model}.MultiStream."
     values = {
         "samples_per_query": settings.samples_per_query,
@@ -46,4 +53,8 @@ def render_user_conf(settings: LoadGenSettings) -> str:
         "max_duration": settings.max_duration_ms,
         "performance_sample_count_override": settings.performance_sample_count,
     }
-    return "".join(f"{prefix}{key} = {value}\n" for key, value in values.items())
+    lines = [f"{prefix}{key} = {value}\n" for key, value in values.items()]
+    if settings.seeds is not None:
+        lines.append(f"# Seeds of MLPerf Inference {settings.seeds}, set through LoadGen's interface:\n")
+        lines += [f"# {key} = {value}\n" for key, value in ROUND_SEEDS[settings.seeds].by_setting().items()]
+    return "".join(lines)

@@ -146,6 +146,7 @@ COLUMNS: tuple[Column, ...] = (
     _asked("run_class", "string", "length of the test", _bounded_by(lambda spec: str(spec.run.run_class))),
     _asked("target_latency_ns", "Int64", "bound on a query", _bounded_by(lambda spec: spec.rules.target_latency_ns)),
     _asked("percentile", "Float64", "where the bound is read, %", _bounded_by(lambda spec: spec.rules.percentile)),
+    _asked("seeds", "string", "round of the random seeds; nothing for LoadGen's own", _bounded_by(lambda s: s.seeds)),
     Column("state", "string", "COMPLETE or FAILED", _of(lambda r: str(r.state))),
     Column("attempt", "Int64", "1, or more where it was measured again", _of(lambda r: r.attempt)),
     Column("result", "string", "VALID or INVALID", _of(lambda r: None if r.result is None else str(r.result))),

@@ -111,6 +111,7 @@ class TrialSpec:
     Attributes:
         samples_per_query: MultiStream's N.
         engine_batch: Samples that one engine launch takes; a query is split into ceil(N / engine_batch) launches.
+        seeds: MLPerf round whose random seeds LoadGen draws with; None for those that LoadGen carries.
     """
 
     scenario: Scenario
@@ -124,6 +125,7 @@ class TrialSpec:
     rules: RulesSpec = field(metadata={SHARED: True})
     run: RunSpec = field(metadata={SHARED: True})
     abort: AbortRule
+    seeds: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -133,9 +135,12 @@ class TrialSpec:
     def _fields(self) -> dict[str, Any]:
         """Return its fields, those inside the model too; all that is deeper is left as it is."""
         model = dict(vars(self.model))
+        fields = {**vars(self), "model": model}
         if self.model.calibration is None:  # digests from before there was one stay as they were
             del model["calibration"]
-        return {**vars(self), "model": model}
+        if self.seeds is None:  # likewise
+            del fields["seeds"]
+        return fields
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TrialSpec:
@@ -151,8 +156,8 @@ class TrialSpec:
         """SHA-256 (hex) over everything that can change the result: not rules and lengths, in accuracy mode."""
         data = self._fields()
         if self.mode is TestMode.ACCURACY:  # it runs every sample once, against no bound
-            for key in ("rules", "run", "abort"):
-                del data[key]
+            for key in ("rules", "run", "abort", "seeds"):
+                data.pop(key, None)
         canonical = json.dumps(data, default=vars, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -20,6 +20,7 @@ from sweep.environment import environment_on, fingerprint_digest
 from sweep.errors import LogError, SweepError
 from sweep.loadgen.accuracy import Accuracy, score_top1
 from sweep.loadgen.logs import Summary, parse_detail, parse_summary
+from sweep.loadgen.seeds import ROUND_SEEDS
 from sweep.paths import SUMMARY_LOG, AttemptPaths, write_bytes, write_text
 from sweep.trial.executor import Executor, planned_query_count
 from sweep.trial.interrupts import InterruptGate
@@ -147,6 +148,9 @@ class _Record:
         for key in _SEEDS:
             if not summary.settings.get(key):
                 raise LogError(f"{SUMMARY_LOG}: LoadGen ran without its {key}")
+        for key, seed in ROUND_SEEDS[self._spec.seeds].by_setting().items() if self._spec.seeds else ():
+            if (used := summary.settings.get(key)) != seed:
+                raise LogError(f"{SUMMARY_LOG}: LoadGen ran with {key} = {used}, not {seed} of {self._spec.seeds}")
 
     def _check_percentile(self, summary: Summary) -> None:
         """Refuse a figure read at another percentile; LoadGen's heading has one decimal (`99.0th`)."""

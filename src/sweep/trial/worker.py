@@ -115,6 +115,7 @@ class Worker:
             min_duration_ms=spec.run.min_duration_ms,
             max_duration_ms=spec.run.max_duration_ms,
             performance_sample_count=spec.dataset.performance_sample_count,
+            seeds=spec.seeds,
         )
         needed, available = prepared_bytes(settings, spec.mode), available_memory_bytes()
         if needed > available:
