@@ -57,12 +57,7 @@ def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
         if values["count"] is None or not 1 <= values["count"] <= COUNT_MAX:
             fix = f"give 1 to {COUNT_MAX}, or null"
             problems.append(Problem("dataset.count", count, "is not a number of samples", fix))
-    for key, default, least, most, what in _NUMBERS:
-        given = values.get(key, default)
-        values[key] = _whole(given)
-        if values[key] is None or not least <= values[key] <= most:
-            fix = f"give a whole number from {least} to {most}"
-            problems.append(Problem(f"dataset.{key}", given, f"is not {what}", fix))
+    problems += _read_numbers(values)
     interpolation = values.get("interpolation")
     if interpolation is not None and interpolation not in INTERPOLATIONS:
         fix = f"{choose(str(interpolation), INTERPOLATIONS)}, or null"
@@ -70,6 +65,18 @@ def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
     if problems:
         raise ConfigError(problems)
     return DatasetConfig(**values)
+
+
+def _read_numbers(values: dict[str, Any]) -> list[Problem]:
+    """Put the whole numbers of `_NUMBERS` in their places; return what is wrong with them."""
+    problems = []
+    for key, default, least, most, what in _NUMBERS:
+        given = values.get(key, default)
+        number = values[key] = _whole(given)
+        if number is None or not least <= number <= most:
+            fix = f"give a whole number from {least} to {most}"
+            problems.append(Problem(f"dataset.{key}", given, f"is not {what}", fix))
+    return problems
 
 
 def unread_settings(mapping: Mapping[str, Any]) -> list[Problem]:
