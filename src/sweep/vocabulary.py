@@ -65,6 +65,8 @@ class Weights(StrEnum):
     SYNTHETIC = "synthetic"
     USER = "user"
     NONE = "none"
+    UNKNOWN = "unknown"
+    """Of an imported trial, whose model sweep never saw."""
 
 
 class AbortRule(StrEnum):

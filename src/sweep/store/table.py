@@ -195,6 +195,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("test_ns", "Int64", "time inside LoadGen", _of(lambda r: r.timing.test_ns)),
     Column("total_ns", "Int64", "time of the whole trial", _of(lambda r: r.timing.total_ns)),
     Column("started_at", "string", "UTC", _of(lambda r: r.timing.started_at)),
+    Column(
+        "imported", "string", "tool that measured it, if not sweep", _of(lambda r: r.imported and r.imported.source)
+    ),
     Column("notes", "string", "what to know before using the numbers", _of(lambda r: "; ".join(r.notes) or None)),
     Column("spec_digest", "string", "what was measured", _of(lambda r: r.spec_digest)),
     _where("environment_digest", "where it was measured", _of(lambda r: r.environment_digest)),

@@ -11,6 +11,7 @@ from typing import Any
 from sweep.errors import RecordError
 from sweep.loadgen.accuracy import Accuracy
 from sweep.trial.abort import Abort
+from sweep.trial.imported import Imported
 from sweep.trial.machine_load import MachineLoad
 from sweep.trial.messages import Warmup
 from sweep.trial.plain import SHARED, read_plain
@@ -19,11 +20,12 @@ from sweep.trial.telemetry import Telemetry
 from sweep.trial.verdict import Check
 from sweep.vocabulary import TestMode, TrialState, Verdict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """History of the record's format. Newer is refused, older is migrated.
 
 1: first.
 2: `device_latencies`, `engine` and `telemetry`, which older records lack.
+3: `imported`, and in the spec `seeds`; both may be missing.
 """
 
 _SINCE_2: Mapping[str, Any] = {"device_latencies": None, "engine": {}, "telemetry": None}
@@ -124,6 +126,7 @@ class TrialResult:
         timing: Where the time went.
         failure: Why it FAILED.
         notes: What a reader must know before using the numbers: synthetic weights, a stand-in engine, a busy machine.
+        imported: Where it comes from, when sweep did not measure it itself.
     """
 
     spec: TrialSpec
@@ -156,6 +159,7 @@ class TrialResult:
     timing: Timing
     failure: Failure | None
     notes: tuple[str, ...]
+    imported: Imported | None = None
 
     def __post_init__(self) -> None:
         """Refuse a record that contradicts itself.

@@ -1,0 +1,1 @@
+"""One's own results beside the official ones, on one page."""

@@ -1,0 +1,1 @@
+"""MLPerf submissions: made from stored trials, checked, and read."""

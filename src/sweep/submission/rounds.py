@@ -1,0 +1,199 @@
+"""The rule book: what a submission to each round must hold.
+
+Its figures are those of mlcommons/inference: package `tools/submission/submission_checker` (`constants.py`) for v5.0 to
+v6.0, `tools/submission/submission-checker.py` of the time for the earlier rounds. For v6.1 nothing but the seeds was
+published when this was written; the rest is taken over from v6.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sweep.loadgen.seeds import ROUND_SEEDS, Seeds
+from sweep.vocabulary import Scenario
+
+DIVISIONS = ("closed", "open")
+STATUSES = ("available", "preview", "rdi")
+SYSTEM_TYPES = ("datacenter", "edge", "datacenter,edge", "edge,datacenter")
+
+ACCURACY_LOG_MAX = 10 * 1024
+"""Bytes that a log of answers in a submission may have."""
+
+ACCURACY_LOG_KEPT = 4096
+"""Bytes that are kept of each end of a longer one."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What one benchmark demands.
+
+    Attributes:
+        metric: What its accuracy is counted in: `acc` (top-1, %), `mAP` (%); empty where sweep does not score it.
+        accuracy: Least accuracy in `closed`, in that unit; 0 likewise.
+        performance_sample_count: Samples held in memory, at least.
+        dataset_size: Samples that the accuracy test must cover, exactly.
+        target_latency_ns: MultiStream's bound on a query while that was fixed; None later.
+        scenarios: Of edge systems: those that `closed` requires.
+    """
+
+    metric: str
+    accuracy: float
+    performance_sample_count: int
+    dataset_size: int
+    target_latency_ns: int | None = None
+    scenarios: tuple[Scenario, ...] = ()
+
+
+@dataclass(frozen=True)
+class Round:
+    """The rules of one round.
+
+    Attributes:
+        name: `v5.1`.
+        seeds: Random seeds of its tests.
+        min_duration_ms: Least length that a test must be set to.
+        min_query_count: Least number of queries that a MultiStream test must be set to; 0 where early stopping decides.
+        samples_per_query: MultiStream's N where it is fixed; None where it is the result.
+        early_stopping: Whether LoadGen's early stopping must be satisfied, and its estimate is the result.
+        multistream_metric: Name of MultiStream's result in the logs.
+        benchmarks: By their names.
+        aliases: Names that stand for a benchmark's without being mapped.
+        flat: Whether measurements lie beside the results (since v6.0), not in a tree of their own.
+        wants_mlperf_conf: Whether an mlperf.conf must lie beside user.conf.
+        code_folder: Folder of the code: `code`, or `src` since v6.0.
+        lower_case_scenarios: Whether folders are named `multistream`, not `MultiStream`.
+        has_mapping: Whether `open` maps models of other names by `model_mapping.json`.
+        system_fields: Keys that a system's description must have.
+        meaningful: Those of them that must not be empty.
+    """
+
+    name: str
+    seeds: Seeds
+    min_duration_ms: int
+    min_query_count: int
+    samples_per_query: int | None
+    early_stopping: bool
+    multistream_metric: str
+    benchmarks: Mapping[str, Benchmark]
+    aliases: Mapping[str, str]
+    flat: bool
+    wants_mlperf_conf: bool
+    code_folder: str
+    lower_case_scenarios: bool
+    has_mapping: bool
+    system_fields: tuple[str, ...]
+    meaningful: tuple[str, ...]
+
+    def benchmark_of(self, model: str, mapping: Mapping[str, str] | None = None) -> str | None:
+        """Return the benchmark that a model's name stands for; None for none.
+
+        Args:
+            model: Name of the folder in the tree.
+            mapping: What `model_mapping.json` says.
+        """
+        name = model if model in self.benchmarks else self.aliases.get(model) or (mapping or {}).get(model)
+        return name if name in self.benchmarks else None
+
+
+_MS = 1_000_000
+_SS, _MULTI, _OFFLINE = Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM, Scenario.OFFLINE
+_RESNET, _RETINANET = ("acc", 76.46 * 0.99), ("mAP", 37.55 * 0.99)
+_ALL = (_SS, _MULTI, _OFFLINE)
+
+_OLD_BENCHMARKS = {
+    "resnet": Benchmark(*_RESNET, 1024, 50_000, 50 * _MS, (_SS, _OFFLINE)),
+    "ssd-small": Benchmark("mAP", 22 * 0.99, 256, 5_000, 50 * _MS, (_SS, _OFFLINE)),
+    "ssd-large": Benchmark("mAP", 20 * 0.99, 64, 5_000, 66 * _MS, (_SS, _OFFLINE)),
+}
+_OLD_ALIASES = {"ssd-mobilenet": "ssd-small", "ssd-resnet34": "ssd-large", "mobilenet": "resnet", "resnet50": "resnet"}
+_NEW_ALIASES = {"ssd-resnet34": "retinanet", "mobilenet": "resnet", "resnet50": "resnet"}
+
+_NEW_BENCHMARKS = {
+    "resnet": Benchmark(*_RESNET, 1024, 50_000, scenarios=_ALL),
+    "retinanet": Benchmark(*_RETINANET, 64, 24_781, scenarios=_ALL),
+    "bert-99": Benchmark("", 0, 10_833, 10_833, scenarios=(_SS, _OFFLINE)),
+    "bert-99.9": Benchmark("", 0, 10_833, 10_833, scenarios=(_SS, _OFFLINE)),
+    "3d-unet-99": Benchmark("", 0, 43, 43, scenarios=(_SS, _OFFLINE)),
+    "3d-unet-99.9": Benchmark("", 0, 43, 43, scenarios=(_SS, _OFFLINE)),
+    "stable-diffusion-xl": Benchmark("", 0, 5_000, 5_000, scenarios=(_SS, _OFFLINE)),
+}
+_V6_BENCHMARKS = {
+    **_NEW_BENCHMARKS,
+    "yolo-95": Benchmark("mAP", 53.4 * 0.95, 64, 1_525, scenarios=_ALL),
+    "yolo-99": Benchmark("mAP", 53.4 * 0.99, 64, 1_525, scenarios=_ALL),
+}
+
+_OLD_FIELDS = (
+    *("division", "submitter", "status", "system_type", "system_name", "number_of_nodes"),
+    *("host_processor_model_name", "host_processors_per_node", "host_processor_core_count"),
+    *("host_processor_frequency", "host_processor_caches", "host_memory_configuration", "host_memory_capacity"),
+    *("host_storage_capacity", "host_storage_type", "host_processor_interconnect", "host_networking"),
+    *("host_networking_topology", "accelerators_per_node", "accelerator_model_name", "accelerator_frequency"),
+    *("accelerator_host_interconnect", "accelerator_interconnect", "accelerator_interconnect_topology"),
+    *("accelerator_memory_capacity", "accelerator_memory_configuration", "accelerator_on-chip_memories"),
+    *("cooling", "hw_notes", "framework", "operating_system", "other_software_stack", "sw_notes"),
+)
+_FIELDS = (*_OLD_FIELDS, "host_network_card_count", "system_type_detail")
+_MAY_BE_EMPTY = (
+    *("host_processor_frequency", "host_processor_caches", "host_processor_interconnect", "accelerator_frequency"),
+    *("accelerator_interconnect_topology", "accelerator_on-chip_memories", "hw_notes", "sw_notes"),
+    "system_type_detail",
+)
+_MEANINGFUL = tuple(field for field in _FIELDS if field not in _MAY_BE_EMPTY)
+
+MEASUREMENT_FIELDS = (
+    *("input_data_types", "retraining", "starting_weights_filename", "weight_data_types", "weight_transformations"),
+)
+"""Keys that a measurements file must have; since v5.0 none may be empty."""
+
+_V07 = Round(
+    name="v0.7",
+    seeds=ROUND_SEEDS["v0.7"],
+    min_duration_ms=60_000,
+    min_query_count=270_336,
+    samples_per_query=None,
+    early_stopping=False,
+    multistream_metric="effective_samples_per_query",
+    benchmarks=_OLD_BENCHMARKS,
+    aliases=_OLD_ALIASES,
+    flat=False,
+    wants_mlperf_conf=True,
+    code_folder="code",
+    lower_case_scenarios=True,
+    has_mapping=False,
+    system_fields=_OLD_FIELDS,
+    meaningful=(),
+)
+_V41 = replace(
+    _V07,
+    name="v4.1",
+    seeds=ROUND_SEEDS["v4.1"],
+    min_duration_ms=600_000,
+    min_query_count=0,
+    samples_per_query=8,
+    early_stopping=True,
+    multistream_metric="early_stopping_latency_ms",
+    benchmarks=_NEW_BENCHMARKS,
+    aliases=_NEW_ALIASES,
+    lower_case_scenarios=False,
+    has_mapping=True,
+    system_fields=_FIELDS,
+    meaningful=_MEANINGFUL,
+)
+_V50 = replace(_V41, name="v5.0", seeds=ROUND_SEEDS["v5.0"], wants_mlperf_conf=False)
+_V60 = replace(_V50, name="v6.0", seeds=ROUND_SEEDS["v6.0"], benchmarks=_V6_BENCHMARKS, flat=True, code_folder="src")
+
+ROUNDS: Mapping[str, Round] = {
+    one.name: one
+    for one in (
+        _V07,
+        replace(_V07, name="v1.0", seeds=ROUND_SEEDS["v1.0"], min_duration_ms=600_000),
+        _V41,
+        _V50,
+        replace(_V50, name="v5.1", seeds=ROUND_SEEDS["v5.1"]),
+        _V60,
+        replace(_V60, name="v6.1", seeds=ROUND_SEEDS["v6.1"]),
+    )
+}
+"""By name, oldest first."""

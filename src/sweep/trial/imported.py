@@ -1,0 +1,38 @@
+"""Where a trial comes from that sweep did not measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The origin of an imported trial: what its record cannot say in the words of sweep's own.
+
+    Attributes:
+        source: Which tool measured it: `ck`.
+        entry: Name of the entry there.
+        point: Identifier of the point in the entry.
+        imported_at: UTC, ISO 8601.
+        division: `closed` or `open`, as the entry says; empty where it does not.
+        system: Short name of the system there (`xavier`).
+        system_name: Its full name (`NVIDIA Jetson AGX Xavier`); empty where it is not known.
+        implementation: Program that ran the test (`image-classification-tensorrt-loadgen-py`); empty likewise.
+        benchmark: Name of the benchmark there (`resnet50`).
+        settings: Everything the tool was told: environment variables, as it kept them.
+        description: Further facts for a submission, by the keys of its measurements file (`retraining`, ...).
+    """
+
+    source: str
+    entry: str
+    point: str
+    imported_at: str
+    division: str
+    system: str
+    system_name: str
+    implementation: str
+    benchmark: str
+    settings: Mapping[str, Any]
+    description: Mapping[str, str]
