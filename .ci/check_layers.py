@@ -9,7 +9,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "sweep"
 LAYERS = (
     ("__main__", "cli", "commands", "terminal"),
     ("config",),
-    ("report", "compare", "submission", "dashboard"),
+    ("report", "compare", "imports", "submission", "dashboard"),
     ("results",),
     ("study",),
     ("search",),

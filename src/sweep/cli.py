@@ -23,6 +23,7 @@ _COMMANDS = {
     "gate": "sweep.commands.gate",
     "pack": "sweep.commands.pack",
     "unpack": "sweep.commands.unpack",
+    "import-ck": "sweep.commands.import_ck",
 }
 """Subcommands and the module with their `main(arguments) -> exit code`; imported when asked for."""
 

@@ -39,8 +39,11 @@ _CGROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _VECTOR_FEATURES = {"flags": ("amx", "avx", "f16c", "fma", "sse4"), "Features": ("asimd", "bf16", "i8mm", "sme", "sve")}
 """How the names of vector instructions begin, on x86 and on Arm, by the field of `/proc/cpuinfo` that lists them."""
 
-INFORMATION_ONLY = frozenset({"git", "hostname", "os", "memory_bytes", "python"})
-"""Recorded, but two machines or moments that differ only here still make the same trial."""
+INFORMATION_ONLY = frozenset({"git", "hostname", "loadgen", "os", "memory_bytes", "python"})
+"""Recorded, but two machines or moments that differ only here still make the same trial.
+
+`loadgen` is what the log of an imported trial says, which one of accuracy may lack; sweep's own is among its packages.
+"""
 
 GPU_INFORMATION_ONLY = frozenset({"index", "persistence", "uuid"})
 """The same for each entry of `gpus`: which one of several like cards it was changes nothing."""

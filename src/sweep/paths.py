@@ -139,6 +139,11 @@ class AttemptPaths:
         return self.directory / ACCURACY_LOG
 
     @property
+    def trace(self) -> Path:
+        """LoadGen's trace of events, of a trial that another tool measured."""
+        return self.directory / _TRACE_LOG
+
+    @property
     def loadgen_logs(self) -> tuple[Path, ...]:
         """All that LoadGen may write."""
         return tuple(self.directory / name for name in (SUMMARY_LOG, DETAIL_LOG, ACCURACY_LOG, _TRACE_LOG))
@@ -147,6 +152,21 @@ class AttemptPaths:
     def user_conf(self) -> Path:
         """LoadGen's settings, as used."""
         return self.directory / "user.conf"
+
+    @property
+    def mlperf_conf(self) -> Path:
+        """The settings below those, of a trial that another tool measured."""
+        return self.directory / "mlperf.conf"
+
+    @property
+    def ck_point(self) -> Path:
+        """The point that a trial was imported from, byte by byte."""
+        return self.directory / "ck_point.json"
+
+    @property
+    def ck_pipeline(self) -> Path:
+        """The pipeline of its entry, likewise."""
+        return self.directory / "ck_pipeline.json"
 
     @property
     def latencies(self) -> Path:

@@ -29,6 +29,12 @@ class Precision(StrEnum):
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
+    UNKNOWN = "unknown"
+    """Of an imported trial that does not say; not to be asked for."""
+
+
+COMPUTED = (Precision.FP32, Precision.FP16, Precision.INT8)
+"""What an engine can be asked to compute in."""
 
 
 class RunClass(StrEnum):

@@ -16,7 +16,7 @@ from sweep.environment import has_fast_int8, usable_cores
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.integer_kernels import for_onnx_runtime
 from sweep.models.ort import runtime, session_options
-from sweep.vocabulary import Precision
+from sweep.vocabulary import COMPUTED, Precision
 
 _LEVELS = {
     "disabled": "ORT_DISABLE_ALL",
@@ -59,7 +59,7 @@ class OnnxRuntimeBackend(Backend):
     @classmethod
     def precisions(cls) -> tuple[Precision, ...]:
         """Return all; what float16 kernels are missing on a CPU, ONNX Runtime computes in float32 between casts."""
-        return tuple(Precision)
+        return COMPUTED
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 from sweep.backends.base import Array, Availability, Backend, EngineRequest
 from sweep.backends.options import Option, validate
 from sweep.errors import BackendError, EngineOutOfMemoryError
-from sweep.vocabulary import Precision
+from sweep.vocabulary import COMPUTED, Precision
 
 FAULTS = ("none", "throw", "hang", "crash", "nan", "late", "short", "cold")
 """What can be made to go wrong at query `fault_at`: `late` delays that query and all after it, `cold` those before."""
@@ -75,7 +75,7 @@ class SimulatedBackend(Backend):
     @classmethod
     def precisions(cls) -> tuple[Precision, ...]:
         """Return all of them: a formula has no number format."""
-        return tuple(Precision)
+        return COMPUTED
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,9 @@ from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
 from sweep.paths import cache_dir
 from sweep.trial.messages import TrialFiles
 from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, TrialSpec
-from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, Weights
+from sweep.vocabulary import COMPUTED, AbortRule, Precision, RunClass, Scenario, TestMode, Weights
 
+_PRECISIONS = {str(one): one for one in COMPUTED}
 _MODES = {"performance": TestMode.PERFORMANCE, "accuracy": TestMode.ACCURACY}
 _MAKES_THE_MODEL = ("architecture", "input_name", "scores_name", "class_offset", "mean", "scale", "sample_shape")
 _UNREAD_IN_ACCURACY_MODE = (
@@ -97,14 +98,14 @@ class PointBuilder:
 
     def frozen_batch(self) -> int | None:
         """Return the batch that the model file is frozen at; None where it is not, or where there is no model yet."""
-        precision = self._fields.member("precision", Precision)
+        precision = self._fields.member("precision", Precision, _PRECISIONS)
         backend, _ = self._backend(precision)
         model = None if backend is None else self._model(backend, Precision.FP32, CalibrationSettings())
         return None if model is None else model.fixed_batch
 
     def backend_options(self) -> tuple[type[Backend] | None, dict[str, Any]]:
         """Return the backend and its options in full, those for one N aside; None where they cannot be had."""
-        return self._backend(self._fields.member("precision", Precision))
+        return self._backend(self._fields.member("precision", Precision, _PRECISIONS))
 
     def point(self) -> Point:
         """Return the trial.
@@ -116,7 +117,7 @@ class PointBuilder:
         self._check_keys()
         mode = fields.member("mode", TestMode, _MODES)
         scenario = fields.member("scenario", Scenario, {"MultiStream": Scenario.MULTI_STREAM})
-        precision = fields.member("precision", Precision)
+        precision = fields.member("precision", Precision, _PRECISIONS)
         abort = fields.member("abort", AbortRule)
         batch = fields.whole("batch", 1, SAMPLES_PER_QUERY_MAX, edition_batch(fields))
         rules = read_rules(fields)

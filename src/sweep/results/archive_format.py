@@ -123,6 +123,14 @@ def name_problem(path: str) -> str:
 
     Any name that passes lies below the output folder, in the folder of an attempt or of a sweep, and nowhere else.
     """
+    return path_problem(path) or _shape_problem(path.split("/"))
+
+
+def path_problem(path: str) -> str:
+    """Return why a name in an archive leads, or may lead, astray, in one clause; empty for one that does not.
+
+    Any name that passes lies below the folder that it is relative to.
+    """
     parts = path.split("/")
     plain = (
         ("has no name", not path),
@@ -134,8 +142,7 @@ def name_problem(path: str) -> str:
         ("leads out of the folder", ".." in parts),
         ("has an empty part in its path", any(part in ("", ".") for part in parts)),
     )
-    found = next((reason for reason, is_so in plain if is_so), "")
-    return found or _shape_problem(parts)
+    return next((reason for reason, is_so in plain if is_so), "")
 
 
 def is_attempt(folder: str) -> bool:

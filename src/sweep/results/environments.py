@@ -13,11 +13,19 @@ _GPU_HARDWARE = ("name", "memory", "compute_capability", "power_limit", "ecc", "
 
 
 def describe(environment: Mapping[str, Any]) -> str:
-    """Return a machine in one line: processor, cores, GPUs, and the versions that decide a result."""
+    """Return a machine in one line: processor, cores, GPUs, and the versions that decide a result.
+
+    Of an imported trial the system's name comes first, and what is not known is left out.
+    """
     used = [gpu for gpu in environment.get("gpus") or () if isinstance(gpu, Mapping)]
     names = [str(gpu.get("name", "GPU")) for gpu in used]
     cores = environment.get("cpu_cores")
     packages = environment.get("packages") or {}
+    if platform := environment.get("platform"):
+        software = (f"{name} {version or ''}".strip() for name, version in packages.items())
+        loadgen = f"LoadGen {environment['loadgen']}" if environment.get("loadgen") else ""
+        known = (platform, environment.get("cpu"), *names, *software, loadgen, environment.get("os"))
+        return ", ".join(str(one) for one in known if one)
     parts = [
         str(environment.get("cpu") or environment.get("machine") or "unknown CPU"),
         f"{cores} cores" if cores else "",

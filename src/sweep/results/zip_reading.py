@@ -27,6 +27,8 @@ _UTF_8 = 0x800
 _ALLOWED_FLAGS = _UTF_8 | 0x6  # the two say how hard a compressor tried
 _DOS_KINDS = 0x08 | 0x10  # a volume's label, a folder
 _ZIP64_EXTRA = 1
+_INFO_ZIP_EXTRAS = (0x5455, 0x7875)
+"""Times, and the owner's numbers, as the program `zip` adds them to each member."""
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DIRECTORY_BYTES = 1024
 """Of the directory for each member, at most; its longest name takes half of that."""
@@ -70,13 +72,20 @@ class Member:
     crc: int
 
 
-def read_members(file: BinaryIO, max_members: int) -> list[Member]:
+def read_members(file: BinaryIO, max_members: int, *, foreign: bool = False) -> list[Member]:
     """Return what is in an archive, in its own order.
+
+    Args:
+        file: The archive.
+        max_members: How many it may have.
+        foreign: Whether another program than sweep may have made it: then empty members that stand for folders, whose
+            names end in `/`, are among the members, and times and owners may stand beside a member's name.
 
     Raises:
         ZipError: It is no zip, is cut off, holds bytes that belong to no member, has more members than `max_members`,
             or one that is not a plain file, is encrypted, or compressed in another way than sweep's.
     """
+    extras = (_ZIP64_EXTRA, *_INFO_ZIP_EXTRAS) if foreign else (_ZIP64_EXTRA,)
     entries, directory_bytes, directory = _end(file, max_members)
     if directory_bytes > entries * _DIRECTORY_BYTES:
         raise ZipError("has a directory that is larger than its names need")
@@ -88,8 +97,8 @@ def read_members(file: BinaryIO, max_members: int) -> list[Member]:
     if len(found) != entries:
         raise ZipError(f"declares {entries} members and lists {len(found)}")
     for info in found:
-        _check_kind(info)
-    return _laid_out(file, found, directory)
+        _check_kind(info, extras, may_be_folder=foreign)
+    return _laid_out(file, found, directory, extras)
 
 
 def chunks(file: BinaryIO, member: Member) -> Iterator[bytes]:
@@ -145,26 +154,32 @@ def _end(file: BinaryIO, max_members: int) -> tuple[int, int, int]:
     return entries, length, start
 
 
-def _check_kind(info: zipfile.ZipInfo) -> None:
-    """Refuse whatever is not a plain file, compressed as sweep does it."""
+def _check_kind(info: zipfile.ZipInfo, extras: Sequence[int], *, may_be_folder: bool) -> None:
+    """Refuse whatever is not a plain file, compressed as sweep does it, or a folder where such may be."""
     kind = stat.S_IFMT(info.external_attr >> 16)
+    dos_kinds = info.external_attr & _DOS_KINDS
+    is_folder = may_be_folder and info.orig_filename.endswith("/") and not info.file_size
+    if is_folder and kind in (0, stat.S_IFDIR):
+        kind, dos_kinds = 0, 0
     wrong = (
         ("is encrypted", info.flag_bits & _ENCRYPTED),
         ("has a flag that sweep does not set", info.flag_bits & ~_ALLOWED_FLAGS),
         ("is a symbolic link", kind == stat.S_IFLNK),
-        ("is no plain file", kind not in (0, stat.S_IFREG) or info.external_attr & _DOS_KINDS),
+        ("is no plain file", kind not in (0, stat.S_IFREG) or dos_kinds),
         ("is compressed in a way that sweep does not use", info.compress_type not in _METHODS),
         ("is stored, in another size than its own", not info.compress_type and info.compress_size != info.file_size),
         ("declares more than can be in it", info.file_size > info.compress_size * _MOST_DEFLATE_SAVES),
         ("lies in another file", info.volume),
         ("carries a comment", info.comment),
-        ("carries extra fields", not _is_plain_extra(info.extra)),
+        ("carries extra fields", not _is_plain_extra(info.extra, extras)),
     )
     if reason := next((reason for reason, is_so in wrong if is_so), None):
         raise ZipError(reason, info.orig_filename)
 
 
-def _laid_out(file: BinaryIO, found: Sequence[zipfile.ZipInfo], directory: int) -> list[Member]:
+def _laid_out(
+    file: BinaryIO, found: Sequence[zipfile.ZipInfo], directory: int, extras: Sequence[int]
+) -> list[Member]:
     """Return the members; refuse an archive in which they overlap, or leave something between them."""
     members: list[Member] = []
     end = 0
@@ -173,7 +188,7 @@ def _laid_out(file: BinaryIO, found: Sequence[zipfile.ZipInfo], directory: int) 
             raise ZipError("overlaps another member", info.orig_filename)
         if info.header_offset > end:
             raise ZipError("holds bytes that belong to no member")
-        offset = _data_offset(file, info)
+        offset = _data_offset(file, info, extras)
         members.append(
             Member(info.orig_filename, info.file_size, info.compress_size, offset, info.compress_type, info.CRC)
         )
@@ -183,7 +198,7 @@ def _laid_out(file: BinaryIO, found: Sequence[zipfile.ZipInfo], directory: int) 
     return members
 
 
-def _data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:
+def _data_offset(file: BinaryIO, info: zipfile.ZipInfo, extras: Sequence[int]) -> int:
     """Return where a member's data begin, behind its own header, which must say what the directory says."""
     try:
         mark, _, flags, method, _, _, crc, _, _, name_bytes, extra_bytes = _LOCAL.unpack(
@@ -196,17 +211,17 @@ def _data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:
     extra = _read(file, start + name_bytes, extra_bytes)
     wanted = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF_8 else "cp437")
     told = (mark, flags, method, crc, name)
-    if told != (_LOCAL_MARK, info.flag_bits, info.compress_type, info.CRC, wanted) or not _is_plain_extra(extra):
+    if told != (_LOCAL_MARK, info.flag_bits, info.compress_type, info.CRC, wanted) or not _is_plain_extra(extra, extras):
         raise ZipError("has a header that is not what the directory says", info.orig_filename)
     return int(start + name_bytes + extra_bytes)
 
 
-def _is_plain_extra(extra: bytes) -> bool:
-    """Return whether the extra fields hold nothing but long sizes: others can give a member a second name."""
+def _is_plain_extra(extra: bytes, allowed: Sequence[int]) -> bool:
+    """Return whether the extra fields are of the kinds allowed, long sizes say: others can give a second name."""
     at = 0
     while at + _EXTRA.size <= len(extra):
         kind, length = _EXTRA.unpack_from(extra, at)
-        if kind != _ZIP64_EXTRA:
+        if kind not in allowed:
             return False
         at += _EXTRA.size + length
     return at == len(extra)

@@ -83,7 +83,12 @@ def _latency(name: str) -> Callable[[StoredTrial], Any]:
 
 
 def samples_per_second(result: TrialResult) -> float | None:
-    """Return samples per second over the test, from the mean query latency (queries follow each other at once)."""
+    """Return samples per second over the test, from the mean query latency (queries follow each other at once).
+
+    Of an imported trial, LoadGen's own figure where it has that unit; None where queries came at a fixed rate.
+    """
+    if (imported := result.imported) is not None and imported.metric_unit != "ns":
+        return imported.metric_value if imported.metric_unit == "samples/s" else None
     if result.latencies is None or result.latencies.mean <= 0:
         return None
     return result.spec.samples_per_query * 1e9 / result.latencies.mean
@@ -130,6 +135,11 @@ def _options(spec: TrialSpec) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(spec.backend.options.items()))
 
 
+def _counts_queries(result: TrialResult) -> bool:
+    """Return whether a count of queries is one: an imported trial may lack it."""
+    return result.imported is None or result.query_count > 0
+
+
 COLUMNS: tuple[Column, ...] = (
     _asked("model", "string", "model name", lambda spec: spec.model.name),
     _asked("weights", "string", "where the weights come from", lambda spec: str(spec.model.weights)),
@@ -167,7 +177,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("device_latency_p99_ns", "Int64", "its 99th percentile", _device("p99")),
     Column("early_stopping_estimate_ns", "Int64", "LoadGen's estimate", _of(lambda r: r.early_stopping_estimate_ns)),
     Column("samples_per_second", "Float64", "N / mean query latency", _of(samples_per_second)),
-    Column("query_count", "Int64", "queries finished", _of(lambda r: r.query_count)),
+    Column("query_count", "Int64", "queries finished", _of(lambda r: r.query_count if _counts_queries(r) else None)),
     Column("planned_query_count", "Int64", "queries of the whole test, at least", _of(lambda r: r.planned_query_count)),
     Column("over_latency_count", "Int64", "queries over the bound", _of(lambda r: r.over_latency_count)),
     Column("over_latency_allowed", "Int64", "how many may be", _of(lambda r: r.over_latency_allowed)),

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+IMPORTED = "imported from"
+"""How the note begins of a trial that sweep did not measure itself."""
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -23,6 +26,9 @@ class Imported:
         benchmark: Name of the benchmark there (`resnet50`).
         settings: Everything the tool was told: environment variables, as it kept them.
         description: Further facts for a submission, by the keys of its measurements file (`retraining`, ...).
+        metric: What LoadGen calls the figure of the scenario: `Samples per query`; empty where it gave none.
+        metric_value: That figure.
+        metric_unit: What it is in: `samples`, `samples/s`, `ns`, ...; empty where LoadGen does not say.
     """
 
     source: str
@@ -36,3 +42,6 @@ class Imported:
     benchmark: str
     settings: Mapping[str, Any]
     description: Mapping[str, str]
+    metric: str = ""
+    metric_value: float | None = None
+    metric_unit: str = ""

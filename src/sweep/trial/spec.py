@@ -165,8 +165,7 @@ class TrialSpec:
     def slug(self) -> str:
         """A readable folder name; uniqueness is the digest's business, not its."""
         mode = "accuracy-" if self.mode is TestMode.ACCURACY else ""
-        name = "".join(c if c.isalnum() or c in "._-" else "-" for c in self.model.name)
-        return f"{name[:80]}-{self.precision}-{self.backend.name}-{mode}n{self.samples_per_query}"
+        return f"{_safe(self.model.name)}-{self.precision}-{_safe(self.backend.name)}-{mode}n{self.samples_per_query}"
 
     def over_latency_allowed(self, query_count: int) -> int:
         """Return how many of `query_count` queries may exceed the bound.
@@ -175,6 +174,12 @@ class TrialSpec:
         values lie above it (loadgen/results.cc).
         """
         return max(query_count - percentile_index(query_count, self.rules.percentile) - 1, 0)
+
+
+def _safe(name: str) -> str:
+    """Return a name as a part of a folder's name, which no file system takes of more than 255 bytes."""
+    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+    return plain.encode()[:80].decode(errors="ignore")
 
 
 def percentile_index(count: int, percentile: float) -> int:

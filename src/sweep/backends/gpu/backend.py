@@ -15,7 +15,7 @@ from sweep.backends.gpu.engine import DeviceEngine
 from sweep.backends.gpu.pipeline import DEVICE, HOST, PAGEABLE, PINNED, Pipeline, PipelineSettings
 from sweep.backends.options import Option, validate
 from sweep.gpus import OLDEST_DRIVER, VISIBLE, driver_major, gpus, usable_gpus
-from sweep.vocabulary import Precision
+from sweep.vocabulary import COMPUTED, Precision
 
 _ON_A_CPU = "backend=onnxruntime runs on the CPU"
 
@@ -44,7 +44,7 @@ class GpuBackend(Backend):
     @classmethod
     def precisions(cls) -> tuple[Precision, ...]:
         """Return all of them: the model's file says what is computed in."""
-        return tuple(Precision)
+        return COMPUTED
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,197 @@
+"""One run of a CK point: LoadGen's logs, its settings and the score, out of an item of `characteristics_list`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import LogError
+from sweep.imports.ck_json import RefusedError, file_json, file_text, inside, mapping, plain, real, whole
+from sweep.loadgen.accuracy import Accuracy
+from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
+from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
+from sweep.vocabulary import TestMode
+
+_CONTRADICTIONS_SHOWN = 3
+_SCORE = ("accuracy", "good", "total")
+_EFFECTIVE = {
+    "samples_per_query": "samples_per_query",
+    "target_latency (ns)": "target_latency_ns",
+    "min_query_count": "min_query_count",
+    "max_query_count": "max_query_count",
+    "min_duration (ms)": "min_duration_ms",
+    "qsl_rng_seed": "qsl_rng_seed",
+}
+"""Settings by their names in LoadGen's summary and in its detail log."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One test that CK has kept.
+
+    Attributes:
+        mode: What was tested.
+        files: LoadGen's logs and settings by file name, as they were.
+        summary: LoadGen's summary.
+        detail: Its detail log; None where that was not kept.
+        accuracy: The score, of a test of accuracy.
+        answers: How many answers the log of them holds.
+        contradictions: Where what CK has extracted is not what the log says, a line each.
+        notes: What is missing, a line each.
+        user_conf: The text of user.conf; empty where it was not kept.
+    """
+
+    mode: TestMode
+    files: Mapping[str, bytes]
+    summary: Summary
+    detail: Detail | None
+    accuracy: Accuracy | None
+    answers: int
+    contradictions: tuple[str, ...]
+    notes: tuple[str, ...]
+    user_conf: str
+
+
+def read_run(item: Any, asked_mode: str) -> Run:
+    """Read one item of `characteristics_list`.
+
+    Args:
+        item: The item.
+        asked_mode: What the test was told to do, as far as is known: `AccuracyOnly`, `accuracy`, ...
+
+    Raises:
+        RefusedError: It holds no test that LoadGen has finished, or one that nobody can judge; the message says why.
+    """
+    run = inside(item, "run")
+    if not isinstance(run, Mapping):
+        raise RefusedError("has no run")
+    log = run.get("mlperf_log")
+    if not isinstance(log, Mapping):
+        raise RefusedError("has no mlperf_log")
+    if not log.get("summary"):
+        raise RefusedError("has no summary of LoadGen's (mlperf_log.summary)")
+    notes: list[str] = []
+    files = dict(_files(run, log, notes))
+    summary, detail = _parsed(files)
+    if summary.mode is None:
+        raise RefusedError(f"LoadGen ran in the mode {plain(summary.mode_text)}, which sweep has no records for")
+    parsed = mapping(run, "parsed_summary")
+    if summary.mode is TestMode.PERFORMANCE:
+        if _is_accuracy(asked_mode):
+            notes.append(f"was to be a test of accuracy ({plain(asked_mode)}), but LoadGen measured performance")
+        if not parsed:
+            notes.append("has no parsed_summary that LoadGen's summary could be held against")
+        contradictions = (*_against(summary, parsed), *_between(summary, detail))
+        return Run(
+            TestMode.PERFORMANCE, files, summary, detail, None, 0, contradictions, tuple(notes), _user_conf(files)
+        )
+    _check_accuracy(summary, parsed, asked_mode)
+    score = _score(run)
+    answers = log.get("accuracy")
+    count = len(answers) if isinstance(answers, list) else 0
+    if ACCURACY_LOG not in files:
+        notes.append("LoadGen's log of answers was not kept: the score cannot be counted again")
+    elif count < score.total:
+        notes.append(f"LoadGen's log of answers was kept in part: {count} answers for {score.total} samples")
+    return Run(TestMode.ACCURACY, files, summary, detail, score, count, (), tuple(notes), _user_conf(files))
+
+
+def _is_accuracy(mode: str) -> bool:
+    return mode.lower().startswith("accuracy")
+
+
+def _files(run: Mapping[str, Any], log: Mapping[str, Any], notes: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files that were kept, as they were; what is empty was not."""
+    own = AttemptPaths(Path())
+    yield SUMMARY_LOG, file_text(log["summary"], "mlperf_log.summary")
+    if log.get("detail"):
+        yield DETAIL_LOG, file_text(log["detail"], "mlperf_log.detail")
+    else:
+        notes.append("LoadGen's detail log was not kept")
+    if log.get("accuracy"):
+        yield ACCURACY_LOG, file_json(log["accuracy"], "mlperf_log.accuracy")
+    if log.get("trace"):
+        yield own.trace.name, file_json(log["trace"], "mlperf_log.trace")
+    conf = run.get("mlperf_conf")
+    if conf is not None and not isinstance(conf, Mapping):
+        raise RefusedError("its mlperf_conf is no object")
+    for name, lines in mapping(conf).items():
+        if name in (own.user_conf.name, own.mlperf_conf.name):
+            yield name, file_text(lines, f"mlperf_conf {name}")
+        elif lines:
+            notes.append(f"mlperf_conf holds {plain(name)}, which is kept in {own.ck_point.name} alone")
+    if own.user_conf.name not in mapping(conf):
+        notes.append("its user.conf was not kept")
+
+
+def _user_conf(files: Mapping[str, bytes]) -> str:
+    return files.get(AttemptPaths(Path()).user_conf.name, b"").decode()
+
+
+def _parsed(files: Mapping[str, bytes]) -> tuple[Summary, Detail | None]:
+    """Return what LoadGen's logs say, read as the files that they will be."""
+    with tempfile.TemporaryDirectory(prefix="sweep-") as name:
+        folder = Path(name)
+        for file in (SUMMARY_LOG, DETAIL_LOG):
+            if file in files:
+                (folder / file).write_bytes(files[file])
+        try:
+            summary = parse_summary(folder / SUMMARY_LOG)
+            detail = parse_detail(folder / DETAIL_LOG) if DETAIL_LOG in files else None
+        except LogError as error:
+            raise RefusedError(str(error).replace(f"{folder}/", "")) from error
+    return summary, detail
+
+
+def _against(summary: Summary, parsed: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where what CK extracted from the summary is not what stands there."""
+    wrong = [
+        (key, said, summary.fields[key])
+        for key, said in parsed.items()
+        if key in summary.fields and plain(said).replace("\0", "").split() != plain(summary.fields[key]).split()
+    ]
+    if "Result is" not in parsed and parsed:
+        yield "the entry's parsed_summary holds no result"
+    wrong.sort(key=lambda one: one[0] != "Result is")
+    for key, said, own in wrong[:_CONTRADICTIONS_SHOWN]:
+        yield f"the entry's parsed_summary contradicts that: {plain(key)} : {plain(said)}, and in the log {plain(own)}"
+    if (more := len(wrong) - _CONTRADICTIONS_SHOWN) > 0:
+        yield f"and {more} more such lines"
+
+
+def _between(summary: Summary, detail: Detail | None) -> Iterator[str]:
+    """Yield where the detail log is not that of the summary."""
+    for name, other in _EFFECTIVE.items():
+        own, its = summary.settings.get(name), None if detail is None else detail.effective.get(other)
+        if own is not None and its is not None and str(own) != str(its):
+            yield f"the detail log is of another test: {name} {plain(its)}, and {plain(own)} in the summary"
+
+
+def _check_accuracy(summary: Summary, parsed: Mapping[str, Any], asked_mode: str) -> None:
+    """Refuse a log of counts alone that is not, or may not be, of a test of accuracy that counts."""
+    if asked_mode and not _is_accuracy(asked_mode):
+        raise RefusedError(f"LoadGen's summary holds no result, as it ended before it had one (mode {plain(asked_mode)})")
+    if "Result is" in parsed:
+        raise RefusedError("its parsed_summary is of a test of performance, LoadGen's summary holds no result")
+    if summary.error_count != 0:
+        raise RefusedError(f"LoadGen counted {summary.error_count} errors, so its answers do not count")
+
+
+def _score(run: Mapping[str, Any]) -> Accuracy:
+    """Return the score; its share must be that of the counts, as exact as it was written."""
+    missing = [name for name in _SCORE if run.get(name) is None]
+    if missing:
+        others = ", ".join(plain(name) for name in run if name not in (*_SCORE, "mlperf_log", "mlperf_conf"))
+        raise RefusedError(f"has no score: {', '.join(missing)} missing" + (f" (it has {others})" if others else ""))
+    share, good, total = real(run["accuracy"]), whole(run["good"]), whole(run["total"])
+    shown = ", ".join(f"{name}={plain(run[name])}" for name in _SCORE)
+    if share is None or good is None or total is None:
+        raise RefusedError(f"has a score that cannot be read: {shown}")
+    _, _, decimals = str(run["accuracy"]).strip().partition(".")
+    half_unit = 0.5 * 10.0 ** -min(max(len(decimals), 1), 6)
+    if not 0 < total or good > total or abs(share - 100 * good / total) > half_unit * (1 + 1e-9):
+        raise RefusedError(f"has a score that contradicts itself: {shown}")
+    return Accuracy(good, total, share)
