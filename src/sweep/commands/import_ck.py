@@ -50,7 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     parts = [count_of(len(done.stored), "new trial")]
     parts += [f"{len(done.known)} here already"] if done.known else []
     parts += [f"{len(done.problems)} left out"] if done.problems else []
-    print(f"{options.outputs}: {', '.join(parts)} of {done.entries} {'entry' if done.entries == 1 else 'entries'} of CK")
+    print(
+        f"{options.outputs}: {', '.join(parts)} of {done.entries} {'entry' if done.entries == 1 else 'entries'} of CK"
+    )
     if not done.problems:
         return ExitCode.OK
     return ExitCode.FAILED if done.stored or done.known else ExitCode.BAD_INPUT

@@ -17,6 +17,7 @@ from sweep.compare.noise import combine
 from sweep.results.selection import SearchRecord, Selection
 from sweep.store.records import StoredTrial
 from sweep.study.observe import stored_latencies
+from sweep.trial.imported import IMPORTED
 from sweep.trial.spec import TrialSpec
 from sweep.trial.trial import DISTURBANCES
 from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict
@@ -166,7 +167,9 @@ def _independent(searches: Iterable[SearchRecord]) -> list[SearchRecord]:
 def measurement(stored: StoredTrial) -> Hashable:
     """Return what a record is a record of, wherever a copy of it lies."""
     result = stored.result
-    return result.spec_digest, result.environment_digest, result.timing.started_at
+    own = (result.spec_digest, result.environment_digest, result.timing.started_at)
+    # When an imported one was started may not be known, and then several have one time.
+    return own if result.imported is None else (*own, result.imported.entry, result.imported.point)
 
 
 def _last_started(search: SearchRecord) -> tuple[str, int, str]:
@@ -190,6 +193,7 @@ def _tests(selection: Selection, *, newest: bool) -> Iterator[Point]:
     for stored in selection.trials:
         own = measurement(stored)
         is_full = searched.get(own, stored.result.spec.run.run_class is not RunClass.CUSTOM)
+        is_full = is_full or stored.result.imported is not None
         if is_full or own in commands:
             spec = stored.result.spec
             place = key_of(spec), files_of(spec), stored.result.environment_digest
@@ -268,6 +272,9 @@ def _of_one(stored: StoredTrial, percentile: float) -> Estimate:
     """Return the latency that LoadGen gave, which the verdict rests on; its queries' say how uncertain it is."""
     latencies, figure = stored_latencies(stored.directory), stored.result.percentile_ns
     estimate = latency_estimate([TestLatencies(latencies)], percentile)
+    if stored.result.imported is not None and figure is not None and not latencies.size:
+        came = f"{IMPORTED} {stored.result.imported.source} without the latencies of its queries"
+        return Estimate.unknown(Metric.LATENCY, f"{came}: how uncertain its {figure / 1e6:.4g} ms is, nobody knows")
     if estimate.value is None or figure is None:
         gone = "the file of its latencies is gone or damaged, so that nobody knows how uncertain it is"
         return estimate if latencies.size else Estimate.unknown(Metric.LATENCY, gone)

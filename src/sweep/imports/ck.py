@@ -65,12 +65,16 @@ def import_ck(places: Sequence[Path], outputs: Path, say: Callable[[StoredTrial]
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    importer = _Importer(outputs, say or (lambda stored: None))
+    importer = _Importer(outputs, say or _say_nothing)
     for place in places:
         with open_tree(place) as tree:
             for entry in entries_of(tree):
                 importer.add_entry(tree, entry)
     return importer.done
+
+
+def _say_nothing(stored: StoredTrial) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)

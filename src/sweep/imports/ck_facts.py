@@ -152,9 +152,7 @@ def _options(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield plain(name), value
 
 
-def _environment(
-    entry: Entry, platform: Mapping[str, Any], system_name: str, detail: Detail | None
-) -> dict[str, Any]:
+def _environment(entry: Entry, platform: Mapping[str, Any], system_name: str, detail: Detail | None) -> dict[str, Any]:
     """Return what is known of machine and software; nothing of what is not."""
     versions = {name: version for name, version in _software(entry.pipeline) if version}
     if entry.named.library:

@@ -11,7 +11,7 @@ from sweep.environment import fingerprint_digest
 from sweep.errors import RecordError
 from sweep.imports.ck_entry import Entry
 from sweep.imports.ck_facts import Facts, read_facts
-from sweep.imports.ck_json import RefusedError, plain
+from sweep.imports.ck_json import RefusedError, plain, word
 from sweep.imports.ck_run import Run, read_run
 from sweep.imports.ck_spec import audits, spec_of
 from sweep.imports.judge import judge_imported, query_latency
@@ -76,8 +76,6 @@ def make_record(entry: Entry, point: Mapping[str, Any], item: Any, name: str, im
 
 def _asked_mode(entry: Entry, point: Mapping[str, Any]) -> str:
     """Return what the test was told to do, else what the entry's name says of it."""
-    from sweep.imports.ck_json import word
-
     named = entry.named.mode if entry.named.mode in ("performance", "accuracy") else ""
     return word(point, "choices", "env", "CK_LOADGEN_MODE") or named
 
@@ -149,6 +147,7 @@ class _Assembly:
             metric="" if metric is None else plain(metric.name),
             metric_value=None if metric is None else float(metric.value),
             metric_unit="" if metric is None else metric.unit,
+            files=tuple(self._run.files),
         )
 
     def _latencies(self) -> Latencies | None:
@@ -185,17 +184,14 @@ class _Assembly:
         moment = None if detail is None else _moment(detail.test_datetime)
         if moment is None:
             moment = _moment(self._entry.recorded_at)
-            said = "when it was measured is not known"
-            instead = "when its entry was written" if moment else "when it was imported"
-            self._notes.append(f"{said}: the time is that {instead}")
+            instead = "its entry was written" if moment else "it was imported"
+            self._notes.append(f"when it was measured is not known; its time is when {instead}")
         took_ns = 0
         if detail is not None and detail.power_begin and detail.power_end:
             begin, end = _power_time(detail.power_begin), _power_time(detail.power_end)
             if begin is not None and end is not None and end > begin:
                 took_ns = (end - begin) // dt.timedelta(microseconds=1) * 1000
-        return Timing(
-            started_at=moment or imported_at, engine_ns=0, warmup_ns=0, test_ns=took_ns, total_ns=took_ns
-        )
+        return Timing(started_at=moment or imported_at, engine_ns=0, warmup_ns=0, test_ns=took_ns, total_ns=took_ns)
 
 
 def _verdict(judgement: Judgement | None) -> dict[str, Any]:

@@ -173,7 +173,9 @@ def _between(summary: Summary, detail: Detail | None) -> Iterator[str]:
 def _check_accuracy(summary: Summary, parsed: Mapping[str, Any], asked_mode: str) -> None:
     """Refuse a log of counts alone that is not, or may not be, of a test of accuracy that counts."""
     if asked_mode and not _is_accuracy(asked_mode):
-        raise RefusedError(f"LoadGen's summary holds no result, as it ended before it had one (mode {plain(asked_mode)})")
+        raise RefusedError(
+            f"LoadGen's summary holds no result, as it ended before it had one (mode {plain(asked_mode)})"
+        )
     if "Result is" in parsed:
         raise RefusedError("its parsed_summary is of a test of performance, LoadGen's summary holds no result")
     if summary.error_count != 0:
@@ -192,6 +194,6 @@ def _score(run: Mapping[str, Any]) -> Accuracy:
         raise RefusedError(f"has a score that cannot be read: {shown}")
     _, _, decimals = str(run["accuracy"]).strip().partition(".")
     half_unit = 0.5 * 10.0 ** -min(max(len(decimals), 1), 6)
-    if not 0 < total or good > total or abs(share - 100 * good / total) > half_unit * (1 + 1e-9):
+    if total <= 0 or good > total or abs(share - 100 * good / total) > half_unit * (1 + 1e-9):
         raise RefusedError(f"has a score that contradicts itself: {shown}")
     return Accuracy(good, total, share)

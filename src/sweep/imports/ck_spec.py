@@ -49,7 +49,9 @@ def spec_of(named: Named, facts: Facts, run: Run, notes: list[str]) -> TrialSpec
     performance = run.mode is TestMode.PERFORMANCE
     round_name = _round(run)
     if performance and round_name is None:
-        notes.append(f"its random seeds are of no round that is known here: qsl_rng_seed {_setting(run, 'qsl_rng_seed')}")
+        notes.append(
+            f"its random seeds are of no round that is known here: qsl_rng_seed {_setting(run, 'qsl_rng_seed')}"
+        )
     if not facts.precision_from:
         notes.append("its precision is not known: the entry does not say what the model computed in")
     if facts.precision_from and not facts.description.get("weight_data_types"):

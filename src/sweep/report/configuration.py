@@ -65,6 +65,7 @@ def warnings_of(spec: TrialSpec) -> tuple[str, ...]:
         f"simulated engine: backend {spec.backend.name} computes nothing, no figure is a measurement of a model": (
             model.weights is Weights.NONE
         ),
+        "imported: another tool measured it, with a model that sweep never saw": model.weights is Weights.UNKNOWN,
         "synthetic weights: latency is the model's, accuracy means nothing": model.weights is Weights.SYNTHETIC,
         f"not the model as it ships: {', '.join(model.changed)}": bool(model.changed),
     }

@@ -76,7 +76,7 @@ def groups_of(selection: Selection) -> list[Group]:
     for stored in selection.trials:
         path, spec = stored.directory, stored.result.spec
         if spec.mode is TestMode.PERFORMANCE and path not in placed:
-            is_probe = _is_probe(spec, searched.get(path))
+            is_probe = stored.result.imported is None and _is_probe(spec, searched.get(path))
             of_test = group(spec, stored.result.environment_digest, None if is_probe else spec.run, {})
             of_test.trials[path] = (stored, is_probe)
     return list(_joined(groups).values())

@@ -134,6 +134,8 @@ def missing_logs(stored: StoredTrial) -> tuple[str, ...]:
     paths = AttemptPaths(stored.directory)
     if stored.result.state is not TrialState.COMPLETE:
         return ()
+    if stored.result.imported is not None:  # not all of them were kept
+        return tuple(name for name in stored.result.imported.files if not (stored.directory / name).is_file())
     wanted = [paths.summary, paths.detail]
     if stored.result.spec.mode is TestMode.ACCURACY:
         wanted.append(paths.accuracy)

@@ -177,9 +177,7 @@ def _check_kind(info: zipfile.ZipInfo, extras: Sequence[int], *, may_be_folder: 
         raise ZipError(reason, info.orig_filename)
 
 
-def _laid_out(
-    file: BinaryIO, found: Sequence[zipfile.ZipInfo], directory: int, extras: Sequence[int]
-) -> list[Member]:
+def _laid_out(file: BinaryIO, found: Sequence[zipfile.ZipInfo], directory: int, extras: Sequence[int]) -> list[Member]:
     """Return the members; refuse an archive in which they overlap, or leave something between them."""
     members: list[Member] = []
     end = 0
@@ -211,7 +209,9 @@ def _data_offset(file: BinaryIO, info: zipfile.ZipInfo, extras: Sequence[int]) -
     extra = _read(file, start + name_bytes, extra_bytes)
     wanted = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF_8 else "cp437")
     told = (mark, flags, method, crc, name)
-    if told != (_LOCAL_MARK, info.flag_bits, info.compress_type, info.CRC, wanted) or not _is_plain_extra(extra, extras):
+    if told != (_LOCAL_MARK, info.flag_bits, info.compress_type, info.CRC, wanted) or not _is_plain_extra(
+        extra, extras
+    ):
         raise ZipError("has a header that is not what the directory says", info.orig_filename)
     return int(start + name_bytes + extra_bytes)
 

@@ -92,14 +92,17 @@ class Store:
         return next((one for one in reversed(complete) if wanted is None or wanted(one.result)), None)
 
     def attempts(self, spec: TrialSpec, environment_digest: str) -> list[StoredTrial]:
-        """Return every finished attempt at this very trial, COMPLETE or FAILED, oldest first; damaged ones left out."""
+        """Return every finished attempt at this very trial, COMPLETE or FAILED, oldest first; damaged ones left out.
+
+        So are imported ones: what another tool has measured never stands for a measurement.
+        """
         found = []
         for _, paths in self._paths.attempts(self._trial(spec, environment_digest)):
             try:
                 stored = load_attempt(paths)
             except RecordError:
                 continue
-            if stored is None:
+            if stored is None or stored.result.imported is not None:
                 continue
             key = (stored.result.spec_digest, stored.result.environment_digest, stored.result.judge_version)
             if key == (spec.digest, environment_digest, JUDGE_VERSION):

@@ -135,6 +135,11 @@ def _options(spec: TrialSpec) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(spec.backend.options.items()))
 
 
+def _lasted(name: str) -> Callable[[StoredTrial], Any]:
+    """Read a part of the timing; of an imported trial it may not be known."""
+    return _of(lambda r: getattr(r.timing, name) or (None if r.imported else 0))
+
+
 def _counts_queries(result: TrialResult) -> bool:
     """Return whether a count of queries is one: an imported trial may lack it."""
     return result.imported is None or result.query_count > 0
@@ -202,8 +207,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("throttled", "boolean", "heat or power held the GPU's clock down", _gpu("throttled")),
     Column("energy_j", "Float64", "what the GPU drew during the test", _gpu("energy_j")),
     Column("energy_per_sample_j", "Float64", "the same for each sample", _gpu("energy_per_sample_j")),
-    Column("test_ns", "Int64", "time inside LoadGen", _of(lambda r: r.timing.test_ns)),
-    Column("total_ns", "Int64", "time of the whole trial", _of(lambda r: r.timing.total_ns)),
+    Column("test_ns", "Int64", "time inside LoadGen", _lasted("test_ns")),
+    Column("total_ns", "Int64", "time of the whole trial", _lasted("total_ns")),
     Column("started_at", "string", "UTC", _of(lambda r: r.timing.started_at)),
     Column(
         "imported", "string", "tool that measured it, if not sweep", _of(lambda r: r.imported and r.imported.source)

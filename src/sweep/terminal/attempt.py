@@ -96,8 +96,17 @@ def _asked(result: TrialResult) -> Iterator[tuple[str, str]]:
     launches = -(-spec.samples_per_query // spec.engine_batch)
     parts = "" if launches == 1 else f", {launches} launches of {spec.engine_batch} at most"
     yield "samples per query", f"{spec.samples_per_query}{parts}"
-    took = f"took {duration(timing.total_ns / 1e9)}, of which {timing.test_ns / 1e9:.3g} s inside LoadGen"
-    yield "measured", f"{started_text(timing.started_at)} UTC, attempt {result.attempt}; {took}"
+    took = f"; took {duration(timing.total_ns / 1e9)}, of which {timing.test_ns / 1e9:.3g} s inside LoadGen"
+    if (imported := result.imported) is not None:
+        took = f"; took {duration(timing.test_ns / 1e9)}" if timing.test_ns else ""
+        where = f"entry {imported.entry}, point {imported.point}"
+        yield "imported", f"from {imported.source}, {started_text(imported.imported_at)} UTC: {where}"
+        yield "system", ", ".join(filter(None, (imported.system, imported.system_name, imported.division)))
+        yield "program", imported.implementation or "not known"
+        if imported.metric_value is not None:
+            figure = f"{imported.metric_value:g} {imported.metric_unit}".strip()
+            yield "LoadGen's figure", f"{imported.metric}: {figure}"
+    yield "measured", f"{started_text(timing.started_at)} UTC, attempt {result.attempt}{took}"
 
 
 def _model(spec: TrialSpec) -> str:
@@ -147,6 +156,9 @@ def _where(stored: StoredTrial) -> Iterator[tuple[str, str]]:
     files = (
         *paths.loadgen_logs,
         paths.user_conf,
+        paths.mlperf_conf,
+        paths.ck_point,
+        paths.ck_pipeline,
         paths.latencies,
         paths.device_times,
         paths.telemetry,

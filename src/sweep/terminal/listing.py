@@ -21,14 +21,17 @@ from sweep.store.records import StoredTrial
 from sweep.store.table import COLUMNS, samples_per_second
 from sweep.terminal.tables import print_table, width_of
 from sweep.terminal.words import STYLES, count_of, ms
+from sweep.trial.imported import IMPORTED
 from sweep.trial.telemetry import SHARED, THROTTLED
-from sweep.trial.trial import BUSY, DISTURBANCES
+from sweep.trial.trial import BUSY
 from sweep.vocabulary import TestMode
 
 T = TypeVar("T")
 
 _NONE = "-"
-_MARKS = {BUSY: "busy", THROTTLED: "throttled", SHARED: "shared"}
+_MARKS = {BUSY: "busy", THROTTLED: "throttled", SHARED: "shared", IMPORTED: ""}
+"""What is written of notes that begin so; nothing here for the beginning of the note itself, up to its colon."""
+
 _OTHER_NOTE = "*"
 _FOLDED_LEAST = 26
 """Columns of a terminal that long text needs, with those that set it apart."""
@@ -236,8 +239,9 @@ def _accuracy(stored: StoredTrial) -> str:
 
 def _marks(stored: StoredTrial) -> str:
     notes = stored.result.notes
-    marks = [mark for kind, mark in _MARKS.items() if any(note.startswith(kind) for note in notes)]
-    has_others = any(not note.startswith(DISTURBANCES) for note in notes)
+    found = {kind: note for kind in _MARKS for note in reversed(notes) if note.startswith(kind)}
+    marks = [_MARKS[kind] or note.partition(":")[0] for kind, note in found.items()]
+    has_others = any(not note.startswith(tuple(_MARKS)) for note in notes)
     return " ".join([*marks, *[_OTHER_NOTE] * has_others]) or _NONE
 
 

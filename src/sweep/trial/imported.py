@@ -29,6 +29,7 @@ class Imported:
         metric: What LoadGen calls the figure of the scenario: `Samples per query`; empty where it gave none.
         metric_value: That figure.
         metric_unit: What it is in: `samples`, `samples/s`, `ns`, ...; empty where LoadGen does not say.
+        files: LoadGen's logs and settings that came along, by file name.
     """
 
     source: str
@@ -45,3 +46,4 @@ class Imported:
     metric: str = ""
     metric_value: float | None = None
     metric_unit: str = ""
+    files: tuple[str, ...] = ()
