@@ -17,7 +17,7 @@ from sweep.imports.tree import Tree, UnreadableError
 PIPELINE = "pipeline.json"
 _META, _INFO = ".cm/meta.json", ".cm/info.json"
 _POINT = re.compile(r"ckp-([0-9A-Za-z_-]{1,64})\.(\d{1,6})\.json")
-_EXTRACT = re.compile(r"ckp-([0-9A-Za-z_-]{1,64})\.(?:features|flat|features_flat)\.json")
+_EXTRACT = re.compile(r"ckp-([0-9A-Za-z_-]{1,64})\.(?:[0-9a-z]+\.cache|deps|desc|features|features_flat|flat)\.json")
 _SCENARIOS = ("singlestream", "multistream", "multistreamfree", "server", "offline")
 _MODES = ("performance", "accuracy", "audit", "submission")
 _DIVISIONS = ("closed", "open")
@@ -202,7 +202,8 @@ def named_by(name: str, tags: Any = None) -> Named:
         tags: Those of its `meta.json`, some of them `attribute.value`.
     """
     found = _by_name(name)
-    words = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    given = tags.split(",") if isinstance(tags, str) else tags
+    words = [tag.strip() for tag in given if isinstance(tag, str)] if isinstance(given, list) else []
     told = dict(tag.split(".", 1) for tag in words if "." in tag)
     if found is None and "mlperf" in words:  # tags in the order of a name, before attributes had names
         found = _by_name(".".join(tag for tag in words if "." not in tag or tag.partition(".")[0] not in _ATTRIBUTES))

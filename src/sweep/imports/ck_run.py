@@ -151,7 +151,7 @@ def _against(summary: Summary, parsed: Mapping[str, Any]) -> Iterator[str]:
     wrong = [
         (key, said, summary.fields[key])
         for key, said in parsed.items()
-        if key in summary.fields and plain(said).replace("\0", "").split() != plain(summary.fields[key]).split()
+        if key in summary.fields and str(said).replace("\0", "").split() != summary.fields[key].split()
     ]
     if "Result is" not in parsed and parsed:
         yield "the entry's parsed_summary holds no result"
