@@ -236,7 +236,7 @@ def _by_name(name: str) -> Named | None:
     raw = name.split(".")
     parts = raw if len(raw) == 8 else _joined(raw)
     at = next((index for index in range(len(parts) - 1, 4, -1) if parts[index].lower() in _SCENARIOS), None)
-    if parts[0] != "mlperf" or at is None or at < 6:
+    if parts[0] != "mlperf" or at is None or at < 6 or not all(parts[:at]):
         return None
     division, task, platform = parts[1:4]
     *library, benchmark = parts[4:at]

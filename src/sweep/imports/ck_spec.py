@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,7 +88,7 @@ def _name(text: str, what: str, notes: list[str]) -> str:
     """Return a name that can begin a folder's."""
     if not text:
         notes.append(f"its {what} is not known: the entry's name does not say")
-    return text.lstrip(".-") or UNKNOWN
+    return re.sub(r"^\W+", "", text) or UNKNOWN
 
 
 def _scenario(named: Named, facts: Facts, run: Run, notes: list[str]) -> Scenario:
