@@ -156,8 +156,9 @@ def _environment(entry: Entry, platform: Mapping[str, Any], system_name: str, de
     """Return what is known of machine and software; nothing of what is not."""
     versions = {name: version for name, version in _software(entry.pipeline) if version}
     if entry.named.library:
-        library = re.sub(r"-v?\d[\w.]*", "", entry.named.library)
-        versions.setdefault(library or entry.named.library, entry.named.library_version)
+        library = re.sub(r"-v?\d[\w.]*", "", entry.named.library) or entry.named.library
+        if entry.named.library_version or not any(library in name for name in versions):
+            versions.setdefault(library, entry.named.library_version)
     gpu = word(platform, "gpu", "name")
     known: dict[str, Any] = {
         "platform": system_name or entry.named.platform or "unknown system",

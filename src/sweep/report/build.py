@@ -22,7 +22,7 @@ from sweep.results.selection import SearchRecord, Selection, SweepRecord
 from sweep.store.records import StoredTrial
 from sweep.study.observe import stored_latencies
 from sweep.trial.trial import DISTURBANCES
-from sweep.vocabulary import TestMode
+from sweep.vocabulary import Scenario, TestMode
 
 SERIES_SHOWN = 24
 """Series that are drawn, at most; all of them are in the table of answers."""
@@ -91,6 +91,8 @@ class _Answerer:
         if group.searches:
             newest_first = sorted(group.searches, key=_last_start, reverse=True)
             return tuple(answer_of_search(one, tests) for one in newest_first)
+        if group.spec.scenario is not Scenario.MULTI_STREAM:  # imported: what varies there is no N
+            return (no_answer(f"a largest N is a matter of {Scenario.MULTI_STREAM}, not of {group.spec.scenario}"),)
         if group.run is None:
             return (answer_of_probes(self.killed),)
         chosen = [one for one in self.filters.conditions if one.column.get_from_spec is None]

@@ -35,6 +35,7 @@ def configuration_of(spec: TrialSpec, run: RunSpec | None) -> dict[str, str]:
     model, rules, dataset = spec.model, spec.rules, spec.dataset
     bound = "none" if rules.target_latency_ns is None else f"{rules.target_latency_ns / 1e6:g} ms"
     calibration = model.calibration or {}
+    samples = f"{dataset.count} ({dataset.performance_sample_count} in memory)"
     return {
         "model": model.name,
         "precision": str(spec.precision),
@@ -54,7 +55,7 @@ def configuration_of(spec: TrialSpec, run: RunSpec | None) -> dict[str, str]:
         RUN: PROBES if run is None else str(run.run_class),
         LENGTH: "" if run is None else span_of(run),
         "dataset": dataset.name,
-        "samples": f"{dataset.count} ({dataset.performance_sample_count} in memory), {_short(dataset.digest)}",
+        "samples": ", ".join(filter(None, (samples, _short(dataset.digest)))),
     }
 
 

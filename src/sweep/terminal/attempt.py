@@ -16,6 +16,7 @@ from sweep.results.names import attempt_name
 from sweep.results.selection import SweepRecord, missing_logs
 from sweep.store.records import StoredTrial
 from sweep.study.measure import Outcome
+from sweep.submission.rounds import MEASUREMENT_FIELDS
 from sweep.terminal.certificate import show_search, show_searches
 from sweep.terminal.grid import show_single
 from sweep.terminal.listing import show_trials, started_text
@@ -104,8 +105,12 @@ def _asked(result: TrialResult) -> Iterator[tuple[str, str]]:
         yield "system", ", ".join(filter(None, (imported.system, imported.system_name, imported.division)))
         yield "program", imported.implementation or "not known"
         if imported.metric_value is not None:
-            figure = f"{imported.metric_value:g} {imported.metric_unit}".strip()
+            value, unit = imported.metric_value, imported.metric_unit
+            figure = f"{ms(int(value))} ms" if unit == "ns" else f"{value:.10g} {unit}".strip()
             yield "LoadGen's figure", f"{imported.metric}: {figure}"
+        unsaid = [key for key in MEASUREMENT_FIELDS if key not in imported.description]
+        said = [*_pairs(imported.description), *([f"(not said: {', '.join(unsaid)})"] if unsaid else [])]
+        yield "model's facts", " ".join(said)
     yield "measured", f"{started_text(timing.started_at)} UTC, attempt {result.attempt}{took}"
 
 
