@@ -311,12 +311,11 @@ def test_a_record_of_a_newer_sweep_is_left_out_by_name_and_so_is_what_names_it(f
     files = read(tmp_path / "x.zip")
     name = result_of(files, 16)
     done = unpack(write(tmp_path / "y.zip", _newer(files, name)), near.root)
-    newer = SCHEMA_VERSION + 1
+    schemas = f"schema {SCHEMA_VERSION + 1}, this one reads up to {SCHEMA_VERSION}"
     assert done == Unpacked(
         *(2, 0, 0, 1, 0, ()),
         left_out=(
-            f"{name}: written by a newer sweep (schema {newer}, this one reads up to {SCHEMA_VERSION}); update sweep to "
-            "read it",
+            f"{name}: written by a newer sweep ({schemas}); update sweep to read it",
             "sweeps/grid: it names attempts that were left out",
         ),
     )
