@@ -178,4 +178,4 @@ def _said(evidence: Evidence, names: Sequence[str]) -> Iterator[tuple[str, float
 
 def _json(value: Mapping[str, str]) -> str:
     """Return JSON as submissions have it: in the given order, in ASCII, so that any locale reads it."""
-    return json.dumps(dict(value), indent=2)
+    return json.dumps(dict(value), indent=2) + "\n"

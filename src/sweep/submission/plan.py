@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sweep.errors import ConfigError, LogError, Problem
 from sweep.paths import AttemptPaths
+from sweep.report.words import count_of
 from sweep.store.records import StoredTrial
 from sweep.submission.evidence import (
     CLOSED,
@@ -181,7 +182,7 @@ class _Choice:
         """Return a test as a result; why it cannot be one where it cannot."""
         result = stored.result
         name = self._benchmark(result)
-        reasons = tuple(record_reasons(stored, self._division)) or tuple(self._name_reasons(result, name))
+        reasons = (*record_reasons(stored, self._division), *self._name_reasons(result, name))
         if reasons or name is None:
             return reasons
         demand = Demand(self._rules, self._division, name)
@@ -299,7 +300,7 @@ def _check_systems(fit: Sequence[Chosen]) -> None:
 def _facts(one: Chosen, rules: Round, file: SystemFile) -> dict[str, str]:
     result = one.result
     said = [s for s in file.systems if s.is_of(result.environment_digest, result.spec.backend.name)]
-    facts = known_facts(result) | (said[0].fields if said else {})
+    facts = {**known_facts(result), **(said[0].fields if said else {})}
     for field in rules.meaningful:
         if field in facts and not facts[field]:
             facts[field] = NOT_STATED
@@ -334,7 +335,7 @@ def _notes(results: Sequence[Chosen]) -> Iterator[str]:
 
 def _nothing(rules: Round, division: str, left_out: Sequence[LeftOut]) -> Iterator[Problem]:
     fix = f"run one with run=official seeds={rules.name}, and its accuracy with mode=accuracy"
-    found = f"{len(left_out)} performance tests were looked at" if left_out else "there is no performance test"
+    found = f"none of {count_of(len(left_out), 'performance test')} will do" if left_out else "no performance test"
     yield Problem("submission export", None, f"nothing to export to {division} of {rules.name}: {found}", fix)
     for line in left_out_lines(left_out):
         yield Problem("left out", None, line)

@@ -149,7 +149,7 @@ class _Reading:
 
     def _system(self, name: str, node: yaml.Node) -> SystemEntry:
         key = f"systems.{name}"
-        self._check_name(key, name)
+        self._check_name("systems", name)
         known = (ENVIRONMENT, BACKEND, *system_fields())
         texts = {field: self._text(f"{key}.{field}", value) for field, value in self._pairs(key, node, known)}
         environment, backend = texts.pop(ENVIRONMENT, ""), texts.pop(BACKEND, "")

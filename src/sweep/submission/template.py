@@ -95,7 +95,7 @@ def _system(result: TrialResult) -> Iterator[str]:
 def _model(result: TrialResult) -> Iterator[str]:
     known = known_measurements(result)
     name = model_key(result)
-    own = next((found for rules in reversed(ROUNDS.values()) if (found := rules.benchmark_of(name))), None)
+    own = next((found for rules in ROUNDS.values() if (found := rules.benchmark_of(name))), None)
     benchmark = own or (CLASSIFICATION if result.spec.model.predicts_class else NOT_STATED)
     yield f"    {BENCHMARK}: {_quoted(benchmark)}"
     for field in FIELDS:
