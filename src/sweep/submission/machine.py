@@ -44,11 +44,7 @@ def known_facts(result: TrialResult) -> dict[str, str]:
     """
     facts = {field: "" if may_be_empty(field) else NOT_STATED for field in system_fields()}
     facts |= {"status": "available", "system_type": "edge", "number_of_nodes": "1"}
-    environment = result.environment
-    if result.imported is not None:
-        facts |= {"system_name": result.imported.system_name or result.imported.system}
-        facts |= {"framework": _framework(result)} if _framework(result) else {}
-        return facts
+    environment, imported = result.environment, result.imported
     memory = environment.get("memory_bytes")
     cores = environment.get("cpu_cores")
     facts |= {
@@ -61,6 +57,8 @@ def known_facts(result: TrialResult) -> dict[str, str]:
         "other_software_stack": _software(environment) or NOT_STATED,
         "sw_notes": _sweep(environment),
     }
+    if imported is not None:  # which accelerator it had, the environment of an imported test does not say
+        return facts | {"system_name": imported.system_name or imported.system or NOT_STATED}
     return facts | _accelerators(environment)
 
 
