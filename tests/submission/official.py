@@ -142,7 +142,8 @@ class Official:
                 errors=f"{errors} ERRORS encountered. See detailed log." if errors else COUNTS.splitlines()[-1],
             )
         )
-        attempt.paths.detail.write_text(_detail("PerformanceOnly", settings, SIZE, errors))
+        logged = {"result_validity": "VALID", "early_stopping_latency_ms": estimate or p99 + 1000}
+        attempt.paths.detail.write_text(_detail("PerformanceOnly", settings, SIZE, errors, logged))
         attempt.paths.user_conf.write_text(f"digits.MultiStream.samples_per_query = {what.samples_per_query}\n")
         judgement = judge(what, parse_summary(attempt.paths.summary))
         latencies = Latencies("loadgen", 1000, 2000, p99, {"p99": p99})
@@ -208,7 +209,7 @@ def _printed(name):
     return {"min_duration_ms": "min_duration (ms)", "target_latency_ns": "target_latency (ns)"}.get(name, name)
 
 
-def _detail(mode, settings, total, errors):
+def _detail(mode, settings, total, errors, logged=None):
     """Return a detail log: what rules read of it, in LoadGen's form."""
     entries = [
         ("loadgen_version", "6.0.17 @ d6147c7eb7"),
@@ -219,6 +220,7 @@ def _detail(mode, settings, total, errors):
         *((f"effective_{name}", value) for name, value in settings.items()),
         ("loaded_qsl_set", list(range(total))),
         *(("error_runtime", f"error {number}") for number in range(errors)),
+        *(logged or {}).items(),
         ("power_end", "11-26-2026 12:36:51.487"),
         ("num_errors", errors),
     ]

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import re
+import struct
 
 import pytest
 from tests.submission.official import SIZE, small
 
 from sweep.cli import main
+from sweep.datasets import DatasetConfig, open_dataset
 from sweep.submission import documents, export, rounds
 from sweep.vocabulary import RunClass, Weights
 
@@ -191,6 +193,25 @@ def test_an_accuracy_test_covers_the_dataset_with_the_same_engine(official, caps
     code, _, err = exported(capsys, official)
     assert code == 2
     assert reason in err
+
+
+def test_answers_are_scored_again_where_their_labels_are_at_hand(official, capsys, tmp_path):
+    digits = open_dataset(DatasetConfig("digits"), official.spec().model.inputs, tmp_path)
+    official.performance(dataset={"digest": digits.digest})
+    test = official.accuracy(dataset={"digest": digits.digest})
+    code, _, err = exported(capsys, official)
+    assert code == 2
+    assert re.search(r"its answers score accuracy=\S+%, good=\d+, total=500, and its record says accuracy=99.600%", err)
+    rows = [
+        {"seq_id": k, "qsl_idx": k, "data": struct.pack("<f", label).hex()} for k, label in enumerate(digits.labels)
+    ]
+    for row in rows[:2]:
+        row["data"] = struct.pack("<f", 99).hex()
+    (test.directory / "mlperf_log_accuracy.json").write_text(json.dumps(rows))
+    code, out, _ = exported(capsys, official)
+    assert code == 0
+    assert "accuracy 99.600 %" in out
+    assert "labels" not in out
 
 
 def test_too_few_digits_are_told_how_to_become_enough(official, capsys, monkeypatch):

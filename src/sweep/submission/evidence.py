@@ -12,6 +12,7 @@ from sweep.loadgen.accuracy import read_accuracy_log
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
 from sweep.store.records import StoredTrial
+from sweep.submission.rescore import labels_of, scored_again
 from sweep.submission.rounds import ROUNDS, Benchmark, Round
 from sweep.trial.verdict import judge
 from sweep.vocabulary import RunClass, Scenario, TestMode, TrialState, Verdict, Weights
@@ -181,6 +182,11 @@ def accuracy_reasons(stored: StoredTrial, demand: Demand) -> Iterator[str]:
         yield f"accuracy {result.accuracy.accuracy:.3f} %, and closed demands {least:.3f} %"
 
 
+def is_scored_again(stored: StoredTrial) -> bool:
+    """Return whether `accuracy_reasons` has held the score of a test against its answers."""
+    return stored.result.imported is None and labels_of(stored.result.spec) is not None
+
+
 def is_shortened(stored: StoredTrial) -> bool:
     """Return whether an imported log of answers has lost its middle before sweep saw it."""
     if stored.result.imported is None or stored.result.accuracy is None:
@@ -215,6 +221,9 @@ def _contradictions(evidence: Evidence) -> Iterator[str]:
 
 def _verdict_reasons(evidence: Evidence) -> Iterator[str]:
     result, summary = evidence.stored.result, evidence.summary
+    said = "VALID" if evidence.detail is None else evidence.detail.results.get("result_validity", "VALID")
+    if said != summary.loadgen_result:
+        yield f"the logs contradict each other: LoadGen's result is {summary.loadgen_result} and {said}"
     if summary.loadgen_result != "VALID":
         yield f"LoadGen's own result is {summary.loadgen_result}"
     if result.imported is None and (again := judge(result.spec, summary)).result is not Verdict.VALID:
@@ -265,6 +274,11 @@ def _metric_reasons(evidence: Evidence, demand: Demand) -> Iterator[str]:
     if rules.early_stopping:
         if summary.early_stopping is not True or summary.early_stopping_estimate_ns is None:
             yield "LoadGen's early stopping was not satisfied: run again with rules=current run=official"
+        results = {} if evidence.detail is None else evidence.detail.results
+        logged = results.get(rules.multistream_metric)
+        if logged != summary.early_stopping_estimate_ns:
+            estimate = f"its estimate is {_shown(summary.early_stopping_estimate_ns)} ns and {_shown(logged)}"
+            yield f"the logs contradict each other on early stopping: {estimate}"
         return
     bound = demand.benchmark.target_latency_ns
     if bound is None:
@@ -295,6 +309,20 @@ def _coverage_reasons(evidence: Evidence, size: int) -> Iterator[str]:
         return
     if answered != set(range(size)):
         yield f"{ACCURACY_LOG} has answers for {len(answered)} samples, not for each of {size}"
+        return
+    yield from _score_reasons(evidence, path)
+
+
+def _score_reasons(evidence: Evidence, path: Path) -> Iterator[str]:
+    """Yield that the answers have another score than the record says."""
+    recorded = evidence.stored.result.accuracy
+    try:
+        score = scored_again(path, evidence.stored.result.spec)
+    except LogError as error:
+        yield str(error)
+        return
+    if score is not None and recorded is not None and score.good != recorded.good:
+        yield f"its answers score {score}, and its record says {recorded}"
 
 
 def _repeat(stored: StoredTrial, size: int) -> str:

@@ -14,6 +14,7 @@ from sweep.submission.evidence import (
     Demand,
     Evidence,
     accuracy_reasons,
+    is_scored_again,
     is_shortened,
     performance_reasons,
     read_evidence,
@@ -324,6 +325,8 @@ def _notes(results: Sequence[Chosen]) -> Iterator[str]:
         yield from (f"{where}: {note}" for note in one.result.notes if note.startswith(DISTURBANCES))
         if is_shortened(one.accuracy):
             yield f"{where}: the log of answers was shortened before it was imported; the hash is of what is left"
+        elif not is_scored_again(one.accuracy):
+            yield f"{where}: its accuracy is what was scored then: the labels of its samples are not on this machine"
         if (detail := one.performance.detail) and one.result.imported is None and not one.demand.rules.early_stopping:
             loadgen = f"LoadGen {detail.loadgen_version}"
             yield f"{where}: measured with {loadgen}, whose logs the checker of {one.demand.rules.name} does not read"
