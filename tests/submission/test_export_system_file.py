@@ -85,6 +85,17 @@ def test_closed_is_written_once_everything_is_stated(official, capsys, tmp_path)
     assert not list((tmp_path / "submission-v5.1").rglob("model_mapping.json"))
 
 
+def test_a_benchmark_that_is_scored_otherwise_cannot_be_stood_for(official, capsys, tmp_path):
+    official.performance()
+    official.accuracy()
+    (tmp_path / "s.yaml").write_text("submitter: Us\nmodels: {digits: {benchmark: retinanet}}\n")
+    code, _, err = submission(
+        capsys, "export", official.root, "--round", "v5.1", "--division", "open", "--system-file", "s.yaml"
+    )
+    assert code == 2
+    assert "sweep scores top-1 accuracy, and retinanet wants mAP" in err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

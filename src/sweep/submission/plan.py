@@ -32,6 +32,9 @@ from sweep.vocabulary import Scenario, TestMode
 CLASSIFICATION = "resnet"
 """The benchmark that a classifier of another name stands for in `open`, unless its user says another."""
 
+_SCORED = "acc"
+"""What sweep scores, as the rule book calls it."""
+
 _NO_ACCURACY = "no accuracy test of the same model, engine and samples on this machine: run it with mode=accuracy"
 _SHOWN = 20
 """Tests that are named of many that are left out for the same reason."""
@@ -207,8 +210,10 @@ class _Choice:
         """Yield why a test's model has no place in the tree."""
         model, rules = model_key(result), self._rules.name
         if benchmark is not None:
-            problem = name_problem("model", self._folder(result, benchmark))
-            yield from () if problem is None else (f"{problem}; set model.name",)
+            if (metric := self._rules.benchmarks[benchmark].metric) != _SCORED:
+                yield f"sweep scores top-1 accuracy, and {benchmark} wants {metric or 'another metric'}"
+            if (problem := name_problem("model", self._folder(result, benchmark))) is not None:
+                yield f"{problem}; set model.name"
         elif self._division == CLOSED:
             yield f"model {model} is no benchmark of {rules}, and closed has no others"
         else:
