@@ -74,6 +74,7 @@ def result_readme(one: Chosen) -> str:
     """Return how a result was measured, and the commands that measure it again."""
     result, imported = one.result, one.result.imported
     accuracy = one.accuracy.result
+    notes = [f"- Note: {note}" for note in dict.fromkeys((*result.notes, *accuracy.notes))]
     lines = [
         f"# {one.folder}, {result.spec.scenario}, {one.system}",
         "",
@@ -86,6 +87,8 @@ def result_readme(one: Chosen) -> str:
             f"entry `{imported.entry}`, point `{imported.point}`. What it was told:",
             "",
             *(f"- `{key}={value}`" for key, value in sorted(imported.settings.items())),
+            "",
+            *notes,
         ]
         return "\n".join(lines) + "\n"
     lines += [
@@ -99,7 +102,7 @@ def result_readme(one: Chosen) -> str:
         "",
         *_subject(result),
         f"- Machine and software: {describe(result.environment)}",
-        *(f"- Note: {note}" for note in result.notes),
+        *notes,
     ]
     return "\n".join(lines) + "\n"
 
