@@ -21,6 +21,7 @@ _COMMANDS = {
     "report": "sweep.commands.report",
     "compare": "sweep.commands.compare",
     "gate": "sweep.commands.gate",
+    "submission": "sweep.commands.submission",
     "pack": "sweep.commands.pack",
     "unpack": "sweep.commands.unpack",
     "import-ck": "sweep.commands.import_ck",

@@ -62,3 +62,21 @@ def test_a_missing_file_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(digits, "FILE", tmp_path / "digits.npz")
     with pytest.raises(SweepError, match=r"digits\.npz.*reinstall"):
         held_out(tmp_path)
+
+
+def test_digits_taken_again_are_the_same_digits(tmp_path):
+    """Rules that count samples are met without a sample that was not there before, and the name of the set says so."""
+    everything, out = held_out(tmp_path)
+    repeated = open_dataset(DatasetConfig("digits", repeat=3), INPUTS, tmp_path)
+    again = np.empty((1500, 8, 8, 1), dtype=np.uint8)
+    repeated.read_into(range(1500), {"image": again})
+    assert repeated.count == 1500
+    assert np.array_equal(again, np.concatenate([out, out, out]))
+    assert np.array_equal(repeated.labels, np.tile(everything.labels, 3))
+    assert repeated.digest != everything.digest
+    assert "500 images, 3 times over" in repeated.why
+
+
+def test_nothing_but_digits_is_taken_more_than_once(tmp_path):
+    with pytest.raises(ConfigError, match=r"dataset\.repeat=2: only digits can be taken more than once"):
+        open_dataset(DatasetConfig("synthetic", repeat=2), INPUTS, tmp_path)

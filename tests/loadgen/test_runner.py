@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from sweep.loadgen.seeds import ROUND_SEEDS
 from sweep.loadgen.user_conf import LoadGenSettings, render_user_conf
 
 pytest.importorskip("mlperf_loadgen")
@@ -56,3 +58,31 @@ def test_settings_equal_what_loadgen_reads_from_the_user_conf(tmp_path):
     by_loadgen = _fields(BY_LOADGEN, str(conf))
     assert "'multi_stream_samples_per_query': '31'" in by_loadgen
     assert by_loadgen == _fields(BY_SWEEP.format(settings=SETTINGS))
+
+
+BY_ROUNDS = """
+from dataclasses import replace
+from sweep.loadgen.runner import effective_settings
+from sweep.loadgen.user_conf import LoadGenSettings
+from sweep.vocabulary import TestMode
+settings = {settings!r}
+for seeds in (None, "v5.1", None):
+    test = effective_settings(replace(settings, seeds=seeds), TestMode.PERFORMANCE)
+    print(test.qsl_rng_seed, test.sample_index_rng_seed, test.schedule_rng_seed)
+"""
+
+
+def test_a_round_s_seeds_replace_loadgen_s_own_for_that_test_alone():
+    """A worker measures many tests: seeds that stayed behind would be those of no round that the record names."""
+    code = BY_ROUNDS.format(settings=SETTINGS)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    before, during, after = done.stdout.splitlines()
+    assert during.split() == [str(seed) for seed in ROUND_SEEDS["v5.1"].by_setting().values()]
+    assert before == after != during
+    assert "0" not in before.split()
+
+
+def test_the_user_conf_says_whose_seeds_were_used():
+    text = render_user_conf(replace(SETTINGS, seeds="v6.0"))
+    assert text.startswith(render_user_conf(SETTINGS))
+    assert f"# qsl_rng_seed = {ROUND_SEEDS['v6.0'].qsl}\n" in text

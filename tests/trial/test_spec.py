@@ -21,6 +21,17 @@ def test_a_calibration_survives_json_and_its_absence_leaves_no_trace(simulated):
     assert calibrated.digest != spec.digest
 
 
+def test_seeds_of_a_round_survive_json_and_their_absence_leaves_no_trace(simulated):
+    """Records from before there was a choice of seeds must be found, and accuracy mode's answers depend on none."""
+    spec = simulated()
+    assert "seeds" not in spec.to_json()
+    drawn = replace(spec, seeds="v5.1")
+    assert TrialSpec.from_json(drawn.to_json()) == drawn
+    assert drawn.digest != spec.digest
+    accuracy = replace(spec, mode=TestMode.ACCURACY)
+    assert replace(accuracy, seeds="v5.1").digest == accuracy.digest
+
+
 def test_digest_is_stable_across_processes_and_versions(simulated):
     """A digest that moves makes every stored trial unfindable: change it only with the schema version."""
     assert simulated().digest == simulated().digest

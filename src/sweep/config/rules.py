@@ -120,8 +120,8 @@ def read_run(fields: Fields) -> RunSpec:
 def read_seeds(fields: Fields) -> str | None:
     """Return the round whose random seeds are used; None for LoadGen's own."""
     seeds = fields.get("seeds")
-    if seeds is None or seeds in ROUND_SEEDS:
-        return None if seeds is None else str(seeds)
+    if seeds is None or (isinstance(seeds, str) and seeds in ROUND_SEEDS):
+        return seeds
     fix = f"{choose(str(seeds), tuple(ROUND_SEEDS))}, or null for LoadGen's own"
     fields.problems.append(Problem("seeds", shown(seeds), "no seeds of such a round are known", fix))
     return None

@@ -99,6 +99,11 @@ def open_digits(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Pa
     return DigitsDataset(images[: config.count], labels[: config.count], inputs, config.repeat)
 
 
+def held_out_count() -> int:
+    """Return how many digits are held out, which is how many there are to test with."""
+    return len(_load(held_out=True)[0])
+
+
 def training_digits() -> tuple[Images, Labels]:
     """Return the digits that are not held out, to train and calibrate with: images uint8 [n, 8, 8, 1], labels [n]."""
     return _load(held_out=False)

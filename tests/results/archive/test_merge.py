@@ -19,6 +19,7 @@ from sweep.results.archive import pack
 from sweep.results.merge import Unpacked, unpack
 from sweep.results.selection import missing_logs, select
 from sweep.store.records import Store
+from sweep.trial.result import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -310,10 +311,11 @@ def test_a_record_of_a_newer_sweep_is_left_out_by_name_and_so_is_what_names_it(f
     files = read(tmp_path / "x.zip")
     name = result_of(files, 16)
     done = unpack(write(tmp_path / "y.zip", _newer(files, name)), near.root)
+    schemas = f"schema {SCHEMA_VERSION + 1}, this one reads up to {SCHEMA_VERSION}"
     assert done == Unpacked(
         *(2, 0, 0, 1, 0, ()),
         left_out=(
-            f"{name}: written by a newer sweep (schema 3, this one reads up to 2); update sweep to read it",
+            f"{name}: written by a newer sweep ({schemas}); update sweep to read it",
             "sweeps/grid: it names attempts that were left out",
         ),
     )

@@ -1,0 +1,115 @@
+"""`python -m sweep submission export`: the tree of a round, from stored results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweep.commands.arguments import Parser, check_not_a_record, one_of
+from sweep.commands.damaged import say_damaged
+from sweep.errors import ConfigError, Problem
+from sweep.trial.interrupts import InterruptGate
+from sweep.vocabulary import SIGNAL_EXIT, ExitCode
+
+if TYPE_CHECKING:
+    from sweep.submission.plan import Plan
+    from sweep.submission.system_file import SystemFile
+
+_DESCRIPTION = """\
+Write the tree of an MLPerf Inference round: for each system, benchmark and scenario the best VALID official test and
+its accuracy test, judged by their own logs. What is left out is listed with the reason. Nothing is overwritten, and
+nothing half-written stays.
+
+DIR is an output folder or a part of one (default: outputs); KEY=VALUE chooses tests, as in sweep ls."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a submission; return 0, and 130 for Ctrl-C."""
+    from sweep.submission.rounds import DIVISIONS, ROUNDS
+
+    options = _parser(tuple(ROUNDS), DIVISIONS).parse_args(arguments)
+
+    from sweep.results.filters import split_words
+    from sweep.results.selection import select
+    from sweep.submission.export import check_free, write_tree
+    from sweep.submission.plan import make_plan
+    from sweep.submission.system_file import SystemFile, read_system_file
+
+    given = {"--round": (options.round, ROUNDS), "--division": (options.division, DIVISIONS)}
+    problems = [
+        Problem(name, None, "must be given", f"choose one of: {', '.join(choices)}")
+        for name, (value, choices) in given.items()
+        if value is None
+    ]
+    folders, filters = split_words(options.words)
+    file = SystemFile() if options.system_file is None else read_system_file(Path(options.system_file))
+    submitter, problem = _submitter(options.submitter, file)
+    if problem is not None:
+        problems.append(problem)
+    if problems:
+        raise ConfigError(problems)
+    out = Path(options.out or f"submission-{options.round}")
+    check_not_a_record(out, "--out")
+    check_free(out)
+    selection = select(folders or [Path("outputs")], filters)
+    say_damaged(selection.damaged)
+    with InterruptGate() as gate:
+        gate.open()
+        try:
+            plan = make_plan(selection.trials, ROUNDS[options.round], options.division, submitter, file)
+            write_tree(plan, out)
+        except KeyboardInterrupt:
+            print("interrupted: nothing was written", file=sys.stderr)
+            return SIGNAL_EXIT + gate.signal
+    _show(plan, out)
+    return ExitCode.OK
+
+
+def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
+    parser = Parser(
+        prog="sweep submission export",
+        usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] --round R --division D --submitter NAME [--system-file FILE] "
+        "[--out DIR]",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", metavar="DIR or KEY=VALUE", nargs="*", help="where, and which tests")
+    parser.add_argument("--round", metavar="R", type=one_of("--round", rounds), help=", ".join(rounds))
+    parser.add_argument("--division", metavar="D", type=one_of("--division", divisions), help=", ".join(divisions))
+    parser.add_argument("--submitter", metavar="NAME", help="who submits, unless the system file says so")
+    parser.add_argument("--system-file", metavar="FILE", help="what sweep submission init wrote, filled in")
+    parser.add_argument("--out", metavar="DIR", help="folder to make (default: submission-R)")
+    return parser
+
+
+def _submitter(given: str | None, file: SystemFile) -> tuple[str, Problem | None]:
+    """Return who submits, and what is wrong with that."""
+    from sweep.submission.system_file import name_problem
+
+    if given is None and not file.submitter:
+        return "", Problem("--submitter", None, "must be given", "--submitter NAME, or say it in the system file")
+    if given is not None and file.submitter and given != file.submitter:
+        fix = "leave out the one, or change the other"
+        return "", Problem("--submitter", given, f"{file.origin} says submitter: {file.submitter}", fix)
+    name = file.submitter if given is None else given
+    return name, name_problem("--submitter", name)
+
+
+def _show(plan: Plan, out: Path) -> None:
+    from sweep.submission.plan import left_out_lines
+
+    for one in plan.results:
+        score = one.accuracy.result.accuracy
+        percent = "" if score is None else f", accuracy {score.accuracy:.3f} %"
+        where = f"{plan.division}/{plan.submitter}: {one.system}, {one.folder}, {one.result.spec.scenario}"
+        print(f"exported {where}: {one.metric}{percent}")
+        print(f"         of {one.performance.stored.directory} and {one.accuracy.directory}")
+    for line in left_out_lines(plan.left_out):
+        print(f"left out {line}")
+    for note in plan.notes:
+        print(f"note: {note}")
+    print(f"{out}: written, for {plan.rules.name}")
+    print(f"next: python -m sweep submission check {out} --round {plan.rules.name}")
