@@ -10,7 +10,7 @@ import pytest
 from sweep.models import TensorSpec, resolve_model
 from sweep.models.number_format import number_format
 from sweep.paths import cache_dir
-from sweep.vocabulary import Precision, Weights
+from sweep.vocabulary import COMPUTED, Precision, Weights
 
 MODELS = {"digits": Weights.SHIPPED, "resnet": Weights.SYNTHETIC, "mobilenet": Weights.SYNTHETIC}
 
@@ -32,7 +32,7 @@ def resolve(conf, cache, calibration):
 
 @pytest.fixture(
     scope="module",
-    params=[(name, precision) for name in sorted(MODELS) for precision in Precision],
+    params=[(name, precision) for name in sorted(MODELS) for precision in COMPUTED],
     ids=lambda param: f"{param[0]}-{param[1]}",
 )
 def resolved(request, resolve):

@@ -4,14 +4,14 @@ import pytest
 
 from sweep.models import resolve_model
 from sweep.paths import cache_dir
-from sweep.vocabulary import Precision
+from sweep.vocabulary import COMPUTED
 
 trt = pytest.importorskip("tensorrt_rtx")
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenet", "resnet")]
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", COMPUTED)
 @pytest.mark.parametrize("name", ["digits", *SLOW])
 def test_an_engine_is_built(conf, calibration, name, precision):
     config = conf(name)

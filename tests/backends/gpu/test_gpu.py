@@ -14,7 +14,7 @@ from sweep.datasets import DatasetConfig, open_dataset
 from sweep.models import model_config, resolve_model
 from sweep.models.serving import serving_specs
 from sweep.paths import cache_dir
-from sweep.vocabulary import Precision
+from sweep.vocabulary import COMPUTED, Precision
 
 pytestmark = pytest.mark.gpu
 
@@ -60,7 +60,7 @@ def _answers(backend, precision, **options):
     return np.concatenate(parts), dataset.labels
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", COMPUTED)
 def test_a_test_runs_to_its_verdict(gpu_backend, precision, tmp_path, capsys):
     line = [f"backend={gpu_backend}", "model=digits", f"precision={precision}", "run=quick", f"outputs={tmp_path}"]
     assert main([*line, "batch=16"]) == 0, capsys.readouterr()
@@ -72,7 +72,7 @@ def test_a_test_runs_to_its_verdict(gpu_backend, precision, tmp_path, capsys):
     assert record["engine"]["cuda_graphs"] is True, record["notes"]
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", COMPUTED)
 def test_answers_are_those_of_the_cpu_sample_by_sample(gpu_backend, precision):
     on_cpu, labels = _answers("onnxruntime", precision)
     on_gpu, _ = _answers(gpu_backend, precision)

@@ -17,7 +17,7 @@ from sweep.backends.trt.parser import parse
 from sweep.backends.trt.progress import Progress, Reporter, monitor, print_progress
 from sweep.backends.trt.settings import BuildSettings, Profile
 from sweep.errors import BackendError, EngineOutOfMemoryError
-from sweep.vocabulary import Precision
+from sweep.vocabulary import COMPUTED, Precision
 
 GPUS = ("8.6", "8.9", "12.0")
 EXACT = BuildSettings(Profile.of("exact", 8, None))
@@ -36,7 +36,7 @@ def name(request):
     return request.param
 
 
-@pytest.fixture(scope="module", params=tuple(Precision))
+@pytest.fixture(scope="module", params=COMPUTED)
 def model(request, name, resolved):
     return resolved(name, request.param)
 
