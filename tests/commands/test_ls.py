@@ -181,7 +181,7 @@ def test_nothing_found_disturbs_no_program(root, capfd, kind, text):
     [
         (["nowhere"], "nowhere: does not exist; give a folder that sweep has written, such as outputs"),
         (["modle=x"], "modle: no column of the results; did you mean mode?"),
-        (["--sort", "speed"], "--sort=speed: no column of the results; choose one of: "),
+        (["--sort", "quux"], "--sort=quux: no column of the results; choose one of: "),
         (["--limit", "-1"], "--limit"),
         (["--limit", "few"], "--limit=few: must be a whole number from 0"),
         (["--format", "xml"], "--format=xml: unknown; choose one of: csv, json, paths, table"),
