@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     from sweep.results.selection import select
     from sweep.submission.export import check_free, write_tree
     from sweep.submission.plan import make_plan
-    from sweep.submission.system_file import SystemFile, read_system_file
+    from sweep.submission.system_file import SYSTEM_FILE, SystemFile, read_system_file
 
     given = {"--round": (options.round, ROUNDS), "--division": (options.division, DIVISIONS)}
     problems = [
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         if value is None
     ]
     folders, filters = split_words(options.words)
+    if options.system_file is None and Path(SYSTEM_FILE).is_file():
+        options.system_file = SYSTEM_FILE
     file = SystemFile() if options.system_file is None else read_system_file(Path(options.system_file))
     submitter, problem = _submitter(options.submitter, file)
     if problem is not None:
@@ -64,6 +66,8 @@ def main(arguments: Sequence[str]) -> int:
         except KeyboardInterrupt:
             print("interrupted: nothing was written", file=sys.stderr)
             return SIGNAL_EXIT + gate.signal
+    if file.origin:
+        print(f"with {file.origin}")
     _show(plan, out)
     return ExitCode.OK
 
@@ -80,7 +84,11 @@ def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
     parser.add_argument("--round", metavar="R", type=one_of("--round", rounds), help=", ".join(rounds))
     parser.add_argument("--division", metavar="D", type=one_of("--division", divisions), help=", ".join(divisions))
     parser.add_argument("--submitter", metavar="NAME", help="who submits, unless the system file says so")
-    parser.add_argument("--system-file", metavar="FILE", help="what sweep submission init wrote, filled in")
+    parser.add_argument(
+        "--system-file",
+        metavar="FILE",
+        help="what sweep submission init wrote, filled in (default: submission.yaml, if it is here)",
+    )
     parser.add_argument("--out", metavar="DIR", help="folder to make (default: submission-R)")
     return parser
 

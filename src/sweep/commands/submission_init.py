@@ -10,6 +10,7 @@ from sweep.commands.arguments import Parser, check_not_a_record, exists
 from sweep.commands.damaged import say_damaged
 from sweep.errors import ConfigError, Problem, unwritable
 from sweep.paths import write_text
+from sweep.submission.system_file import SYSTEM_FILE
 
 _DESCRIPTION = """\
 Write a small YAML file with every field that a submission wants of each system and model among the results: filled in
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", metavar="DIR or KEY=VALUE", nargs="*", help="where, and which tests")
-    parser.add_argument("--out", metavar="FILE", default="submission.yaml", help="file to write (default: %(default)s)")
+    parser.add_argument("--out", metavar="FILE", default=SYSTEM_FILE, help="file to write (default: %(default)s)")
     parser.add_argument("--submitter", metavar="NAME", default="", help="who submits")
     options = parser.parse_args(arguments)
 
@@ -59,5 +60,6 @@ def main(arguments: Sequence[str]) -> int:
         raise unwritable(out, error, "--out") from error
     missing = text.count(f'"{NOT_STATED}"') - text.count(f'"{NOT_STATED}" is')
     print(f"{out}: written; {missing} fields are {NOT_STATED}")
-    print(f"next: fill them in, then python -m sweep submission export --round R --division D --system-file {out}")
+    named = "" if str(out) == SYSTEM_FILE else f" --system-file {out}"
+    print(f"next: fill them in, then python -m sweep submission export --round R --division D --submitter NAME{named}")
     return 0

@@ -19,6 +19,9 @@ ENVIRONMENT, BACKEND, BENCHMARK = "environment", "backend", "benchmark"
 ENVIRONMENT_DIGITS = 6
 """How much of an environment's digest tells it from others, as in the names of trials' folders."""
 
+SYSTEM_FILE = "submission.yaml"
+"""Its usual name."""
+
 _TOP = ("submitter", "systems", "models")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _NAME_MAX = 100
