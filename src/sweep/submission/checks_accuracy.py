@@ -1,0 +1,176 @@
+"""What the accuracy test of a result must show."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from sweep.loadgen.logs import Detail, Summary
+from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG
+from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
+from sweep.submission.layout import ACCURACY_TXT
+from sweep.submission.rounds import ACCURACY_LOG_KEPT, ACCURACY_LOG_MAX
+from sweep.submission.tree import UnreadableError
+from sweep.vocabulary import TestMode
+
+SOURCE = "submission_checker/checks/accuracy_check.py"
+LEFT_OUT = b"\n\n...\n\n"
+"""What stands for the middle of a shortened log of answers."""
+
+_PATTERNS = {
+    "acc": re.compile(r'(?m)^(?:\{"accuracy|accuracy)[": ]*=?\s*([\d.]+)'),
+    "mAP": re.compile(r"(?m)(?:mAP=|'Total':)\s*([\d.]+)"),
+}
+"""How accuracy.txt says it, by metric."""
+
+_HASH = re.compile(r"(?m)^hash=(\w+)\s*$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def readable(subject: Subject) -> Iterator[Found]:
+    """All of its files are there."""
+    result = subject.result
+    files = {
+        SUMMARY_LOG: result.accuracy,
+        DETAIL_LOG: result.accuracy_detail,
+        ACCURACY_LOG: result.accuracy_log,
+        ACCURACY_TXT: result.accuracy_text,
+    }
+    for name, found in files.items():
+        if isinstance(found, UnreadableError):
+            yield Found(f"accuracy/{name} {found}")
+        elif found in (b"", ""):
+            yield Found(f"accuracy/{name} is empty")
+
+
+def mode(subject: Subject) -> Iterator[Found]:
+    """It measured accuracy."""
+    summary, detail = subject.result.accuracy, subject.result.accuracy_detail
+    if isinstance(summary, Summary) and summary.mode is not TestMode.ACCURACY:
+        yield Found(f"accuracy/{SUMMARY_LOG} is of mode {summary.mode_text or 'unknown'}")
+    elif isinstance(detail, Detail):
+        ran = str(detail.effective.get("test_mode", "Accuracy"))
+        if not ran.startswith("Accuracy"):
+            yield Found(f"accuracy/{DETAIL_LOG} is of mode {ran}")
+
+
+def no_errors(subject: Subject) -> Iterator[Found]:
+    """LoadGen logged no error."""
+    summary, detail = subject.result.accuracy, subject.result.accuracy_detail
+    if isinstance(summary, Summary) and summary.error_count:
+        yield Found(f"accuracy/{SUMMARY_LOG} counts {summary.error_count} errors")
+    if isinstance(detail, Detail):
+        yield from (Found(f"accuracy/{DETAIL_LOG}: {' '.join(one.split())[:160]}") for one in detail.errors[:3])
+
+
+def coverage(subject: Subject) -> Iterator[Found]:
+    """It ran the whole dataset."""
+    detail, benchmark = subject.result.accuracy_detail, subject.benchmark
+    if not isinstance(detail, Detail) or benchmark is None:
+        return
+    count = detail.effective.get("accuracy_sample_count", detail.qsl_total_count)
+    if count is None:
+        count = detail.qsl_total_count
+    if count != benchmark.dataset_size:
+        needs = f"{subject.benchmark_name} has {benchmark.dataset_size}"
+        yield Found(
+            f"the accuracy test covers {count if count is not None else 'an unknown number of'} samples, {needs}"
+        )
+
+
+def score(subject: Subject) -> Iterator[Found]:
+    """accuracy.txt says the accuracy, in closed a sufficient one."""
+    text, benchmark = subject.result.accuracy_text, subject.benchmark
+    if isinstance(text, UnreadableError) or benchmark is None:
+        return
+    pattern = _PATTERNS.get(benchmark.metric)
+    if pattern is None:
+        yield Found(f"the accuracy of {subject.benchmark_name}: sweep does not read it", Severity.NOT_CHECKED)
+        return
+    match = pattern.search(text)
+    try:
+        value = float(match[1]) if match else None
+    except ValueError:
+        value = None
+    if value is None:
+        yield Found(f"{ACCURACY_TXT} has no line of {benchmark.metric}, such as accuracy=76.456%")
+    elif subject.closed and value < benchmark.accuracy:
+        yield Found(f"accuracy {value:g} %, and closed demands {benchmark.accuracy:.3f} % of {subject.benchmark_name}")
+    elif value > 100:
+        yield Found(f"accuracy {value:g} % is more than all")
+
+
+def hashed(subject: Subject) -> Iterator[Found]:
+    """accuracy.txt has the hash of the whole log of answers."""
+    text, log = subject.result.accuracy_text, subject.result.accuracy_log
+    if isinstance(text, UnreadableError):
+        return
+    match = _HASH.search(text)
+    if match is None:
+        yield Found(f"{ACCURACY_TXT} has no line hash=SHA256 of the whole {ACCURACY_LOG}")
+    elif not _SHA256.fullmatch(match[1]):
+        yield Found(f"{ACCURACY_TXT}: {match[1][:80]} is no SHA-256")
+    elif isinstance(log, bytes) and LEFT_OUT not in log and hashlib.sha256(log).hexdigest() != match[1]:
+        yield Found(f"{ACCURACY_TXT} has the hash of another {ACCURACY_LOG} than that beside it, which is whole")
+
+
+def shortened(subject: Subject) -> Iterator[Found]:
+    """The log of answers is short enough, and shortened as it should be."""
+    log = subject.result.accuracy_log
+    if isinstance(log, UnreadableError):
+        return
+    if len(log) > ACCURACY_LOG_MAX:
+        yield Found(f"{ACCURACY_LOG} has {len(log)} bytes, and at most {ACCURACY_LOG_MAX} may be left of it")
+    elif LEFT_OUT in log:
+        begin, _, end = log.partition(LEFT_OUT)
+        if len(begin) != ACCURACY_LOG_KEPT or len(end) != ACCURACY_LOG_KEPT:
+            kept = f"{len(begin)} and {len(end)} bytes of its ends"
+            yield Found(f"{ACCURACY_LOG} keeps {kept}, not {ACCURACY_LOG_KEPT} of each", Severity.WARNING)
+
+
+CHECKS: tuple[tuple[Check, OfResult], ...] = (
+    (
+        Check(
+            "accuracy_files",
+            "logs, answers and accuracy.txt of the accuracy test are there, and can be read",
+            "speed without accuracy is no result; required files in submission_checker/constants.py",
+        ),
+        readable,
+    ),
+    (Check("accuracy_mode", "the accuracy test ran in mode AccuracyOnly", "another mode skips samples"), mode),
+    (Check("accuracy_errors", "LoadGen logged no error", f"an error voids the test; {SOURCE}"), no_errors),
+    (
+        Check(
+            "coverage",
+            "the accuracy test covers the benchmark's dataset, exactly",
+            f"a part of it could be the easy part; {SOURCE}",
+        ),
+        coverage,
+    ),
+    (
+        Check(
+            "score",
+            "accuracy.txt says the accuracy; in closed it reaches the benchmark's",
+            f"a faster network that is wrong more often is another one; {SOURCE}",
+        ),
+        score,
+    ),
+    (
+        Check(
+            "hash",
+            "accuracy.txt has the SHA-256 of the whole log of answers",
+            f"so that the whole can be asked for later; {SOURCE}, truncate_accuracy_log.py",
+        ),
+        hashed,
+    ),
+    (
+        Check(
+            "shortened",
+            "the log of answers has at most 10 KiB: its first and last 4,096 bytes where it had more",
+            "a round's repository would have gigabytes of them; truncate_accuracy_log.py",
+        ),
+        shortened,
+    ),
+)
+"""What is checked of every result's accuracy test."""
