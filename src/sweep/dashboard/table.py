@@ -40,6 +40,7 @@ class Metric:
 _METRICS = {
     "samples_per_query": Metric("samples per query", "samples per query"),
     "samples_per_second": Metric("samples per second", "samples/s"),
+    "completed_samples_per_second": Metric("completed samples per second", "samples/s"),
     "scheduled_samples_per_second": Metric("scheduled samples per second", "samples/s"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,9 @@ SOURCES = {
 
 _SCENARIOS = (Scenario.MULTI_STREAM, Scenario.SINGLE_STREAM, Scenario.SERVER, Scenario.OFFLINE)
 _BENCHMARKS = ("resnet", "mobilenet", "ssd-small", "ssd-large", "gnmt")
+_LINE, _LINES = 46, 3
+"""Characters of a line beside a mark, so that it has room in a narrow plot, and lines that one fact may fill."""
+
 _VENDOR = re.compile(r"^(nvidia\s+)?(tesla\s+)?", re.IGNORECASE)
 _NONE = "none"
 _PROCESSOR_ALONE = "none, or not known"
@@ -176,7 +180,8 @@ def spoken(point: DashboardPoint) -> list[str]:
     lines += [part for part in (" ".join(filter(None, (point.precision, point.software))),) if part]
     if point.accuracy_percent is not None:
         lines.append(f"accuracy {point.accuracy_percent:g} %")
-    return [_short(line) for line in [*lines, *filter(None, point.notes.split("; "))]]
+    lines += filter(None, point.notes.split("; "))
+    return [part for line in lines for part in textwrap.wrap(line, _LINE)[:_LINES]]
 
 
 def _margin(point: DashboardPoint) -> str:
@@ -185,7 +190,3 @@ def _margin(point: DashboardPoint) -> str:
         return ""
     where = "below" if margin >= 0 else "above"
     return f", {abs(margin):.1f} % {where} the bound of {point.bound_ns / 1e6:g} ms"
-
-
-def _short(line: str) -> str:
-    return line if len(line) <= 110 else f"{line[:109]}…"

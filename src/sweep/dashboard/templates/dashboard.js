@@ -64,7 +64,7 @@
     const shown = rowsOf(drawn, state);
     const place = new Map(shown.map((point, at) => [point, at]));
     const isNarrow = width < 480; // names stand above their rows then, not beside them
-    const characters = isNarrow ? Math.floor(width / 7) : Math.max(20, Math.min(60, Math.floor((0.52 * width) / 6.6)));
+    const characters = isNarrow ? Math.floor((width - 24) / 7) : Math.max(20, Math.min(60, Math.floor((0.52 * width) / 6.6)));
     const labels = shown.map(({ label, more }) => cut(label, Math.max(8, characters - more.length)) + more);
     const names = shown.map((point, at) => (point.mine ? `<b>${escaped(labels[at])}</b>` : escaped(labels[at])));
     const area = width - 30 - (isNarrow ? 0 : 6.8 * Math.max(...labels.map((text) => text.length)));
