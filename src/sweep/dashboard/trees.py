@@ -102,17 +102,21 @@ def _folders(parent: Path) -> list[Path]:
 
 def _description(file: Path, problems: list[str]) -> Mapping[str, Any]:
     """Return a system's description; nothing, and a word on it, where it cannot be read."""
+    wrong = ""
+    found: Any = None
     try:
         if file.stat().st_size > _JSON_MAX:
-            raise ValueError(f"is larger than {_JSON_MAX} bytes")
-        found = json.loads(file.read_text(encoding="utf-8", errors="replace"))
-        if not isinstance(found, dict):
-            raise ValueError("is no JSON object")
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        problems.append(f"{file}: {reason or 'cannot be read'}")
-        return {}
-    return found
+            wrong = f"is larger than {_JSON_MAX} bytes"
+        else:
+            found = json.loads(file.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        wrong = f"cannot be read: {error.strerror or error}"
+    except (ValueError, RecursionError) as error:
+        wrong = f"is no JSON: {error}"
+    if isinstance(found, dict):
+        return found
+    problems.append(f"{file}: {wrong or 'is no JSON object'}")
+    return {}
 
 
 def _point(root: Path, paths: ResultPaths, description: Mapping[str, Any], summary: Summary) -> DashboardPoint | None:
@@ -157,8 +161,8 @@ def _point(root: Path, paths: ResultPaths, description: Mapping[str, Any], summa
 def _value(summary: Summary) -> tuple[str, float] | None:
     """Return the metric of a scenario and its value.
 
-    Since v2.0 a latency is LoadGen's early-stopping estimate, of p90 for SingleStream and of p99 for MultiStream; before
-    that SingleStream's is p90 itself and MultiStream's is how many samples a query has.
+    Since v2.0 both streams' is LoadGen's early-stopping estimate, of p90 for SingleStream and of p99 for MultiStream;
+    before that SingleStream's is p90 itself and MultiStream's how many samples a query has.
     """
     estimates = summary.early_stopping_results.get("latency")
     figure = summary.metric
