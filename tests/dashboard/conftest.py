@@ -96,7 +96,8 @@ def tree(tmp_path):
         file = folder / "performance" / f"run_{run}" / "mlperf_log_summary.txt"
         file.parent.mkdir(parents=True)
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", scenario)
-        file.write_text(text or SUMMARY.format(scenario=words, figure=figure, result=result, more=more))
+        filled = SUMMARY.format(scenario=words, figure=figure, result=result, more=more)
+        file.write_text(filled if text is None else text)
         (of / "systems").mkdir(exist_ok=True)
         known = {
             "system_name": "A box",

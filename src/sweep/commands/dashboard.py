@@ -52,11 +52,15 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{path}: {origins}{_unread(unread)}")
     if ck_path is not None:
         from sweep.dashboard.ck_table import ck_zip
+        from sweep.report.words import count_of
 
         data, kept = ck_zip(points, ck_path.stem)
         _write(ck_path, data, _CK)
         left = len(points) - kept
-        print(f"{ck_path}: {kept} rows{f'; {left} results have no column in that table' if left else ''}")
+        without = (
+            f"; {count_of(left, 'result')} {'has' if left == 1 else 'have'} no column in that table" if left else ""
+        )
+        print(f"{ck_path}: {count_of(kept, 'row')}{without}")
     return 0
 
 
