@@ -121,3 +121,11 @@ def test_no_record_is_overwritten(records, capsys, flag):
     assert main(["dashboard", flag, str(file)]) == 2
     assert "lies among the records" in capsys.readouterr().err
     assert not file.exists()
+
+
+def test_that_nothing_of_ones_own_is_valid_is_said(records, capsys):
+    records.trial(400)
+    assert main(["dashboard"]) == 0
+    seen = capsys.readouterr()
+    assert seen.out == "dashboard.html: 177 official, 0 own\n"
+    assert "none of one's own tests is a VALID performance test" in seen.err

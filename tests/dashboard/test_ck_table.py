@@ -12,26 +12,8 @@ from sweep.dashboard.official import official_points
 from sweep.dashboard.points import Source
 
 WORDS = [
-    "Division",
-    "Category",
-    "Submitter",
-    "Accelerator #",
-    "System",
-    "Software",
-    "Benchmark",
-    "ID",
-    "Processor",
-    "Processor #",
-    "Accelerator",
-    "FF_M",
-    "FF_D",
-    "FF_S",
-    "FF_E",
-    "Details",
-    "Code",
-    "Notes",
-    "Task",
-    "Scenario",
+    *("Division", "Category", "Submitter", "Accelerator #", "System", "Software", "Benchmark", "ID", "Processor"),
+    *("Processor #", "Accelerator", "FF_M", "FF_D", "FF_S", "FF_E", "Details", "Code", "Notes", "Task", "Scenario"),
 ]
 FIGURES = [
     f"{what}_{task}_{scenario}"

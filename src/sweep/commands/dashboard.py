@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     say_damaged([*damaged, *(RecordError(line) for tree in trees for line in tree.problems)])
     official = () if options.no_official else official_points()
     own = () if selection is None else own_points(selection)
+    if selection is not None and selection.trials and not own:
+        print("note: none of one's own tests is a VALID performance test, so none is shown", file=sys.stderr)
     points = [*official, *own, *(point for tree in trees for point in tree.points)]
     if not points:
         raise ConfigError(Problem("dashboard", None, "has nothing to show", "leave out --no-official, or name results"))
@@ -57,10 +60,8 @@ def main(arguments: Sequence[str]) -> int:
         data, kept = ck_zip(points, ck_path.stem)
         _write(ck_path, data, _CK)
         left = len(points) - kept
-        without = (
-            f"; {count_of(left, 'result')} {'has' if left == 1 else 'have'} no column in that table" if left else ""
-        )
-        print(f"{ck_path}: {count_of(kept, 'row')}{without}")
+        without = f"; {count_of(left, 'result')} {'has' if left == 1 else 'have'} no column in that table"
+        print(f"{ck_path}: {count_of(kept, 'row')}{without if left else ''}")
     return 0
 
 
