@@ -17,6 +17,9 @@ from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict, Weights
 
 _NS_PER_MS = 1e6
 _DOUBTS = {Weights.NONE: "simulated", Weights.SYNTHETIC: "synthetic weights"}
+_SAID_ALREADY = "stand-in engine"
+"""How a record's own note begins on what the warning of a simulated engine says too."""
+
 _ENGINES = ("tensorrt", "onnxruntime", "onnxruntime-gpu", "tensorrt-rtx")
 
 
@@ -151,7 +154,7 @@ def _notes(result: TrialResult, alike: Sequence[StoredTrial], accuracy: TrialRes
         yield f"accuracy over {accuracy.accuracy.total} samples of {accuracy.spec.dataset.name}"
     if result.imported is not None:
         yield f"imported from {result.imported.source}"
-    yield from result.notes
+    yield from (note for note in result.notes if not note.startswith(_SAID_ALREADY))
 
 
 def _gpu(environment: Mapping[str, Any]) -> str:

@@ -162,8 +162,9 @@ def figure(value: float | None) -> str:
 def spoken(point: DashboardPoint) -> list[str]:
     """Return everything to be said of a point, line by line."""
     metric = metric_of(point.metric)
+    identifier = "" if point.system_id in point.system else f" ({point.system_id})"
     lines = [
-        f"{point.system}{f' ({point.system_id})' if point.system_id not in ('', point.system) else ''}",
+        f"{point.system}{identifier}",
         " · ".join(part for part in (SOURCES[point.source], point.submitter, point.round, point.division) if part),
         f"{point.benchmark} {point.scenario}: {figure(point.value / metric.divisor)} {metric.unit} {point.verdict}",
     ]

@@ -92,7 +92,8 @@
     const from = Math.log10(low / 1.25);
     const to = from + (Math.log10(high * 1.05) - from) / (1 - beside);
     const ticks = state.log ? ticksOf(10 ** from, 10 ** to, Math.max(2, Math.floor(area / 60))) : [];
-    Object.assign(layout.xaxis, state.log
+    const isLog = ticks.length > 1; // else there is nothing to read a logarithm by
+    Object.assign(layout.xaxis, isLog
       ? { type: "log", range: [from, to], tickmode: "array", tickvals: ticks, ticktext: ticks.map(figure), minor: {} }
       : { type: "linear", range: [0, high / (1 - beside)], nticks: Math.max(3, Math.floor(area / 80)), tickformat: ",~r" });
     layout.xaxis.title.text = unit;
@@ -104,8 +105,8 @@
     });
     layout.annotations = !isNarrow ? [] : names.map((text, at) => (
       { text, xref: "paper", x: 0, xanchor: "left", y: at, yshift: 15, showarrow: false, font: { size: 12 } }));
-    layout.margin = { l: 8, r: 16, t: 4, b: 8 };
-    layout.height = (isNarrow ? 42 : 24) * shown.length + 62;
+    layout.margin = { l: 8, r: 16, t: 4, b: 46 };
+    layout.height = (isNarrow ? 42 : 24) * shown.length + 66;
     layout.dragmode = false;
     return { data, layout, shown: shown.length };
   };
