@@ -2,6 +2,7 @@
 
 import pytest
 
+from sweep.dashboard.page import render_dashboard
 from sweep.dashboard.points import Source
 from sweep.dashboard.trees import tree_points
 from sweep.dashboard.view import look_of
@@ -74,6 +75,20 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_shown(tree):
 def test_a_count_that_is_none_is_not_guessed(tree):
     point = _one(tree(description='{"accelerators_per_node": "many", "system_name": null}'))
     assert (point.accelerators, point.per_accelerator, point.system) == (0, None, "box")
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "many"])
+def test_a_result_that_is_no_figure_is_no_point(tree, rate):
+    found = tree_points(tree(scenario="Offline", figure=f"Samples per second: {rate}"))
+    assert found.points == ()
+    assert "Offline" in found.problems[0]
+
+
+def test_names_of_any_bytes_can_be_written(tree):
+    description = '{"system_name": "\\ud800", "number_of_nodes": 3, "accelerators_per_node": 2}'
+    point = _one(tree(system="b\udcffx", description=description))
+    assert (point.system, point.system_id, point.accelerators) == ("\\ud800", "b\\udcffx", 6)
+    assert render_dashboard([point], "").encode()
 
 
 def test_what_is_no_tree_says_what_was_looked_for(tmp_path):

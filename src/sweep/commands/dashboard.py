@@ -137,11 +137,12 @@ def _selected(folders: Sequence[Path], filters: Filters) -> Selection | None:
 
 def _origins(official: Sequence[object], own: Sequence[DashboardPoint], trees: Sequence[TreePoints]) -> str:
     from sweep.dashboard.points import Source
+    from sweep.dashboard.trees import printable
 
     imported = sum(point.source is Source.IMPORTED for point in own)
     parts = [f"{len(official)} official", f"{len(own) - imported} own"]
     parts += [f"{imported} imported"] * bool(imported)
-    return ", ".join([*parts, *(f"{len(tree.points)} from {tree.root}" for tree in trees)])
+    return ", ".join([*parts, *(f"{len(tree.points)} from {printable(tree.root)}" for tree in trees)])
 
 
 def _unread(lines: Sequence[str]) -> str:
@@ -160,7 +161,7 @@ def _document(suffix: str, points: Sequence[DashboardPoint], origins: str, unrea
         return writers[suffix](points)
     from sweep.dashboard.page import render_dashboard
 
-    return render_dashboard(points, origins, unread).encode()
+    return render_dashboard(points, origins, unread).encode(errors="backslashreplace")
 
 
 def _write(path: Path, data: bytes, field: str) -> None:

@@ -97,13 +97,15 @@ def to_csv(points: Iterable[DashboardPoint]) -> bytes:
     writer = csv.DictWriter(text, [column.name for column in COLUMNS])
     writer.writeheader()
     writer.writerows(map(row_of, points))
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def to_json(points: Sequence[DashboardPoint]) -> bytes:
     """Return the table as a JSON document."""
     document = {"schema_version": SCHEMA_VERSION, "sweep": sweep.__version__, "points": [row_of(one) for one in points]}
-    return (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode(
+        errors="backslashreplace"
+    )
 
 
 def _number(value: float | None) -> float | int | None:

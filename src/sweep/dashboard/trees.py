@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -74,12 +75,12 @@ def tree_points(root: Path) -> TreePoints:
             problems.append(str(error))
             continue
         made = [_point(root, paths, systems[file], summary) for summary in summaries]
-        whole = [one for one in made if one is not None]
+        whole = [one for one in made if one is not None and math.isfinite(one.value) and one.value > 0]
         if len(whole) < len(made):
             problems.append(f"{runs[0] / SUMMARY_LOG}: is of no performance test with a result")
             continue
         points.append(_of_runs(whole))
-    return TreePoints(root, tuple(points), tuple(problems))
+    return TreePoints(root, tuple(points), tuple(map(printable, problems)))
 
 
 def _results(root: Path) -> Iterator[tuple[ResultPaths, list[Path]]]:
@@ -133,16 +134,16 @@ def _point(root: Path, paths: ResultPaths, description: Mapping[str, Any], summa
         source=Source.TREE,
         round=_round_of(root),
         division=paths.of.division,
-        submitter=paths.of.submitter,
-        system_id=paths.system,
-        system=_text(description.get("system_name")) or paths.system,
+        submitter=printable(paths.of.submitter),
+        system_id=printable(paths.system),
+        system=_text(description.get("system_name")) or printable(paths.system),
         status=_text(description.get("status")).lower(),
         accelerator=_text(description.get("accelerator_model_name")) if accelerators else "",
         accelerators=accelerators * nodes,
         processor=_text(description.get("host_processor_model_name")),
         processors=_count(description.get("host_processors_per_node")) * nodes,
         software=_text(description.get("framework")),
-        benchmark=paths.benchmark,
+        benchmark=printable(paths.benchmark),
         scenario=str(scenario),
         metric=metric,
         value=value,
@@ -153,7 +154,7 @@ def _point(root: Path, paths: ResultPaths, description: Mapping[str, Any], summa
         if metric == "samples_per_query" and summary.target_latency_ns
         else bound_ns(paths.benchmark, str(scenario), metric),
         accuracy_percent=_accuracy(paths.accuracy / ACCURACY_TXT),
-        link=str(paths.performance / SUMMARY_LOG),
+        link=printable(paths.performance / SUMMARY_LOG),
         notes="verdict as its summary says, not checked here",
     )
 
@@ -213,4 +214,9 @@ def _count(value: object) -> int:
 
 def _text(value: object) -> str:
     text = " ".join(str(value if value is not None else "").split())
-    return "" if text in ("N/A", "n/a") else text[:_TEXT_MAX]
+    return "" if text in ("N/A", "n/a") else printable(text[:_TEXT_MAX])
+
+
+def printable(name: object) -> str:
+    """Return a name that can be written whatever bytes it has, as names of files may."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
