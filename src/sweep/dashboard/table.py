@@ -103,9 +103,8 @@ def to_csv(points: Iterable[DashboardPoint]) -> bytes:
 def to_json(points: Sequence[DashboardPoint]) -> bytes:
     """Return the table as a JSON document."""
     document = {"schema_version": SCHEMA_VERSION, "sweep": sweep.__version__, "points": [row_of(one) for one in points]}
-    return (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode(
-        errors="backslashreplace"
-    )
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 def _number(value: float | None) -> float | int | None:

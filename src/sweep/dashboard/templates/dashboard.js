@@ -136,9 +136,10 @@
     return panel;
   };
 
-  const draw = (panel) => {
+  const draw = (panel, paperWidth) => {
     const { drawn, state, plot, benchmark, title } = panel;
-    const made = figureOf(drawn, state, plot.clientWidth);
+    const made = figureOf(drawn, state, paperWidth || plot.clientWidth);
+    if (paperWidth) made.layout.width = paperWidth;
     const { data, layout } = sweepPlots.coloured(made, getComputedStyle(root));
     const count = document.createElement("span");
     count.className = "count";
@@ -150,7 +151,8 @@
     return Plotly.react(plot, data, layout, { responsive: true, displayModeBar: false });
   };
 
-  const drawAll = () => [...plots.children].forEach((card) => draw([...panels.values()].find((one) => one.card === card)));
+  const drawAll = (paperWidth) => [...plots.children].forEach((card) => (
+    draw([...panels.values()].find((one) => one.card === card), paperWidth)));
 
   const order = (list) => {
     if (!sorted.key) return list;
@@ -301,8 +303,8 @@
       drawAll();
     }, 120);
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => { root.dataset.theme = "light"; drawAll(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+  addEventListener("beforeprint", () => { root.dataset.theme = "light"; drawAll(Math.min(plots.clientWidth, 660)); });
   addEventListener("afterprint", () => { delete root.dataset.theme; drawAll(); });
   restore();
   render();
