@@ -25,7 +25,7 @@ def _point(row: Mapping[str, str]) -> DashboardPoint:
     streams = int(row["value"]) if metric == "samples_per_query" else None
     p99 = int(row["p99_query_latency_ns"]) if row["p99_query_latency_ns"] else None
     bound = bound_ns(row["benchmark"], row["scenario"], metric)
-    # LoadGen of v0.5 held MultiStream to the interval between two queries, which may be a little more than the bound.
+    # One is: its verdict is that of its round all the same.
     over = p99 is not None and bound is not None and p99 > bound
     return DashboardPoint(
         source=Source.OFFICIAL,
