@@ -32,7 +32,7 @@ ONLY_IMPORTERS = {
     "onnx": ("models/",),
     "onnxruntime": ("models/ort.py",),
     "optuna": ("search/",),
-    "pandas": ("store/", "report/", "results/load.py", "__init__.py"),
+    "pandas": ("store/", "report/", "dashboard/ck_table.py", "results/load.py", "__init__.py"),
     "plotly": ("report/",),
     "plotext": ("terminal/",),
     "pynvml": ("trial/nvml.py",),

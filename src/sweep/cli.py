@@ -20,6 +20,7 @@ _COMMANDS = {
     "show": "sweep.commands.show",
     "report": "sweep.commands.report",
     "compare": "sweep.commands.compare",
+    "dashboard": "sweep.commands.dashboard",
     "gate": "sweep.commands.gate",
     "submission": "sweep.commands.submission",
     "pack": "sweep.commands.pack",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sweep.vocabulary import RunClass
+
 
 class Source(StrEnum):
     """Where a point comes from."""
@@ -47,6 +49,8 @@ class DashboardPoint:
         bound_ns: The bound on it; None where there is none, or it is not known.
         accuracy_percent: Top-1, mAP or BLEU; None where it is not known.
         precision: Number format; empty where it is not known.
+        run_class: Of a test of sweep's: `screening`, `official`, ...; empty where the round says how long tests are.
+        doubt: In a word or two, why its figure is none of the benchmark's model: `simulated`, `synthetic weights`.
         link: Where more is to be read: a folder of records, or a file of the tree; empty for official ones.
         notes: What to know before using the number.
     """
@@ -73,6 +77,8 @@ class DashboardPoint:
     bound_ns: int | None = None
     accuracy_percent: float | None = None
     precision: str = ""
+    run_class: str = ""
+    doubt: str = ""
     link: str = ""
     notes: str = ""
 
@@ -82,6 +88,16 @@ class DashboardPoint:
         if self.accelerators < 1 or self.metric.endswith("_ns"):
             return None
         return self.value / self.accelerators
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether it lies in an output folder: measured by sweep, or imported."""
+        return self.source in (Source.OWN, Source.IMPORTED)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its test is as long as rules ask, of a real model: no other is ever to look like an official one."""
+        return self.run_class in ("", RunClass.OFFICIAL) and not self.doubt
 
     @property
     def margin_percent(self) -> float | None:

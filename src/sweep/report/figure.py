@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sweep.report.html import json_in_html
+
 BREAK = "<br>"
 """Between the lines of a hover label."""
 
 HOVER = "%{hovertext}<extra></extra>"
-
-_IN_HTML = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True)
@@ -44,4 +44,4 @@ class Figure:
         figure = go.Figure(data=list(self.data), layout={**self.layout, "template": {}})
         text: str = figure.to_json()
         # A line of Plotly's own escapes `<`, `>` and `/`; that this holds is not left to it.
-        return json.dumps(json.loads(text), separators=(",", ":")).translate(_IN_HTML)
+        return json_in_html(json.loads(text))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,10 +14,9 @@ from urllib.parse import quote
 from sweep.report import tables
 from sweep.report.figure import Figure
 from sweep.report.figures import figures_of
+from sweep.report.html import asset, plotly_script, render
 from sweep.report.sections import Report, Series, Source
 from sweep.report.tables import Links, Table
-
-_TEMPLATES = "templates"
 
 
 @dataclass(frozen=True)
@@ -49,24 +45,16 @@ def render_html(report: Report, folder: Path) -> str:
         report: What it says.
         folder: Where it will lie, so that its links lead to the logs.
     """
-    import jinja2
-    from markupsafe import Markup
-
     links = partial(link, folder)
     sections = [_section(series, links) for series in report.series if series.is_drawn]
-    scripts = [_asset("page.js")]
+    scripts = [asset("plots.js") + asset("page.js")]
     if any(section.plots for section in sections):
-        from plotly.offline import get_plotlyjs
-
-        scripts.insert(0, get_plotlyjs())
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sweep.report", _TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+        scripts.insert(0, plotly_script())
+    return render(
+        "sweep.report",
+        "report.html.j2",
+        scripts,
+        asset("page.css"),
         report=report,
         sections=sections,
         answers=tables.answers_table(report, links),
@@ -77,10 +65,6 @@ def render_html(report: Report, folder: Path) -> str:
         first=report.trials[0].result.timing.started_at if report.trials else "",
         last=report.trials[-1].result.timing.started_at if report.trials else "",
         fingerprint=_fingerprint,
-        policy=_policy(scripts),
-        style=Markup(_asset("page.css")),  # noqa: S704  (a file of this package)
-        scripts=[Markup(script) for script in scripts],  # noqa: S704  (likewise, and Plotly's)
-        raw=Markup,
     )
 
 
@@ -126,18 +110,3 @@ def _edge_table(series: Series, links: Links) -> Table:
 
 def _fingerprint(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-
-
-def _policy(scripts: list[str]) -> str:
-    """Return a content security policy: nothing from anywhere, and no script but these, by their digests."""
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    # Plotly styles what it draws, and makes pictures to be saved.
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _asset(name: str) -> str:
-    return resources.files("sweep.report").joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
