@@ -75,7 +75,7 @@ def coverage(subject: Subject) -> Iterator[Found]:
     if count != benchmark.dataset_size:
         needs = f"{subject.benchmark_name} has {benchmark.dataset_size}"
         yield Found(
-            f"the accuracy test covers {count if count is not None else 'an unknown number of'} samples, {needs}"
+            f"the accuracy test covers {count if count is not None else 'an unknown number of'} samples, and {needs}"
         )
 
 

@@ -1,0 +1,107 @@
+"""`python -m sweep submission check DIR`: a tree, held against the rules of its round."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweep.commands.arguments import Parser, one_of
+from sweep.report.words import count_of
+from sweep.vocabulary import ExitCode
+
+if TYPE_CHECKING:
+    from sweep.submission.check import Checked
+    from sweep.submission.official_checker import OfficialReport
+
+_DESCRIPTION = """\
+Check a submission tree, one's own or anybody's, against the public rules of its round. Each finding says what is
+wrong and why that matters; docs/submission-checks.md lists all checks.
+
+With --checker the official checker runs too, from your own checkout of mlcommons/inference, and its findings follow."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print findings; return 0 without errors, 1 with some."""
+    from sweep.submission.rounds import DIVISIONS, ROUNDS
+
+    options = _parser(tuple(ROUNDS), DIVISIONS).parse_args(arguments)
+
+    from sweep.submission.check import check_tree
+    from sweep.submission.findings import Severity
+    from sweep.submission.official_checker import run_official_checker
+
+    root = Path(options.tree)
+    checked = check_tree(root, options.round, options.division)
+    official = None
+    if options.checker is not None:
+        official = run_official_checker(Path(options.checker), root, checked.rules.name)
+    _show(checked, verbose=options.list)
+    if official is not None:
+        _show_official(official)
+    failed = checked.count(Severity.ERROR) or not checked.tree.results or (official is not None and not official.passed)
+    return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
+    parser = Parser(
+        prog="sweep submission check",
+        usage="%(prog)s [-h] DIR [--round R] [--division D] [--checker PATH] [--list]",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Exit codes: 0 no errors, 1 errors, 2 bad input.",
+    )
+    parser.add_argument("tree", metavar="DIR", help="the folder that holds closed or open")
+    parser.add_argument(
+        "--round",
+        metavar="R",
+        type=one_of("--round", rounds),
+        help=f"{', '.join(rounds)}; default: whose random seeds its tests were drawn with",
+    )
+    parser.add_argument("--division", metavar="D", type=one_of("--division", divisions), help="default: both")
+    parser.add_argument("--checker", metavar="PATH", help="your checkout of mlcommons/inference, or the checker's file")
+    parser.add_argument("--list", action="store_true", help="name the checks that were made, too")
+    return parser
+
+
+def _show(checked: Checked, *, verbose: bool) -> None:
+    from sweep.submission.check import ALL_CHECKS
+    from sweep.submission.findings import Severity
+
+    guessed = ", as the random seeds of its tests tell" if checked.guessed else ""
+    print(
+        f"{_printable(str(checked.tree.root))}: {count_of(len(checked.tree.results), 'result')}, "
+        f"rules of {checked.rules.name}{guessed}"
+    )
+    if verbose:
+        for check in ALL_CHECKS:
+            print(f"  checked: {check.name}: {check.demands}")
+    for place, findings in groupby(checked.findings, key=lambda one: one.place):
+        print(_printable(place))
+        for one in findings:
+            print(f"  {one.found.severity}: {one.check.name}: {_printable(one.found.what)}")
+            print(f"      rule: {one.check.demands}; why: {one.check.why}")
+    counts = [
+        count_of(checked.count(Severity.ERROR), "error"),
+        count_of(checked.count(Severity.WARNING), "warning"),
+        f"{checked.count(Severity.NOT_CHECKED)} not checked",
+    ]
+    if not checked.tree.results:
+        counts.insert(0, "no result in it")
+    print(f"sweep's own {len(ALL_CHECKS)} checks: {', '.join(counts)}")
+
+
+def _show_official(report: OfficialReport) -> None:
+    print(f"official checker: {' '.join(report.command)}")
+    for one in report.findings:
+        print(f"  {one.severity}: official: {one.text}")
+    if report.failure:
+        print(f"official checker: could not check: {report.failure}")
+    else:
+        print(f"official checker: {report.summary} (exit code {report.exit_code})")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,337 @@
+"""Each rule of a submission, broken once: what the check of that name finds, and nothing more."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.submission.trees import SYSTEM, Broken, export_real
+
+from sweep.cli import main
+from sweep.submission.check import ALL_CHECKS, check_tree
+from sweep.submission.findings import Severity
+
+DOCS = Path(__file__).parents[2] / "docs" / "submission-checks.md"
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    return export_real(tmp_path_factory.mktemp("real"))
+
+
+@pytest.fixture
+def broken(trees, tmp_path):
+    """A v5.1 tree to be broken."""
+    return Broken(trees["v5.1"], tmp_path / "tree")
+
+
+def found(root, round_name=None, *, severity=Severity.ERROR):
+    """Return what was found, by check, without what is not stated of the machine."""
+    texts = {}
+    for one in check_tree(root, round_name).findings:
+        if one.found.severity is severity:
+            texts[one.check.name] = f"{texts.get(one.check.name, '')}\n{one.found.what}".strip()
+    return texts
+
+
+@pytest.mark.parametrize("name", ["v5.1", "v6.0"])
+def test_a_real_official_submission_has_no_errors(trees, name, capsys):
+    assert found(trees[name]) == {}
+    assert main(["submission", "check", str(trees[name])]) == 0
+    out = capsys.readouterr().out
+    assert f"1 result, rules of {name}, as the random seeds of its tests tell" in out
+    assert f"sweep's own {len(ALL_CHECKS)} checks: 0 errors, 1 warning, 0 not checked" in out
+    assert "'not stated' in host_processors_per_node" in out
+
+
+def test_a_closed_submission_can_be_without_errors(broken):
+    """Its other scenarios are copies here, which is found out; of its own there is nothing to say."""
+    broken.close()
+    findings = [one for one in check_tree(broken.root).findings if one.place.endswith("/MultiStream")]
+    assert [one.found.what for one in findings] == ["what the compliance tests measured"]
+    assert "is of MultiStream, its folder of SingleStream" in found(broken.root)["scenario"]
+
+
+NO_ERRORS = "No errors encountered during test."
+
+
+def _names(cases):
+    return [f"{check}-{number}" for number, (check, *_) in enumerate(cases)]
+
+
+OF_RESULTS = [
+    ("benchmark", lambda t: t.mapping.unlink(), "digits is no benchmark of v5.1"),
+    (
+        "benchmark",
+        lambda t: t.mapping.write_text("[1]"),
+        "model_mapping.json is no JSON object",
+    ),
+    ("system", lambda t: t.system.unlink(), "is missing"),
+    ("system", lambda t: t.system.write_text("{"), "is no JSON"),
+    ("system", lambda t: t.edit_json(t.system, cooling=None), "lacks cooling"),
+    ("system", lambda t: t.edit_json(t.system, cooling=""), "says nothing in cooling"),
+    ("system", lambda t: t.edit_json(t.system, accelerators_per_node=0), "says nothing in accelerators_per_node"),
+    ("system_words", lambda t: t.edit_json(t.system, division="closed"), "says division 'closed', its folder open"),
+    ("system_words", lambda t: t.edit_json(t.system, submitter="Other"), "says submitter 'Other', its folder Example"),
+    ("system_words", lambda t: t.edit_json(t.system, status="soon"), "says status 'soon'"),
+    ("system_words", lambda t: t.edit_json(t.system, system_type="phone"), "says system_type 'phone'"),
+    ("measurements", lambda t: t.measured.rename(t.measurements / "x.json"), "is missing"),
+    (
+        "measurements",
+        lambda t: t.edit_json(t.measured, retraining=None),
+        "lacks retraining",
+    ),
+    (
+        "measurements",
+        lambda t: t.edit_json(t.measured, retraining=""),
+        "nothing in retraining",
+    ),
+    ("settings", lambda t: (t.measurements / "user.conf").write_text("\n"), "user.conf is empty"),
+    ("settings", lambda t: (t.measurements / "README.md").unlink(), "README.md is missing"),
+    ("code", lambda t: shutil.rmtree(t.submitter / "code"), "code/ is missing"),
+    ("performance_logs", lambda t: t.detail.unlink(), "is missing"),
+    ("performance_logs", lambda t: t.summary.write_bytes(b"\xff\0"), "summary.txt"),
+    (
+        "mode",
+        lambda t: t.edit(t.summary, "PerformanceOnly", "FindPeakPerformance"),
+        "Find",
+    ),
+    ("scenario", lambda t: t.result.rename(t.result.parent / "Server"), "is of MultiStream, its folder of Server"),
+    ("scenario", lambda t: t.result.rename(t.result.parent / "Stream"), "is none of LoadGen's scenarios"),
+    (
+        "verdict",
+        lambda t: t.edit(t.summary, "is : VALID", "is : INVALID"),
+        "says INVALID",
+    ),
+    (
+        "verdict",
+        lambda t: t.edit(t.detail, '"value": "VALID"', '"value": "INVALID"'),
+        "mlperf_log_detail.txt says INVALID",
+    ),
+    (
+        "no_errors",
+        lambda t: t.flag_error(t.detail, "sut_name"),
+        "mlperf_log_detail.txt: ",
+    ),
+    (
+        "no_errors",
+        lambda t: t.edit(
+            t.summary,
+            "No errors encountered during test.",
+            "1 ERROR encountered. See detailed log.",
+        ),
+        "counts 1 errors",
+    ),
+    (
+        "agreement",
+        lambda t: t.edit(t.summary, "min_query_count : 662", "min_query_count : 700"),
+        "min_query_count is 700 in",
+    ),
+    ("seeds", lambda t: t.setting("qsl_rng_seed", 2465351861681999779), "of no known round"),
+    ("sample_count", lambda t: t.setting("performance_sample_count", 500), "is 500, and resnet needs 1024"),
+    ("length", lambda t: t.setting("min_duration_ms", 60000), "is 60000 ms, and v5.1 demands 600000"),
+    (
+        "latency",
+        lambda t: t.edit(
+            t.detail,
+            '"early_stopping_met", "value": true',
+            '"early_stopping_met", "value": false',
+        ),
+        "early stopping was not met",
+    ),
+    (
+        "metric",
+        lambda t: t.edit(t.detail, "early_stopping_latency_ms", "x"),
+        "has no early",
+    ),
+    ("percentile", lambda t: t.setting("target_latency_percentile", 0.97), "is 97, not 99"),
+    ("audit", lambda t: t.setting("performance_issue_same", 1), "performance_issue_same was on"),
+    ("accuracy_files", lambda t: (t.accuracy / "accuracy.txt").unlink(), "accuracy/accuracy.txt is missing"),
+    ("accuracy_files", lambda t: (t.accuracy / "mlperf_log_accuracy.json").write_bytes(b""), "is empty"),
+    (
+        "accuracy_mode",
+        lambda t: shutil.copy(t.summary, t.accuracy),
+        "is of mode PerformanceOnly",
+    ),
+    (
+        "accuracy_errors",
+        lambda t: t.edit(
+            t.accuracy / "mlperf_log_summary.txt",
+            "No errors encountered during test.",
+            "2 ERRORS encountered. See detailed log.",
+        ),
+        "counts 2 errors",
+    ),
+    ("coverage", lambda t: t.setting_of_accuracy(500), "covers 500 samples, and resnet has 50000"),
+    ("score", lambda t: t.edit(t.accuracy / "accuracy.txt", "accuracy=", "top1="), "has no line of acc"),
+    ("score", lambda t: t.edit(t.accuracy / "accuracy.txt", "accuracy=99", "accuracy=990"), "more than all"),
+    ("hash", lambda t: t.edit(t.accuracy / "accuracy.txt", "hash=", "sha="), "has no line hash="),
+    ("hash", lambda t: t.edit(t.accuracy / "accuracy.txt", "hash=", "hash=x"), "is no SHA-256"),
+    ("hash", lambda t: (t.accuracy / "mlperf_log_accuracy.json").write_text("[]"), "the hash of another"),
+    (
+        "shortened",
+        lambda t: (t.accuracy / "mlperf_log_accuracy.json").write_bytes(b"a" * 4096 + b"\n\n...\n\n" + b"b" * 9000),
+        "has 13103 bytes",
+    ),
+    ("names", lambda t: (t.performance / "ä b").write_text("x"), "names hold ASCII"),
+    ("links", lambda t: _link(t.measurements / "user.conf"), "is a link"),
+    ("whole", lambda t: (t.submitter / "results" / SYSTEM / "resnet").mkdir(), "resnet has no scenario in it"),
+    ("whole", lambda t: (t.submitter / "results" / "other").mkdir(), "results/other has no benchmark in it"),
+]
+ALSO = {
+    "names": {"files"},
+    "links": {"settings"},
+    "scenario": {"measurements", "settings"},
+    "mode": {"streams", "metric"},
+    "hash": {"shortened"},
+    "accuracy_files": {"hash"},
+}
+"""What else a break brings with it."""
+
+
+def _link(path):
+    target = path.with_name("target")
+    path.rename(target)
+    path.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("check", "broke", "words"), OF_RESULTS, ids=[f"{one[0]}-{n}" for n, one in enumerate(OF_RESULTS)]
+)
+def test_what_is_broken_is_found_by_the_check_of_that_name(broken, check, broke, words):
+    broke(broken)
+    errors = found(broken.root, "v5.1")
+    assert words in errors[check]
+    assert set(errors) - {check} <= ALSO.get(check, set())
+
+
+IN_CLOSED = [
+    ("system", lambda t: t.edit_json(t.system, cooling="not stated"), "says 'not stated' in cooling"),
+    ("streams", lambda t: t.setting("samples_per_query", 16), "N is 16, and v5.1 fixes it to 8"),
+    (
+        "score",
+        lambda t: t.edit(t.accuracy / "accuracy.txt", "accuracy=99", "accuracy=75"),
+        "accuracy 75.6 %, and closed",
+    ),
+    ("calibration", lambda t: (t.submitter / "documentation" / "calibration.md").unlink(), "calibration.md is missing"),
+    ("scenarios", lambda t: shutil.rmtree(t.result.parent / "Offline"), "closed demands Offline of resnet too"),
+    ("compliance", lambda t: shutil.rmtree(t.submitter / "compliance"), "MultiStream/TEST04 is missing"),
+    ("compliance", lambda t: next(t.submitter.rglob("verify_accuracy.txt")).unlink(), "verify_accuracy.txt is missing"),
+    ("benchmark", lambda t: t.result.parent.rename(t.result.parents[1] / "digits"), "digits is no benchmark of v5.1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "broke", "words"), IN_CLOSED, ids=[f"{one[0]}-{n}" for n, one in enumerate(IN_CLOSED)]
+)
+def test_closed_demands_more(broken, check, broke, words):
+    broke(broken.close())
+    assert words in found(broken.root, "v5.1")[check]
+
+
+@pytest.mark.parametrize(
+    ("check", "broke", "words", "severity"),
+    [
+        ("streams", lambda t: t.setting("samples_per_query", 16), "N is 16", Severity.WARNING),
+        (
+            "files",
+            lambda t: (t.accuracy / "notes.txt").write_text("x"),
+            "nobody asked for: notes.txt",
+            Severity.WARNING,
+        ),
+        ("systems", lambda t: shutil.copy(t.system, t.system.with_name("x.json")), "without results", Severity.WARNING),
+        ("root", lambda t: (t.root / "more").mkdir(), "more lies beside the divisions", Severity.WARNING),
+        ("root", lambda t: (t.root / "network").mkdir(), "the division network", Severity.NOT_CHECKED),
+        ("sizes", lambda t: (t.submitter / "empty").mkdir(), "is an empty folder", Severity.WARNING),
+        ("power", lambda t: (t.result / "performance" / "power").mkdir(), "performance/power", Severity.NOT_CHECKED),
+        (
+            "score",
+            lambda t: t.edit_json(t.mapping, digits="bert-99"),
+            "bert-99",
+            Severity.NOT_CHECKED,
+        ),
+    ],
+)
+def test_what_is_no_error_is_said_all_the_same(broken, check, broke, words, severity):
+    broke(broken)
+    assert words in found(broken.root, "v5.1", severity=severity)[check]
+
+
+def test_a_large_file_is_found_without_being_read(broken):
+    with (broken.submitter / "code" / "large.bin").open("wb") as file:
+        file.truncate((50 << 20) + 1)
+    assert "large.bin has 50 MiB" in found(broken.root)["sizes"]
+
+
+def test_early_rounds_are_held_against_their_bound_and_counts(broken, tmp_path):
+    """A test of today has other seeds, fewer queries and today's files; its p99 is within the 50 ms of then."""
+    errors = found(broken.root, "v0.7")
+    assert "min_query_count is 662, and v0.7 demands 270336" in errors["length"]
+    assert "those of v5.1, not those of v0.7" in errors["seeds"]
+    assert "mlperf.conf is missing" in errors["settings"]
+    assert "latency" not in errors
+    broken.close().edit(broken.summary, "99.00 percentile latency (ns)   : ", "99.00 percentile latency (ns)   : 99")
+    assert "over the 50 ms of resnet" in found(broken.root, "v0.7")["latency"]
+
+
+def test_a_whole_log_of_answers_is_held_against_its_hash(broken):
+    answers = b'[\n{ "seq_id" : 0, "qsl_idx" : 0, "data" : "00000000"}\n]\n'
+    (broken.accuracy / "mlperf_log_accuracy.json").write_bytes(answers)
+    score = "accuracy=99.600%, good=49800, total=50000"
+    (broken.accuracy / "accuracy.txt").write_text(f"{score}\nhash={hashlib.sha256(answers).hexdigest()}\n")
+    assert found(broken.root) == {}
+
+
+def test_a_link_is_not_followed(broken, tmp_path):
+    """A tree from elsewhere must not make sweep read other files of this machine."""
+    secret = tmp_path / "secret"
+    broken.performance.rename(secret)
+    broken.performance.symlink_to(secret)
+    assert "lies behind one, which is not followed" in found(broken.root, "v5.1")["performance_logs"]
+
+
+def test_the_round_must_be_told_where_seeds_tell_none(broken, capsys):
+    broken.setting("qsl_rng_seed", 5)
+    assert main(["submission", "check", str(broken.root)]) == 2
+    assert (
+        "error: --round: cannot be told from the random seeds of its tests; choose one of: v0.7"
+        in capsys.readouterr().err
+    )
+    assert main(["submission", "check", str(broken.root), "--round", "v5.1"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nowhere"], "DIR=nowhere: does not exist"),
+        (["."], "is no submission: there is no closed|open/SUBMITTER/results in it"),
+        ([".", "--round", "v5.2"], "--round=v5.2: unknown; did you mean v5.1?"),
+        ([], "DIR must be given"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, line, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["submission", "check", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert line in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_documented_checks_are_those_there_are():
+    rows = [line.split("|")[1].strip() for line in DOCS.read_text().splitlines() if line.startswith("| `")]
+    assert rows == [f"`{check.name}`" for check in ALL_CHECKS]
+    for check in ALL_CHECKS:
+        assert f"| `{check.name}` | {check.demands} | {check.why} |" in DOCS.read_text()
+
+
+def test_every_check_is_broken_here_by_its_name():
+    text = Path(__file__).read_text()
+    assert [check.name for check in ALL_CHECKS if f'"{check.name}"' not in text] == []
+
+
+def test_nothing_is_json_that_is_nested_beyond_reason(broken):
+    broken.system.write_text("[" * 100_000)
+    assert "is no JSON" in found(broken.root)["system"]
+    broken.system.write_text(json.dumps({"division": "open"}))
+    assert "lacks submitter" in found(broken.root)["system"]
