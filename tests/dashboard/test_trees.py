@@ -92,7 +92,7 @@ def test_names_of_any_bytes_can_be_written(tree):
 
 
 def test_what_is_no_tree_says_what_was_looked_for(tmp_path):
-    with pytest.raises(ConfigError, match=r"--add=.*results/SYSTEM/BENCHMARK/SCENARIO.*closed or open"):
+    with pytest.raises(ConfigError, match=r"--add=.*SUBMITTER/results.*closed or open"):
         tree_points(tmp_path)
     with pytest.raises(ConfigError, match="does not exist"):
         tree_points(tmp_path / "nowhere")

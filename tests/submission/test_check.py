@@ -305,7 +305,7 @@ def test_the_round_must_be_told_where_seeds_tell_none(broken, capsys):
     ("arguments", "line"),
     [
         (["nowhere"], "DIR=nowhere: does not exist"),
-        (["."], "is no submission: there is no closed|open/SUBMITTER/results in it"),
+        (["."], "is no submission tree: there is no closed|open/SUBMITTER/results in it"),
         ([".", "--round", "v5.2"], "--round=v5.2: unknown; did you mean v5.1?"),
         ([], "DIR must be given"),
     ],

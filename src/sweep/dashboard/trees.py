@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from sweep.dashboard.points import DashboardPoint, Source
 from sweep.errors import ConfigError, LogError, Problem
 from sweep.loadgen.logs import Summary, parse_summary
 from sweep.paths import SUMMARY_LOG
-from sweep.submission.layout import ACCURACY_TXT, ResultPaths, SubmitterPaths
-from sweep.submission.rounds import DIVISIONS
+from sweep.submission.tree import TreeResult, UnreadableError, folders, read_tree, round_of_seeds
 from sweep.vocabulary import Scenario, Verdict
 
 _ROUND = re.compile(r"v\d{1,2}\.\d{1,2}")
@@ -24,9 +22,6 @@ _UNKNOWN_ROUND = "round not known"
 _ACCURACY = re.compile(r"(?:accuracy|mAP|BLEU)\s*[=:]\s*(\d{1,3}(?:\.\d{1,12})?)\s*%")
 _TEXT_MAX = 200
 """Characters of a description that are taken over."""
-
-_JSON_MAX = 1 << 20
-"""Bytes that a system's description may have."""
 
 
 @dataclass(frozen=True)
@@ -47,34 +42,33 @@ class TreePoints:
 def tree_points(root: Path) -> TreePoints:
     """Read the performance results of a submission tree.
 
-    Their round is that in the name of the tree's folder, or of one above it; nothing in a tree tells it.
+    Their round is the one whose random seeds a test was drawn with; where logs do not tell, that in the name of the
+    tree's folder, or of one above it.
 
     Raises:
         ConfigError: It is no submission tree.
     """
-    problems: list[str] = []
-    try:
-        found = list(_results(root))
-    except OSError as error:
-        raise ConfigError(
-            Problem("--add", str(root), f"cannot be read: {error.strerror or error}", "give another folder")
-        ) from error
+    tree = read_tree(root, field_name="--add")
+    found = [(one, runs) for one in tree.results if (runs := _runs(one))]
     if not found:
-        wanted = f"{'|'.join(DIVISIONS)}/SUBMITTER/results/SYSTEM/BENCHMARK/SCENARIO/performance/run_1/{SUMMARY_LOG}"
-        reason = "does not exist" if not root.exists() else f"is no submission tree: there is no {wanted}"
-        raise ConfigError(Problem("--add", str(root), reason, f"give the folder that holds {' or '.join(DIVISIONS)}"))
-    systems: dict[Path, Mapping[str, Any]] = {}
+        wanted = f"SYSTEM/BENCHMARK/SCENARIO/performance/run_1/{SUMMARY_LOG}"
+        raise ConfigError(Problem("--add", str(root), f"has no result: there is no results/{wanted}", "give another"))
+    problems: list[str] = []
     points = []
-    for paths, runs in found:
+    described: set[Path] = set()
+    for result, runs in found:
+        paths, system = result.paths, result.system
         file = paths.of.system(paths.system)
-        if file not in systems:
-            systems[file] = _description(file, problems)
+        if isinstance(system, UnreadableError):
+            problems += [f"{file}: {system}"] if file not in described else []
+            system = {}
+        described.add(file)
         try:
             summaries = [parse_summary(run / SUMMARY_LOG) for run in runs]
         except LogError as error:
             problems.append(str(error))
             continue
-        made = [_point(root, paths, systems[file], summary) for summary in summaries]
+        made = [_point(result, system, summary) for summary in summaries]
         whole = [one for one in made if one is not None and math.isfinite(one.value) and one.value > 0]
         if len(whole) < len(made):
             problems.append(f"{runs[0] / SUMMARY_LOG}: is of no performance test with a result")
@@ -83,45 +77,14 @@ def tree_points(root: Path) -> TreePoints:
     return TreePoints(root, tuple(points), tuple(map(printable, problems)))
 
 
-def _results(root: Path) -> Iterator[tuple[ResultPaths, list[Path]]]:
-    """Yield each result of a tree with the folders of its runs, by name."""
-    for division in DIVISIONS:
-        for submitter in _folders(root / division):
-            of = SubmitterPaths(root, division, submitter.name)
-            for system in _folders(of.results):
-                for benchmark in _folders(system):
-                    for scenario in _folders(benchmark):
-                        paths = ResultPaths(of, system.name, benchmark.name, scenario.name)
-                        runs = [run for run in _folders(paths.performance.parent) if (run / SUMMARY_LOG).is_file()]
-                        if runs:
-                            yield paths, runs
+def _runs(result: TreeResult) -> list[Path]:
+    """Return the folders of a result's runs, by name."""
+    return [run for run in folders(result.paths.performance.parent) if (run / SUMMARY_LOG).is_file()]
 
 
-def _folders(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
-
-
-def _description(file: Path, problems: list[str]) -> Mapping[str, Any]:
-    """Return a system's description; nothing, and a word on it, where it cannot be read."""
-    wrong = ""
-    found: Any = None
-    try:
-        if file.stat().st_size > _JSON_MAX:
-            wrong = f"is larger than {_JSON_MAX} bytes"
-        else:
-            found = json.loads(file.read_text(encoding="utf-8", errors="replace"))
-    except OSError as error:
-        wrong = f"cannot be read: {error.strerror or error}"
-    except (ValueError, RecursionError) as error:
-        wrong = f"is no JSON: {error}"
-    if isinstance(found, dict):
-        return found
-    problems.append(f"{file}: {wrong or 'is no JSON object'}")
-    return {}
-
-
-def _point(root: Path, paths: ResultPaths, description: Mapping[str, Any], summary: Summary) -> DashboardPoint | None:
+def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary) -> DashboardPoint | None:
     """Return the result of one run; None where its summary has none."""
+    paths = result.paths
     scenario = summary.scenario
     found = _value(summary)
     if scenario is None or summary.loadgen_result is None or found is None:
@@ -132,7 +95,7 @@ def _point(root: Path, paths: ResultPaths, description: Mapping[str, Any], summa
     nodes = max(1, _count(description.get("number_of_nodes")))
     return DashboardPoint(
         source=Source.TREE,
-        round=_round_of(root),
+        round=round_of_seeds(summary) or _round_of(paths.of.root),
         division=paths.of.division,
         submitter=printable(paths.of.submitter),
         system_id=printable(paths.system),
@@ -153,7 +116,7 @@ def _point(root: Path, paths: ResultPaths, description: Mapping[str, Any], summa
         bound_ns=summary.target_latency_ns
         if metric == "samples_per_query" and summary.target_latency_ns
         else bound_ns(paths.benchmark, str(scenario), metric),
-        accuracy_percent=_accuracy(paths.accuracy / ACCURACY_TXT),
+        accuracy_percent=_accuracy(result),
         link=printable(paths.performance / SUMMARY_LOG),
         notes="verdict as its summary says, not checked here",
     )
@@ -196,13 +159,10 @@ def _round_of(root: Path) -> str:
     return next((match[0] for name in names if (match := _ROUND.search(name))), _UNKNOWN_ROUND)
 
 
-def _accuracy(file: Path) -> float | None:
+def _accuracy(result: TreeResult) -> float | None:
     """Return the accuracy in percent that a submission says of itself; None where it says none."""
-    try:
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            match = _ACCURACY.search(lines.read(_JSON_MAX))
-    except OSError:
-        return None
+    text = result.accuracy_text
+    match = None if isinstance(text, UnreadableError) else _ACCURACY.search(text)
     return float(match[1]) if match else None
 
 

@@ -117,9 +117,7 @@ class TreeResult:
     @property
     def seeds_of(self) -> str | None:
         """The round whose random seeds the performance test was drawn with; None where that is none, or not known."""
-        settings = self.performance.settings if isinstance(self.performance, Summary) else {}
-        used = {key: settings.get(key) for key in ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")}
-        return next((name for name, seeds in ROUND_SEEDS.items() if seeds.by_setting() == used), None)
+        return round_of_seeds(self.performance) if isinstance(self.performance, Summary) else None
 
 
 @dataclass(frozen=True)
@@ -160,17 +158,23 @@ class Tree:
     results: tuple[TreeResult, ...] = field(default=())
 
 
-def read_tree(root: Path, division: str | None = None) -> Tree:
+def round_of_seeds(summary: Summary) -> str | None:
+    """Return the round whose random seeds a test was drawn with; None where that is none, or not known."""
+    used = {key: summary.settings.get(key) for key in ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")}
+    return next((name for name, seeds in ROUND_SEEDS.items() if seeds.by_setting() == used), None)
+
+
+def read_tree(root: Path, division: str | None = None, field_name: str = "DIR") -> Tree:
     """Return what lies in a tree, unread.
 
     Args:
         root: The folder that holds `closed` or `open`.
         division: The one to look at; None for both.
+        field_name: What the command line calls it.
 
     Raises:
         ConfigError: There is no such folder, or no submission in it.
     """
-    field_name = "DIR"
     if not os.path.isdir(root):  # noqa: PTH112  (of a name that is too long for a path, pathlib makes an error)
         reason = "is no folder" if os.path.lexists(root) else "does not exist"
         raise ConfigError(Problem(field_name, str(root), reason, "give the root of a submission"))
@@ -183,7 +187,7 @@ def read_tree(root: Path, division: str | None = None) -> Tree:
     if not submitters:
         wanted = f"{division or '|'.join(DIVISIONS)}/SUBMITTER/results"
         fix = f"give the folder that holds {division or ' or '.join(DIVISIONS)}"
-        raise ConfigError(Problem(field_name, str(root), f"is no submission: there is no {wanted} in it", fix))
+        raise ConfigError(Problem(field_name, str(root), f"is no submission tree: there is no {wanted} in it", fix))
     return Tree(root, tuple(submitters), tuple(result for one in submitters for result in _results(one)))
 
 
