@@ -85,7 +85,7 @@ def test_the_table_of_2020_is_written_beside_the_page(records, tmp_path, capsys)
         (["--out", f"{'a' * 300}.html"], "cannot be written"),
         (["--out", "file/x.html"], "there is no folder file"),
         (["--export-ck", "x.pickle"], "choose one of: .zip"),
-        (["--export-ck", "kept.zip"], "is there already, and is no zip"),
+        (["--export-ck", "kept.zip"], "is there already, and is no such table"),
         (["--addd", "x"], "did you mean --add?"),
     ],
 )

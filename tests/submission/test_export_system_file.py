@@ -74,7 +74,7 @@ def test_closed_is_written_once_everything_is_stated(official, capsys, tmp_path)
     official.accuracy(model=model)
     submission(capsys, "init", official.root, "--submitter", "Us", "--out", "s.yaml")
     path = tmp_path / "s.yaml"
-    path.write_text(path.read_text().replace('"not stated"', '"said"'))
+    path.write_text(path.read_text().replace('"not stated"', '"1"'))
     code, out, err = submission(
         capsys, "export", official.root, "--round", "v5.1", "--division", "closed", "--system-file", "s.yaml"
     )

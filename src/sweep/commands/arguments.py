@@ -8,14 +8,20 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sweep.errors import ConfigError, Problem, choose
 from sweep.paths import is_of_results
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises a `ConfigError` where argparse would print its usage and exit; `--help` still does that."""
+    """Raises a `ConfigError` where argparse would print its usage and exit; `--help` still does that.
+
+    Flags are typed in full: a script that abbreviates them would change its meaning with the next flag.
+    """
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(allow_abbrev=False, **keywords)
 
     def parse_args(  # type: ignore[override]  # the namespace is always a new one here
         self, args: Sequence[str] | None = None, namespace: None = None

@@ -68,7 +68,8 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="sweep dashboard",
-        usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] [--out FILE] [--add TREE] [--export-ck FILE.zip]",
+        usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] [--out FILE]\n"
+        "       [--add TREE] [--export-ck FILE.zip] [--no-official]",
         description=(
             "Set one's own results beside the official ones of MLPerf Inference v0.5, v0.7 and v1.0, which come with "
             "sweep, on one page that opens offline. DIR is an output folder (default: outputs, where there is one), or "
@@ -110,9 +111,19 @@ def _target(name: str, field: str, suffixes: Sequence[str]) -> Path:
     if not os.path.isdir(path.parent):  # noqa: PTH112  (likewise)
         fix = "make it first, or give another file"
         raise ConfigError(Problem(field, name, f"there is no folder {path.parent}", fix))
-    if field == _CK and os.path.exists(path) and not zipfile.is_zipfile(path):  # noqa: PTH110  (likewise)
-        raise ConfigError(Problem(field, name, "is there already, and is no zip", "give another file"))
+    if field == _CK and os.path.lexists(path) and not _is_ck_table(path):
+        raise ConfigError(Problem(field, name, "is there already, and is no such table", "give another file"))
     return path
+
+
+def _is_ck_table(path: Path) -> bool:
+    """Return whether a file is what this command has written there before, by the names in it; it is not read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
+    return len(names) == 1 and names[0].endswith(".pickle")
 
 
 def _selected(folders: Sequence[Path], filters: Filters) -> Selection | None:

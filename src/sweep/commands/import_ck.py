@@ -11,11 +11,13 @@ from sweep.commands.arguments import Parser
 from sweep.vocabulary import ExitCode
 
 _DESCRIPTION = """\
-Bring entries of CK's experiment module into an output folder: every point, and every run of it, becomes a trial that
-says where it comes from, with LoadGen's logs as they were and a verdict that is formed anew from them.
+Bring entries of CK's experiment module into an output folder: every point, and
+every run of it, becomes a trial that says where it comes from, with LoadGen's
+logs as they were and a verdict that is formed anew from them.
 
-PATH is the folder of an entry or of a repository of several; ZIP is one of either. What cannot be imported is named, a
-line each, and the rest is imported. Importing the same again changes nothing."""
+PATH is the folder of an entry or of a repository of several; ZIP is one of
+either. What cannot be imported is named, a line each, and the rest is
+imported. Importing the same again changes nothing."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         prog="sweep import-ck",
         usage="%(prog)s [-h] [--outputs DIR] PATH|ZIP ...",
         description=_DESCRIPTION,
-        epilog="Exit codes: 0 all of it is there, 1 a part was left out, 2 nothing could be imported, or bad input.",
+        epilog="Exit codes: 0 all of it is there, 1 a part was left out,\n2 nothing could be imported, or bad input.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("places", metavar="PATH|ZIP", type=Path, nargs="+", help="what holds entries of CK")

@@ -20,8 +20,8 @@ usage: sweep submission COMMAND ...
 Make MLPerf submissions of stored results.
 
 commands:
-  init     write a small file in which you say, once, what no test can know of systems and models
-  export   write the tree of a round: the best VALID official test of each system and benchmark
+  init     write a small file in which you say, once, what no test can know
+  export   write the tree of a round, from the best VALID official tests
   check    hold a tree against the rules of its round
 
 python -m sweep submission COMMAND --help says more; docs/submission.md is the guide."""

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from sweep.submission.official_checker import OfficialReport
 
 _DESCRIPTION = """\
-Check a submission tree, one's own or anybody's, against the public rules of its round. Each finding says what is
-wrong and why that matters; docs/submission-checks.md lists all checks.
+Check a submission tree, one's own or anybody's, against the public rules of
+its round. Each finding says what is wrong and why that matters;
+docs/submission-checks.md lists all checks.
 
-With --checker the official checker runs too, from your own checkout of mlcommons/inference, and its findings follow."""
+With --checker the official checker runs too, from your own checkout of
+mlcommons/inference, and its findings follow."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
     parser = Parser(
         prog="sweep submission check",
-        usage="%(prog)s [-h] DIR [--round R] [--division D] [--checker PATH] [--list]",
+        usage="%(prog)s [-h] DIR [--round R] [--division D]\n       [--checker PATH] [--list]",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Exit codes: 0 no errors, 1 errors, 2 bad input.",
@@ -62,7 +64,7 @@ def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
     )
     parser.add_argument("--division", metavar="D", type=one_of("--division", divisions), help="default: both")
     parser.add_argument("--checker", metavar="PATH", help="your checkout of mlcommons/inference, or the checker's file")
-    parser.add_argument("--list", action="store_true", help="name the checks that were made, too")
+    parser.add_argument("--list", action="store_true", help="list the rules that were checked, too, where they apply")
     return parser
 
 
@@ -77,7 +79,7 @@ def _show(checked: Checked, *, verbose: bool) -> None:
     )
     if verbose:
         for check in ALL_CHECKS:
-            print(f"  checked: {check.name}: {check.demands}")
+            print(f"  rule: {check.name}: {check.demands}")
     for place, findings in groupby(checked.findings, key=lambda one: one.place):
         print(_printable(place))
         for one in findings:

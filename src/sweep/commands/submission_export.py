@@ -12,18 +12,20 @@ from sweep.commands.arguments import Parser, check_not_a_record, one_of
 from sweep.commands.damaged import say_damaged
 from sweep.errors import ConfigError, Problem
 from sweep.trial.interrupts import InterruptGate
-from sweep.vocabulary import SIGNAL_EXIT, ExitCode
+from sweep.vocabulary import SIGNAL_EXIT, ExitCode, TestMode
 
 if TYPE_CHECKING:
     from sweep.submission.plan import Plan
     from sweep.submission.system_file import SystemFile
 
 _DESCRIPTION = """\
-Write the tree of an MLPerf Inference round: for each system, benchmark and scenario the best VALID official test and
-its accuracy test, judged by their own logs. What is left out is listed with the reason. Nothing is overwritten, and
-nothing half-written stays.
+Write the tree of an MLPerf Inference round: for each system, benchmark and
+scenario the best VALID official test and its accuracy test, judged by their
+own logs. What is left out is listed with the reason. Nothing is overwritten,
+and nothing half-written stays.
 
-DIR is an output folder or a part of one (default: outputs); KEY=VALUE chooses tests, as in sweep ls."""
+DIR is an output folder or a part of one (default: outputs); KEY=VALUE chooses
+tests, as in sweep ls."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,12 +58,20 @@ def main(arguments: Sequence[str]) -> int:
     out = Path(options.out or f"submission-{options.round}")
     check_not_a_record(out, "--out")
     check_free(out)
-    selection = select(folders or [Path("outputs")], filters)
+    places = folders or [Path("outputs")]
+    selection = select(places, filters)
     say_damaged(selection.damaged)
+    if filters and not selection.trials:
+        fix = "see python -m sweep ls"
+        raise ConfigError(Problem("submission export", None, f"no test passes {filters}", fix))
+    # Filters choose what is exported; the accuracy that belongs to it need not pass them.
+    others = select(places).trials if filters else ()
+    passed = {one.directory for one in selection.trials}
+    accuracy = [one for one in others if one.result.spec.mode is TestMode.ACCURACY and one.directory not in passed]
     with InterruptGate() as gate:
         gate.open()
         try:
-            plan = make_plan(selection.trials, ROUNDS[options.round], options.division, submitter, file)
+            plan = make_plan([*selection.trials, *accuracy], ROUNDS[options.round], options.division, submitter, file)
             write_tree(plan, out)
         except KeyboardInterrupt:
             print("interrupted: nothing was written", file=sys.stderr)
@@ -75,8 +85,8 @@ def main(arguments: Sequence[str]) -> int:
 def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
     parser = Parser(
         prog="sweep submission export",
-        usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] --round R --division D --submitter NAME [--system-file FILE] "
-        "[--out DIR]",
+        usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] --round R\n"
+        "       --division D --submitter NAME [--system-file FILE] [--out DIR]",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -107,7 +117,7 @@ def _submitter(given: str | None, file: SystemFile) -> tuple[str, Problem | None
 
 
 def _show(plan: Plan, out: Path) -> None:
-    from sweep.submission.plan import left_out_lines
+    from sweep.submission.advice import left_out_lines
 
     for one in plan.results:
         score = one.accuracy.result.accuracy

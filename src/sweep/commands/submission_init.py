@@ -13,17 +13,19 @@ from sweep.paths import write_text
 from sweep.submission.system_file import SYSTEM_FILE
 
 _DESCRIPTION = """\
-Write a small YAML file with every field that a submission wants of each system and model among the results: filled in
-as far as tests know it. Fill in the rest once, and give the file to sweep submission export.
+Write a small YAML file with every field that a submission wants of each system
+and model among the results: filled in as far as tests know it. Fill in the
+rest once, and give the file to sweep submission export.
 
-DIR is an output folder or a part of one (default: outputs); KEY=VALUE chooses tests, as in sweep ls."""
+DIR is an output folder or a part of one (default: outputs); KEY=VALUE chooses
+tests, as in sweep ls."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the file; return 0."""
     parser = Parser(
         prog="sweep submission init",
-        usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] [--out FILE] [--submitter NAME]",
+        usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] [--out FILE]\n       [--submitter NAME]",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sweep.dashboard.points import DashboardPoint, Source
+from sweep.datasets.digits import times_over_text
 from sweep.report.configuration import warnings_of
 from sweep.report.groups import groups_of
 from sweep.results.environments import hardware
@@ -151,7 +152,9 @@ def _notes(result: TrialResult, alike: Sequence[StoredTrial], accuracy: TrialRes
     elif result.early_stopping_estimate_ns:
         yield "value is LoadGen's early-stopping estimate"
     if accuracy is not None and accuracy.accuracy is not None:
-        yield f"accuracy over {accuracy.accuracy.total} samples of {accuracy.spec.dataset.name}"
+        dataset = accuracy.spec.dataset
+        times = times_over_text(dataset.name, dataset.count)
+        yield f"accuracy over {accuracy.accuracy.total} samples of {dataset.name}{f' ({times})' if times else ''}"
     if result.imported is not None:
         yield f"imported from {result.imported.source}"
     yield from (note for note in result.notes if not note.startswith(_SAID_ALREADY))

@@ -6,6 +6,7 @@ Handwritten Digits" (CC BY 4.0). The shipped network was trained without the hel
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from sweep.paths import PACKAGE
 
 FILE = PACKAGE / "datasets" / "data" / "digits.npz"
 SAMPLE_SHAPE = (8, 8, 1)
+NAME = "digits"
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -41,7 +43,7 @@ class DigitsDataset(Dataset):
         digest.update(images.tobytes())
         digest.update(labels.tobytes())
         super().__init__(
-            name="digits",
+            name=NAME,
             digest=f"sha256:{digest.hexdigest()}",
             count=repeat * len(images),
             inputs=inputs,
@@ -99,9 +101,30 @@ def open_digits(config: DatasetConfig, inputs: tuple[TensorSpec, ...], cache: Pa
     return DigitsDataset(images[: config.count], labels[: config.count], inputs, config.repeat)
 
 
+@functools.cache
 def held_out_count() -> int:
     """Return how many digits are held out, which is how many there are to test with."""
     return len(_load(held_out=True)[0])
+
+
+def times_over(name: str, count: int) -> tuple[int, int]:
+    """Return how many samples a set of `count` really has, and how many times over they are taken.
+
+    Args:
+        name: Of the dataset; nothing but digits is taken more than once.
+        count: Samples it counts.
+    """
+    if name == NAME and count > held_out_count():
+        times, rest = divmod(count, held_out_count())
+        if not rest:
+            return held_out_count(), times
+    return count, 1
+
+
+def times_over_text(name: str, count: int) -> str:
+    """Return the same in words (`500 images, 100 times over`); empty for a set that is taken once."""
+    images, times = times_over(name, count)
+    return "" if times == 1 else f"{images} images, {times} times over"
 
 
 def training_digits() -> tuple[Images, Labels]:

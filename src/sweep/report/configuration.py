@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sweep.datasets.digits import times_over_text
 from sweep.report.words import span_of
 from sweep.trial.spec import RunSpec, TrialSpec
 from sweep.vocabulary import Weights
@@ -55,7 +56,10 @@ def configuration_of(spec: TrialSpec, run: RunSpec | None) -> dict[str, str]:
         RUN: PROBES if run is None else str(run.run_class),
         LENGTH: "" if run is None else span_of(run),
         "dataset": dataset.name,
-        "samples": ", ".join(filter(None, (samples, _short(dataset.digest)))),
+        "samples": ", ".join(
+            filter(None, (samples, times_over_text(dataset.name, dataset.count), _short(dataset.digest)))
+        ),
+        "random seeds": "" if spec.seeds is None else f"those of {spec.seeds}",
     }
 
 

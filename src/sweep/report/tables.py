@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweep.datasets.digits import times_over_text
 from sweep.report.groups import is_search
 from sweep.report.latencies import nearest
 from sweep.report.search_points import CONFIDENCE, Kind
@@ -14,6 +15,7 @@ from sweep.report.sections import Answer, Report, Series, Source, Test
 from sweep.report.words import ms
 from sweep.store.table import samples_per_second
 from sweep.trial.result import TrialResult
+from sweep.trial.spec import TrialSpec
 from sweep.trial.telemetry import share_of
 from sweep.vocabulary import TestMode
 
@@ -222,6 +224,11 @@ def checks_table(series: Series) -> Table:
     return Table("Checks of each verdict", ("N", "result*", *headings, "LoadGen's own result*"), tuple(rows), note)
 
 
+def _dataset(spec: TrialSpec) -> str:
+    times = times_over_text(spec.dataset.name, spec.dataset.count)
+    return f"{spec.dataset.name} ({times})" if times else spec.dataset.name
+
+
 def accuracy_table(report: Report, links: Links) -> Table:
     """Return the tests in accuracy mode."""
     headings = (
@@ -234,7 +241,7 @@ def accuracy_table(report: Report, links: Links) -> Table:
         score = result.accuracy
         figures = ["", "", ""] if score is None else [f"{score.accuracy:.3f}", str(score.good), str(score.total)]
         failed = "" if result.failure is None else f"FAILED: {result.failure.kind}"
-        names = (spec.model.name, str(spec.model.weights), str(spec.precision), spec.backend.name, spec.dataset.name)
+        names = (spec.model.name, str(spec.model.weights), str(spec.precision), spec.backend.name, _dataset(spec))
         cells = [*names, failed or figures[0], *figures[1:], test.environment, _time(result)]
         rows.append((*map(Cell, cells), Cell("folder", links(test.stored.directory))))
     return _cut("Accuracy", headings, rows, TESTS_LISTED, "tests")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from sweep.datasets.digits import times_over
 from sweep.loadgen.accuracy import Accuracy
 from sweep.results.environments import describe
 from sweep.submission.evidence import Evidence
 from sweep.submission.machine import packages_of
 from sweep.submission.plan import Chosen, Plan
-from sweep.submission.reproduce import command_of, times_over
+from sweep.submission.reproduce import command_of
 from sweep.trial.result import TrialResult
 from sweep.vocabulary import Weights
 
@@ -114,7 +115,7 @@ def _subject(result: TrialResult) -> Iterator[str]:
         yield "- FILE.onnx stands for the file of the model, which is the submitter's own"
     if model.changed:
         yield f"- Changed of the model as it ships: {', '.join(model.changed)}"
-    count, times = times_over(result.spec)
+    count, times = times_over(result.spec.dataset.name, result.spec.dataset.count)
     over = f", {times} times over" if times > 1 else ""
     unit = "images" if dataset.name in ("digits", "imagenet") else "samples"
     yield f"- Samples: {dataset.name}, {count:,} {unit}{over}, {dataset.digest}"

@@ -247,8 +247,9 @@ def _length_reasons(evidence: Evidence, demand: Demand) -> Iterator[str]:
     for name, least in longest.items():
         value = evidence.setting(name)
         if not isinstance(value, int) or value < least:
-            fix = f"run again with rules={edition} run=official {name}={least}"
-            yield f"{name} was {_shown(value)}, and {rules.name} demands {least}: {fix}"
+            fix = f": run again with rules={edition} run=official {name}={least}"
+            own = evidence.stored.result.imported is None
+            yield f"{name} was {_shown(value)}, and {rules.name} demands {least}{fix if own else ''}"
     if evidence.summary.min_duration is not True:
         yield "LoadGen does not say that its minimal duration was reached"
     if rules.min_query_count and evidence.summary.min_queries is not True:

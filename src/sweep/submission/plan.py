@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweep.errors import ConfigError, LogError, Problem
 from sweep.paths import AttemptPaths
-from sweep.report.words import count_of
 from sweep.store.records import StoredTrial
+from sweep.submission.advice import notes_of, nothing_to_export, unused_entries
 from sweep.submission.evidence import (
     CLOSED,
     Demand,
     Evidence,
     accuracy_reasons,
-    is_scored_again,
-    is_shortened,
     performance_reasons,
     read_evidence,
     record_reasons,
@@ -23,11 +21,11 @@ from sweep.submission.evidence import (
 )
 from sweep.submission.machine import NOT_STATED, default_name, known_facts
 from sweep.submission.measurements import measurements_of, model_key
+from sweep.submission.reproduce import command_of
 from sweep.submission.rounds import Round
 from sweep.submission.system_file import ENVIRONMENT_DIGITS, SystemFile, name_problem
 from sweep.trial.result import TrialResult
-from sweep.trial.trial import DISTURBANCES
-from sweep.vocabulary import Scenario, TestMode
+from sweep.vocabulary import Scenario, TestMode, TrialState, Weights
 
 CLASSIFICATION = "resnet"
 """The benchmark that a classifier of another name stands for in `open`, unless its user says another."""
@@ -35,10 +33,7 @@ CLASSIFICATION = "resnet"
 _SCORED = "acc"
 """What sweep scores, as the rule book calls it."""
 
-_NO_ACCURACY = "no accuracy test of the same model, engine and samples on this machine: run it with mode=accuracy"
-_SHOWN = 20
-"""Tests that are named of many that are left out for the same reason."""
-
+_NO_ACCURACY = "no accuracy test of the same model, engine and samples on this machine"
 _SPEED_ONLY = frozenset(
     (
         *("threads", "samples", "host_memory", "copy_stream", "cuda_graphs", "profile", "profile_max"),
@@ -143,13 +138,14 @@ def make_plan(trials: Sequence[StoredTrial], rules: Round, division: str, submit
     choice = _Choice(trials, rules, division, file)
     results, left_out = choice.choose()
     if not results:
-        raise ConfigError(_nothing(rules, division, left_out))
+        raise ConfigError(nothing_to_export(rules, division, left_out))
     systems = {one.system: _facts(one, rules, file) for one in results}
     open_fields = tuple(_not_stated(results, systems, rules))
     if open_fields and division == CLOSED and rules.meaningful:  # the early rounds let fields be empty
         fix = "fill in the file that python -m sweep submission init writes, and give it with --system-file"
         raise ConfigError(Problem("--division", division, f"needs what is not stated: {'; '.join(open_fields)}", fix))
-    notes = [*(f"not stated, and so it says in the tree: {line}" for line in open_fields), *_notes(results)]
+    notes = [*(f"not stated, and so it says in the tree: {line}" for line in open_fields), *notes_of(results)]
+    notes += unused_entries(trials, file)
     mapped = {one.folder: one.demand.name for one in results if rules.benchmark_of(one.folder) is None}
     return Plan(rules, division, submitter, results, systems, mapped, left_out, tuple(notes))
 
@@ -187,14 +183,15 @@ class _Choice:
         result = stored.result
         name = self._benchmark(result)
         reasons = (*record_reasons(stored, self._division), *self._name_reasons(result, name))
-        if reasons or name is None:
+        if name is None or result.state is not TrialState.COMPLETE or (reasons and _is_stand_in(result)):
             return reasons
         demand = Demand(self._rules, self._division, name)
         try:
             evidence = read_evidence(stored)
         except LogError as error:
-            return (str(error),)
-        reasons = tuple(performance_reasons(evidence, demand))
+            return (*reasons, str(error))
+        # All that is wrong is said at once: the next test takes ten minutes.
+        reasons += tuple(performance_reasons(evidence, demand))
         if result.imported is None and not _has_text(stored):
             reasons += ("user.conf is missing or empty",)
         accuracy = self._accuracy_of(stored, demand)
@@ -251,9 +248,19 @@ class _Choice:
             if not (reasons := self._accuracy_reasons(one, demand)):
                 return one
             why |= dict.fromkeys(reasons)
-        if not same:
-            return (_NO_ACCURACY,)
-        return tuple(why)
+        return tuple(why) if same else (self._no_accuracy(stored.result, demand),)
+
+    def _no_accuracy(self, result: TrialResult, demand: Demand) -> str:
+        """Return that there is no accuracy test, which of other samples there is, and how to make one."""
+        if result.imported is not None:
+            return "no accuracy test of the same entry's system was imported"
+        engine, *_ = _answers_of(result)
+        others = {one.result.spec.dataset.count for one in self._accuracy if _answers_of(one.result)[0] == engine}
+        of_others = f" (those there are cover {', '.join(map(str, sorted(others)))} other samples)" if others else ""
+        asked = replace(result.spec, mode=TestMode.ACCURACY)
+        if result.spec.dataset.count != demand.benchmark.dataset_size:
+            return f"{_NO_ACCURACY}{of_others}: run it over the same samples, once these are enough"
+        return f"{_NO_ACCURACY}{of_others}: {command_of(asked)}"
 
     def _accuracy_reasons(self, stored: StoredTrial, demand: Demand) -> tuple[str, ...]:
         key = (str(stored.directory), demand.name)
@@ -267,11 +274,11 @@ def _answers_of(result: TrialResult) -> tuple[object, ...]:
     """Return what decides the answers of a test: two tests with the same are of one engine, whatever their speed."""
     if (imported := result.imported) is not None:
         program = (imported.source, imported.division, imported.system, imported.implementation, imported.benchmark)
-        return (*program, result.environment_digest, result.spec.precision)
+        return ((*program, result.environment_digest, result.spec.precision),)
     spec = result.spec
     options = tuple(sorted((key, str(v)) for key, v in spec.backend.options.items() if key not in _SPEED_ONLY))
-    engine = (spec.model.digest, spec.precision, spec.backend.name, options)
-    return (result.environment_digest, *engine, spec.dataset.digest, spec.dataset.count)
+    engine = (result.environment_digest, spec.model.digest, spec.precision, spec.backend.name, options)
+    return (engine, spec.dataset.digest, spec.dataset.count)
 
 
 def _rank(one: Chosen) -> tuple[float, ...]:
@@ -322,42 +329,10 @@ def _not_stated(results: Sequence[Chosen], systems: Mapping[str, Mapping[str, st
     yield from models
 
 
-def _notes(results: Sequence[Chosen]) -> Iterator[str]:
-    for one in results:
-        where = f"{one.system}, {one.folder}"
-        yield from (f"{where}: {note}" for note in one.result.notes if note.startswith(DISTURBANCES))
-        if is_shortened(one.accuracy):
-            yield f"{where}: the log of answers was shortened before it was imported; the hash is of what is left"
-        elif not is_scored_again(one.accuracy):
-            yield f"{where}: its accuracy is what was scored then: the labels of its samples are not on this machine"
-        if (detail := one.performance.detail) and one.result.imported is None and not one.demand.rules.early_stopping:
-            loadgen = f"LoadGen {detail.loadgen_version}"
-            yield f"{where}: measured with {loadgen}, whose logs the checker of {one.demand.rules.name} does not read"
-        if one.demand.division == CLOSED:
-            needed = [str(s) for s in one.demand.benchmark.scenarios if s is not one.result.spec.scenario]
-            also = f"{' and '.join(needed)} results and " if needed else ""
-            yield f"{where}: closed also demands {also}compliance tests, which sweep does not make"
-
-
-def _nothing(rules: Round, division: str, left_out: Sequence[LeftOut]) -> Iterator[Problem]:
-    fix = f"run one with run=official seeds={rules.name}, and its accuracy with mode=accuracy"
-    found = f"none of {count_of(len(left_out), 'performance test')} will do" if left_out else "no performance test"
-    yield Problem("submission export", None, f"nothing to export to {division} of {rules.name}: {found}", fix)
-    for line in left_out_lines(left_out):
-        yield Problem("left out", None, line)
-
-
-def left_out_lines(left_out: Sequence[LeftOut]) -> Iterator[str]:
-    """Yield what is left out: a line each, and of many that are so for the same reason the first and how many more."""
-    groups: dict[tuple[str, ...], list[LeftOut]] = {}
-    for one in left_out:
-        groups.setdefault(one.reasons, []).append(one)
-    for reasons, group in groups.items():
-        shown = group if len(group) <= _SHOWN + 1 else group[:_SHOWN]
-        for one in shown:
-            yield f"{one.stored.directory}: {'; '.join(reasons)}"
-        if len(group) > len(shown):
-            yield f"... and {len(group) - len(shown)} more: {'; '.join(reasons)}"
+def _is_stand_in(result: TrialResult) -> bool:
+    """Return whether a test can be in no submission, however long it is."""
+    spec = result.spec
+    return spec.model.weights in (Weights.NONE, Weights.SYNTHETIC) or spec.dataset.name == "synthetic"
 
 
 def _has_text(stored: StoredTrial) -> bool:

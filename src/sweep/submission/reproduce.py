@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from sweep.datasets.digits import times_over
 from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import RunClass, TestMode, Weights
 
@@ -17,17 +18,6 @@ _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 def command_of(spec: TrialSpec) -> str:
     """Return the command that measures what a spec says: with every setting that decides it, default or not."""
     return " ".join(["python -m sweep", *(shlex.quote(word) for word in _words(spec))])
-
-
-def times_over(spec: TrialSpec) -> tuple[int, int]:
-    """Return how many samples a test's dataset has, and how many times over they are taken."""
-    if spec.dataset.name == "digits":
-        from sweep.datasets.digits import held_out_count
-
-        times, rest = divmod(spec.dataset.count, held_out_count())
-        if times > 1 and not rest:
-            return held_out_count(), times
-    return spec.dataset.count, 1
 
 
 def _words(spec: TrialSpec) -> Iterator[str]:
@@ -59,7 +49,7 @@ def _model(spec: TrialSpec) -> Iterator[str]:
 
 
 def _dataset(spec: TrialSpec) -> Iterator[str]:
-    count, times = times_over(spec)
+    count, times = times_over(spec.dataset.name, spec.dataset.count)
     yield from (f"dataset={spec.dataset.name}", f"dataset.count={count}")
     if times != 1:
         yield f"dataset.repeat={times}"

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sweep.datasets import DatasetConfig, open_dataset
+from sweep.datasets.digits import times_over
 from sweep.datasets.imagenet import INTERPOLATIONS
 from sweep.errors import SweepError
 from sweep.loadgen.accuracy import Accuracy, score_top1
 from sweep.paths import cache_dir
-from sweep.submission.reproduce import times_over
 from sweep.trial.spec import TrialSpec
 
 
@@ -41,7 +41,7 @@ def labels_of(spec: TrialSpec) -> Sequence[int] | None:
 
 
 def _candidates(spec: TrialSpec) -> Iterator[DatasetConfig]:
-    count, times = times_over(spec)
+    count, times = times_over(spec.dataset.name, spec.dataset.count)
     if spec.dataset.name == "digits":
         yield DatasetConfig("digits", count=count, repeat=times)
     elif spec.dataset.name == "imagenet":

@@ -27,6 +27,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _NAME_MAX = 100
 _DIGEST = re.compile(rf"[0-9a-f]{{{ENVIRONMENT_DIGITS},64}}")
 _CHOICES = {"status": STATUSES, "system_type": SYSTEM_TYPES}
+_COUNTS = ("number_of_nodes", "host_processors_per_node", "accelerators_per_node")
+"""Fields that others calculate with."""
 _NAME_RULE = "names of files hold ASCII letters, digits, '.', '_' and '-', and begin with a letter, digit or '_'"
 
 
@@ -168,6 +170,9 @@ class _Reading:
         for field_name, choices in _CHOICES.items():
             if (value := texts.get(field_name, "")) and value not in choices:
                 self._blame(f"{key}.{field_name}", value, "unknown", choose(value, choices))
+        for field_name in _COUNTS:
+            if (value := texts.get(field_name, NOT_STATED)) not in ("", NOT_STATED) and not value.isdecimal():
+                self._blame(f"{key}.{field_name}", value, "is no whole number", 'such as "1"')
         return SystemEntry(name, environment, backend, texts)
 
     def _check_systems(self, systems: list[SystemEntry]) -> None:

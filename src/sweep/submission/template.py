@@ -19,7 +19,8 @@ from sweep.vocabulary import TestMode
 _HEAD = f"""\
 # What a submission says of systems and models and no test can know. Fill it in once; then
 #   python -m sweep submission export ... --system-file FILE
-# "{NOT_STATED}" is what nobody has said yet: `open` may say so, `closed` must not. All values are texts, numbers too.
+# "{NOT_STATED}" is what nobody has said yet: `open` may say so, `closed` must not, since v4.1. All values are texts,
+# numbers too.
 """
 _SYSTEMS = """\
 # A system is a machine with its software and an engine. Its key names files and folders: ASCII letters, digits, . _ -

@@ -186,7 +186,8 @@ def read_tree(root: Path, division: str | None = None, field_name: str = "DIR") 
     ]
     if not submitters:
         wanted = f"{division or '|'.join(DIVISIONS)}/SUBMITTER/results"
-        fix = f"give the folder that holds {division or ' or '.join(DIVISIONS)}"
+        above = next((one.parent for one in (root.absolute(), *root.absolute().parents) if one.name in DIVISIONS), None)
+        fix = f"give the folder that holds {division or ' or '.join(DIVISIONS)}{f': {above}' if above else ''}"
         raise ConfigError(Problem(field_name, str(root), f"is no submission tree: there is no {wanted} in it", fix))
     return Tree(root, tuple(submitters), tuple(result for one in submitters for result in _results(one)))
 

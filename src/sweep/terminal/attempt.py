@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.datasets.digits import times_over_text
 from sweep.paths import AttemptPaths
 from sweep.results.environments import describe
 from sweep.results.names import attempt_name
@@ -85,15 +86,19 @@ def _facts(out: Console, facts: Sequence[tuple[str, str]]) -> None:
     print_table(out, table, whole=not out.is_terminal)
 
 
+def _counted(spec: TrialSpec) -> tuple[str, int]:
+    return spec.dataset.name, spec.dataset.count
+
+
 def _asked(result: TrialResult) -> Iterator[tuple[str, str]]:
     """Yield what was to be measured."""
     spec, timing = result.spec, result.timing
     yield "model", _model(spec)
     yield "backend", " ".join([spec.backend.name, *_pairs(spec.backend.options)])
-    yield (
-        "dataset",
-        f"{spec.dataset.name}, {spec.dataset.performance_sample_count} of {spec.dataset.count} samples in memory",
-    )
+    held = f"{spec.dataset.performance_sample_count} of {spec.dataset.count} samples in memory"
+    yield "dataset", ", ".join(filter(None, (spec.dataset.name, times_over_text(*_counted(spec)), held)))
+    if spec.seeds is not None:
+        yield "random seeds", f"those of {spec.seeds}"
     launches = -(-spec.samples_per_query // spec.engine_batch)
     parts = "" if launches == 1 else f", {launches} launches of {spec.engine_batch} at most"
     yield "samples per query", f"{spec.samples_per_query}{parts}"

@@ -264,6 +264,8 @@ class _Record:
             notes.append("synthetic weights: latency is the model's, accuracy means nothing")
         if spec.model.changed:
             notes.append(f"not the model as it ships: {', '.join(spec.model.changed)}")
+        if (times := self._request.files.dataset.repeat) > 1:
+            notes.append(f"{spec.dataset.name}: {spec.dataset.count // times} images, {times} times over")
         if spec.mode is TestMode.PERFORMANCE and not spec.over_latency_allowed(spec.run.min_query_count):
             few = f"p{spec.rules.percentile:g} of {spec.run.min_query_count} queries"
             notes.append(f"{few} is the slowest of them: too few for that percentile")
