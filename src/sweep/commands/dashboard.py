@@ -40,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     folders, filters = split_words(options.words)
     selection = _selected(folders, filters)
     damaged = () if selection is None else selection.damaged
+    _check_once(options.add)
     trees = [tree_points(Path(tree)) for tree in options.add]
     say_damaged([*damaged, *(RecordError(line) for tree in trees for line in tree.problems)])
     official = () if options.no_official else official_points()
@@ -126,6 +127,14 @@ def _is_ck_table(path: Path) -> bool:
     return len(names) == 1 and names[0].endswith(".pickle")
 
 
+def _check_once(trees: Sequence[str]) -> None:
+    """Refuse a tree that is named twice: its results would stand there twice."""
+    real = [os.path.realpath(tree) for tree in trees]
+    for tree, place in zip(trees, real, strict=True):
+        if real.count(place) > 1:
+            raise ConfigError(Problem("--add", tree, "is given more than once", "name it once"))
+
+
 def _selected(folders: Sequence[Path], filters: Filters) -> Selection | None:
     """Return one's own results; None where no folder was named and the usual one holds none."""
     from sweep.results.selection import select
@@ -153,7 +162,8 @@ def _origins(official: Sequence[object], own: Sequence[DashboardPoint], trees: S
     imported = sum(point.source is Source.IMPORTED for point in own)
     parts = [f"{len(official)} official", f"{len(own) - imported} own"]
     parts += [f"{imported} imported"] * bool(imported)
-    return ", ".join([*parts, *(f"{len(tree.points)} from {printable(tree.root)}" for tree in trees)])
+    names = [printable(Path(tree.root.absolute().name)) for tree in trees]
+    return ", ".join([*parts, *(f"{len(tree.points)} from {name}" for tree, name in zip(trees, names, strict=True))])
 
 
 def _unread(lines: Sequence[str]) -> str:

@@ -18,8 +18,8 @@ from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict, Weights
 
 _NS_PER_MS = 1e6
 _DOUBTS = {Weights.NONE: "simulated", Weights.SYNTHETIC: "synthetic weights"}
-_SAID_ALREADY = "stand-in engine"
-"""How a record's own note begins on what the warning of a simulated engine says too."""
+_SAID_ALREADY = ("stand-in engine", "imported from")
+"""How a record's own notes begin on what its warnings say too."""
 
 _ENGINES = ("tensorrt", "onnxruntime", "onnxruntime-gpu", "tensorrt-rtx")
 
@@ -111,7 +111,7 @@ def _point(stored: StoredTrial, alike: Sequence[StoredTrial], accuracy: TrialRes
         accelerators=1 if gpu else 0,
         processor=cpu,
         processors=0,
-        software=_software(spec.backend.name, environment) if imported is None else imported.implementation,
+        software=_software(spec.backend.name, environment),
         benchmark=spec.model.name if imported is None else imported.benchmark or spec.model.name,
         scenario=str(spec.scenario),
         metric="samples_per_query" if bound is not None else f"{percentile}_latency_ns",
@@ -156,7 +156,7 @@ def _notes(result: TrialResult, alike: Sequence[StoredTrial], accuracy: TrialRes
         times = times_over_text(dataset.name, dataset.count)
         yield f"accuracy over {accuracy.accuracy.total} samples of {dataset.name}{f' ({times})' if times else ''}"
     if result.imported is not None:
-        yield f"imported from {result.imported.source}"
+        yield f"imported from {result.imported.source}, entry {result.imported.entry}"
     yield from (note for note in result.notes if not note.startswith(_SAID_ALREADY))
 
 
