@@ -80,3 +80,9 @@ def test_other_files_are_free(records, tmp_path, name):
     (tmp_path / "sweeps" / "named.yaml").touch()
     (tmp_path / "trials" / "a" / "001").mkdir(parents=True)
     check_not_a_record(tmp_path / name, "--out")
+
+
+def test_a_flag_is_typed_in_full(parser):
+    """A script that abbreviates a flag would change its meaning when another flag begins alike."""
+    with pytest.raises(ConfigError, match=r"--fla: unknown flag; did you mean --flag\?"):
+        parser.parse_args(["a", "--fla", "x"])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 
 import pandas as pd
 import pytest
@@ -86,6 +87,8 @@ def test_the_table_of_2020_is_written_beside_the_page(records, tmp_path, capsys)
         (["--out", "file/x.html"], "there is no folder file"),
         (["--export-ck", "x.pickle"], "choose one of: .zip"),
         (["--export-ck", "kept.zip"], "is there already, and is no such table"),
+        (["--add", "outputs", "--add", "./outputs"], "--add=outputs: is given more than once"),
+        (["--export-ck", "packed.zip"], "is there already, and is no such table"),
         (["--addd", "x"], "did you mean --add?"),
     ],
 )
@@ -94,6 +97,8 @@ def test_what_cannot_be_shown_is_one_clear_line(records, tmp_path, capsys, argum
     (tmp_path / "a.html").mkdir()
     for name in ("file", "kept.zip"):
         (tmp_path / name).write_text("kept")
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        archive.writestr("trials/x/001/result.json", "{}")
     before = sorted(tmp_path.rglob("*"))
     assert main(["dashboard", *arguments]) == 2
     seen = capsys.readouterr()

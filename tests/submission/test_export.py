@@ -29,9 +29,9 @@ def run(capsys, *arguments):
     return code, told.out, told.err
 
 
-def exported(capsys, official, name="v5.1", *more):
+def exported(capsys, official, name="v5.1", *more, division="open"):
     code, out, err = run(
-        capsys, official.root, "--round", name, "--division", "open", "--submitter", "Us", "--out", "tree", *more
+        capsys, official.root, "--round", name, "--division", division, "--submitter", "Us", "--out", "tree", *more
     )
     return code, out, err
 
@@ -313,3 +313,34 @@ def test_a_log_of_answers_keeps_its_ends(size, kept):
     assert short[:4096] == log[:4096]
     assert short[4096:-4096] == (b"\n\n...\n\n" if kept != size else log[4096:-4096])
     assert size < 4096 or short[-4096:] == log[-4096:]
+
+
+def test_everything_that_is_wrong_is_said_at_once(official, capsys):
+    """The next test takes ten minutes: what it would be refused for must not come out one by one."""
+    official.performance(run={"run_class": RunClass.SCREENING}, seeds=None, dataset={"performance_sample_count": 8})
+    code, _, err = exported(capsys, official)
+    assert code == 2
+    assert "run one with rules=current run=official seeds=v5.1, and its accuracy with mode=accuracy" in err
+    (line,) = [line for line in err.splitlines() if "left out" in line]
+    for words in ("a screening test", "not of v5.1", "8 samples in memory", "no accuracy test of the same model"):
+        assert words in line
+    assert "mode=accuracy batch=8" in line  # with all of its settings: copied, it is the right one
+
+
+def test_closed_says_which_models_it_takes(official, capsys):
+    official.performance()
+    official.accuracy()
+    code, _, err = exported(capsys, official, division="closed")
+    assert code == 2
+    assert "closed takes benchmarks with their reference weights" in err
+
+
+def test_a_filter_chooses_what_is_exported_and_hides_no_accuracy(official, capsys, tmp_path):
+    official.performance()
+    official.accuracy()
+    where = ["--round", "v5.1", "--division", "open", "--submitter", "Us", "--out", str(tmp_path / "tree")]
+    assert main(["submission", "export", str(official.root), "mode=PerformanceOnly", *where]) == 0
+    capsys.readouterr()
+    where[-1] = str(tmp_path / "other")
+    assert main(["submission", "export", str(official.root), "model=resnet", *where]) == 2
+    assert "no test passes model=resnet" in capsys.readouterr().err

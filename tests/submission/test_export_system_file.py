@@ -132,6 +132,10 @@ def test_a_benchmark_that_is_scored_otherwise_cannot_be_stood_for(official, caps
             "systems:\n  a: {environment: 02c1c1, backend: x, status: done}\n",
             "s.yaml: systems.a.status=done: unknown; choose one of: available, preview, rdi",
         ),
+        (
+            "systems:\n  a: {environment: 02c1c1, backend: x, accelerators_per_node: none}\n",
+            's.yaml: systems.a.accelerators_per_node=none: is no whole number; such as "1"',
+        ),
         ("models:\n  digits: {benchmark: resnett}\n", "s.yaml: models.digits.benchmark=resnett: unknown"),
     ],
 )
@@ -147,3 +151,17 @@ def test_digits_of_an_environment_are_text_whatever_number_they_spell(tmp_path):
     (tmp_path / "s.yaml").write_text("systems:\n  a:\n    environment: 000123\n    backend: x\n    cooling: no\n")
     (system,) = read_system_file(tmp_path / "s.yaml").systems
     assert (system.environment, system.fields["cooling"]) == ("000123", "no")
+
+
+def test_entries_that_fit_no_test_are_said(official, capsys, tmp_path):
+    """The digest of an environment changes with each update of a package: what was filled in must not vanish."""
+    official.performance()
+    official.accuracy()
+    text = "submitter: Us\nsystems:\n  mine: {environment: abcdef, backend: onnxruntime}\nmodels: {digtis: {}}\n"
+    (tmp_path / "s.yaml").write_text(text)
+    code, out, _ = submission(
+        capsys, "export", official.root, "--round", "v5.1", "--division", "open", "--system-file", "s.yaml"
+    )
+    assert code == 0
+    assert "note: s.yaml: systems.mine is of none of these tests, whose environments are" in out
+    assert "note: s.yaml: models.digtis is of none of these tests, whose models are digits" in out
