@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tests.submission.trees import SYSTEM, Broken, export_real
 
 from sweep.cli import main
+from sweep.errors import ConfigError
 from sweep.submission.check import ALL_CHECKS, check_tree
 from sweep.submission.findings import Severity
 
@@ -203,7 +205,7 @@ def test_what_is_broken_is_found_by_the_check_of_that_name(broken, check, broke,
     broke(broken)
     errors = found(broken.root, "v5.1")
     assert words in errors[check]
-    assert set(errors) - {check} <= ALSO.get(check, set())
+    assert set(errors) - {check, "agreement"} <= ALSO.get(check, set())
 
 
 IN_CLOSED = [
@@ -262,6 +264,73 @@ def test_a_large_file_is_found_without_being_read(broken):
     with (broken.submitter / "code" / "large.bin").open("wb") as file:
         file.truncate((50 << 20) + 1)
     assert "large.bin has 50 MiB" in found(broken.root)["sizes"]
+
+
+def test_what_is_too_much_to_look_at_is_said(broken, monkeypatch):
+    monkeypatch.setattr("sweep.submission.checks_tree._FILES_MAX", 5)
+    assert "after the first 5 files" in found(broken.root, severity=Severity.NOT_CHECKED)["reach"]
+
+
+AGREE = [
+    (lambda t: t.result_of("early_stopping_latency_ms", 1000), "early_stopping_latency_ms is 583618 in"),
+    (lambda t: t.result_of("result_99.00_percentile_per_query_latency_ns", 1), "p99 is 581796 in"),
+    (lambda t: t.result_of("result_query_count", 12), "the count of queries is"),
+    (lambda t: t.setting("scenario", "Offline"), "is of MultiStream, mlperf_log_detail.txt of Offline"),
+    (lambda t: t.setting("test_mode", "SubmissionRun"), "mlperf_log_detail.txt is of mode SubmissionRun"),
+    (lambda t: t.result_of("result_validity", None), "result_validity is VALID in mlperf_log_summary.txt and unknown"),
+    (lambda t: t.twice("effective_qsl_rng_seed", 5), "says effective_qsl_rng_seed more than once"),
+    (lambda t: t.detail.write_text(":::MLLOG {broken\n" + t.detail.read_text()), "has damaged lines"),
+]
+
+
+@pytest.mark.parametrize(("broke", "words"), AGREE, ids=map(str, range(len(AGREE))))
+def test_a_detail_log_that_is_not_the_summary_s_is_found(broken, broke, words):
+    """What is published is read from the detail log, what people look at is the summary."""
+    broke(broken)
+    assert words in found(broken.root, "v5.1")["agreement"]
+
+
+def test_an_estimate_below_the_percentile_itself_is_found(broken):
+    estimate = broken.result_of("early_stopping_latency_ms", 183618)
+    broken.edit(broken.summary, f"percentile estimate: {estimate}", "percentile estimate: 183618")
+    assert "183618 ns, is less than p99 itself" in found(broken.root)["agreement"]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_traceback(broken, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ConfigError, match="is no submission tree"):
+        check_tree(broken.root)
+
+
+def test_no_depth_is_too_much(broken):
+    """The official checker would die of it; sweep says what is there."""
+    place = broken.submitter / "code"
+    here = os.open(place, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert found(broken.root) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "severity", "words"),
+    [
+        ("digits", "rgat", Severity.NOT_CHECKED, "what v5.1 demands of rgat: sweep does not know it"),
+        ("digits", "my-mobilenet-v3", Severity.ERROR, ""),
+    ],
+)
+def test_a_name_that_is_another_s_is_taken_for_it(broken, old, new, severity, words):
+    """Official names win over model_mapping.json, and so do parts of names that the checker guesses by."""
+    for part in (broken.result.parent, broken.measurements.parent):
+        part.rename(part.with_name(new))
+    broken.mapping.write_text(json.dumps({new: "bert-99"}))
+    assert words in found(broken.root, "v5.1", severity=severity).get("benchmark", "")
 
 
 def test_early_rounds_are_held_against_their_bound_and_counts(broken, tmp_path):

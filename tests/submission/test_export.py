@@ -165,7 +165,7 @@ def test_what_is_not_whole_valid_and_official_is_left_out(official, capsys, tmp_
         ("mlperf_log_summary.txt", "satisfied: Yes", "satisfied: NO", "contradicts itself"),
         ("mlperf_log_summary.txt", "Result is : VALID", "Result is : INVALID", "LoadGen's own result is INVALID"),
         ("mlperf_log_detail.txt", '"is_error": false', '"is_error": true', "errors in its log"),
-        ("mlperf_log_detail.txt", '"value": 600000', '"value": 900000', "contradict each other: min_duration_ms"),
+        ("mlperf_log_detail.txt", '"value": 600000', '"value": 900000', "contradict each other: min_duration (ms)"),
         ("user.conf", ".*", "", "user.conf is missing or empty"),
     ],
 )
@@ -344,3 +344,54 @@ def test_a_filter_chooses_what_is_exported_and_hides_no_accuracy(official, capsy
     where[-1] = str(tmp_path / "other")
     assert main(["submission", "export", str(official.root), "model=resnet", *where]) == 2
     assert "no test passes model=resnet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "log", "reason"),
+    [
+        (
+            {"record": {"early_stopping_estimate_ns": 900_000}},
+            {},
+            "says an estimate of 501000 ns, the record 900000 ns",
+        ),
+        ({"estimate": 400_000}, {}, "400000 ns, is less than p99 itself, 500000 ns"),
+        ({"record": {"environment_digest": "0" * 64}}, {}, "environment is not that of its digest"),
+        ({}, {'"value": true': '"value": false'}, "early stopping is met in mlperf_log_summary.txt, False in"),
+        (
+            {},
+            {'"effective_scenario", "value": "MultiStream"': '"effective_scenario", "value": "Offline"'},
+            "of Offline",
+        ),
+        ({}, {'"PerformanceOnly"': '"SubmissionRun"'}, "mlperf_log_detail.txt is of mode SubmissionRun"),
+        ({}, {'"result_validity"': '"result_other"'}, "result_validity is VALID in mlperf_log_summary.txt and unknown"),
+        (
+            {},
+            {'"result_query_count", "value": 700': '"result_query_count", "value": 12'},
+            "the count of queries is 700 in",
+        ),
+        ({}, {'percentile", "value": 0.99': 'percentile", "value": 0.5'}, "the share 0.5 of its queries"),
+        ({}, {":::MLLOG": ":::MLLOG {", "}}": "}}"}, "mlperf_log_detail.txt"),
+    ],
+)
+def test_a_detail_log_of_another_test_is_no_evidence(official, capsys, change, log, reason):
+    """What is published is read from it: it must say what was judged."""
+    path = official.performance(**change).directory / "mlperf_log_detail.txt"
+    text = path.read_text()
+    for old, new in log.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+    official.accuracy()
+    code, _, err = exported(capsys, official)
+    assert code == 2
+    assert reason in err
+
+
+def test_no_name_leads_out_of_the_tree(official, capsys, tmp_path):
+    """Names of engines and of programs of other tools come from files that anybody may have written."""
+    official.performance(backend_name="../../../../../../escaped")
+    official.accuracy()
+    code, _, err = exported(capsys, official)
+    assert code == 2
+    assert "implementation=sweep-../../../../../../escaped: is no name for files" in err
+    assert not list(tmp_path.rglob("escaped*"))

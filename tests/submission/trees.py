@@ -133,6 +133,21 @@ class Broken:
         changed = re.compile(rf"^({re.escape(shown)} ?:).*$")
         summary.write_text("".join(changed.sub(rf"\1 {value}", line) for line in lines))
 
+    def result_of(self, key, value):
+        """Change a result in the detail log, or remove its line; return what it was."""
+        lines = self.detail.read_text().splitlines(keepends=True)
+        (was,) = [json.loads(line.partition(" ")[2])["value"] for line in lines if f'"key": "{key}"' in line]
+        changed = [_with_value(line, value) if f'"key": "{key}"' in line else line for line in lines]
+        self.detail.write_text("".join(line for line in changed if value is not None or f'"key": "{key}"' not in line))
+        return was
+
+    def twice(self, key, value):
+        """Say a key of the detail log once more, with another value."""
+        lines = self.detail.read_text().splitlines(keepends=True)
+        (line,) = [line for line in lines if f'"key": "{key}"' in line]
+        lines.insert(lines.index(line), _with_value(line, value))
+        self.detail.write_text("".join(lines))
+
     def flag_error(self, detail, key):
         """Make an error of a line of a detail log."""
         lines = detail.read_text().splitlines(keepends=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sweep.commands.arguments import Parser, one_of
 from sweep.report.words import count_of
-from sweep.vocabulary import ExitCode
+from sweep.trial.interrupts import InterruptGate
+from sweep.vocabulary import SIGNAL_EXIT, ExitCode
 
 if TYPE_CHECKING:
     from sweep.submission.check import Checked
@@ -39,7 +41,13 @@ def main(arguments: Sequence[str]) -> int:
     checked = check_tree(root, options.round, options.division)
     official = None
     if options.checker is not None:
-        official = run_official_checker(Path(options.checker), root, checked.rules.name)
+        with InterruptGate() as gate:
+            gate.open()
+            try:
+                official = run_official_checker(Path(options.checker), root, checked.rules.name)
+            except KeyboardInterrupt:
+                print("interrupted: the official checker was ended", file=sys.stderr)
+                return SIGNAL_EXIT + gate.signal
     _show(checked, verbose=options.list)
     if official is not None:
         _show_official(official)
@@ -74,16 +82,16 @@ def _show(checked: Checked, *, verbose: bool) -> None:
 
     guessed = ", as the random seeds of its tests tell" if checked.guessed else ""
     print(
-        f"{_printable(str(checked.tree.root))}: {count_of(len(checked.tree.results), 'result')}, "
+        f"{printable(str(checked.tree.root))}: {count_of(len(checked.tree.results), 'result')}, "
         f"rules of {checked.rules.name}{guessed}"
     )
     if verbose:
         for check in ALL_CHECKS:
             print(f"  rule: {check.name}: {check.demands}")
     for place, findings in groupby(checked.findings, key=lambda one: one.place):
-        print(_printable(place))
+        print(printable(place))
         for one in findings:
-            print(f"  {one.found.severity}: {one.check.name}: {_printable(one.found.what)}")
+            print(f"  {one.found.severity}: {one.check.name}: {printable(one.found.what)}")
             print(f"      rule: {one.check.demands}; why: {one.check.why}")
     counts = [
         count_of(checked.count(Severity.ERROR), "error"),
@@ -105,5 +113,6 @@ def _show_official(report: OfficialReport) -> None:
         print(f"official checker: {report.summary} (exit code {report.exit_code})")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text that a terminal takes for text, whatever a file has in its names."""
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sweep.commands.arguments import Parser, check_not_a_record, one_of
 from sweep.commands.damaged import say_damaged
+from sweep.commands.submission_check import printable
 from sweep.errors import ConfigError, Problem
 from sweep.trial.interrupts import InterruptGate
 from sweep.vocabulary import SIGNAL_EXIT, ExitCode, TestMode
@@ -126,8 +128,8 @@ def _show(plan: Plan, out: Path) -> None:
         print(f"exported {where}: {one.metric}{percent}")
         print(f"         of {one.performance.stored.directory} and {one.accuracy.directory}")
     for line in left_out_lines(plan.left_out):
-        print(f"left out {line}")
+        print(f"left out {printable(line)}")
     for note in plan.notes:
-        print(f"note: {note}")
-    print(f"{out}: written, for {plan.rules.name}")
-    print(f"next: python -m sweep submission check {out} --round {plan.rules.name}")
+        print(f"note: {printable(note)}")
+    print(f"{printable(str(out))}: written, for {plan.rules.name}")
+    print(f"next: python -m sweep submission check {printable(shlex.quote(str(out)))} --round {plan.rules.name}")

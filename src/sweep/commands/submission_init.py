@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweep.commands.arguments import Parser, check_not_a_record, exists
+from sweep.commands.arguments import Parser, check_not_a_record
 from sweep.commands.damaged import say_damaged
 from sweep.errors import ConfigError, Problem, unwritable
 from sweep.paths import write_text
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(problem)
     out = Path(options.out)
     check_not_a_record(out, "--out")
-    if exists(out):
+    if os.path.lexists(out):
         raise ConfigError(Problem("--out", options.out, "exists already", "choose another file with --out"))
     selection = select(folders or [Path("outputs")], filters)
     say_damaged(selection.damaged)
@@ -62,6 +64,6 @@ def main(arguments: Sequence[str]) -> int:
         raise unwritable(out, error, "--out") from error
     missing = text.count(f'"{NOT_STATED}"') - text.count(f'"{NOT_STATED}" is')
     print(f"{out}: written; {missing} fields are {NOT_STATED}")
-    named = "" if str(out) == SYSTEM_FILE else f" --system-file {out}"
+    named = "" if str(out) == SYSTEM_FILE else f" --system-file {shlex.quote(str(out))}"
     print(f"next: fill them in, then python -m sweep submission export --round R --division D --submitter NAME{named}")
     return 0

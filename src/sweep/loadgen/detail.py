@@ -62,6 +62,8 @@ class Detail:
             may follow that, so that it cannot be known. In accuracy mode JSON ends in the end of the interval in which
             the last samples of the library were run. A test that LoadGen gave up has no end.
         unknown_lines: Lines in neither format, and a last line that was cut off.
+        repeated: Keys of settings and results that are there more than once with other values: LoadGen writes each once
+            a phase, so in a log of one test somebody else has written.
     """
 
     loadgen_version: str | None = None
@@ -82,6 +84,7 @@ class Detail:
     warnings: tuple[str, ...] = ()
     complete: bool = False
     unknown_lines: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
 
 
 def parse_detail(path: Path | str) -> Detail:
@@ -137,6 +140,7 @@ class _Reading:
     listing: bool = False
     last: str = ""
     loaded: set[int] = field(default_factory=set)
+    repeated: dict[str, None] = field(default_factory=dict)
 
     def take(self, lines: list[str]) -> int:
         """Take the first of the lines, of either format, and those that go on with it; return how many that were."""
@@ -172,13 +176,18 @@ class _Reading:
             (self.errors if flag == "errors" else self.warnings).append(value)
         prefix, _, name = key.partition("_")
         if prefix in self.settings:
-            self.settings[prefix][name] = value
+            self._set(self.settings[prefix], name, value, key)
         elif prefix == "result" or key.startswith("early_stopping"):
-            self.results[key] = value
+            self._set(self.results, key, value, key)
         else:
             self.values[key] = value
         if key == "loaded_qsl_set" and isinstance(value, list):
             self.loaded.update(index for index in value if isinstance(index, int))
+
+    def _set(self, known: dict[str, Any], name: str, value: Any, key: str) -> None:
+        if known.setdefault(name, value) != value:
+            self.repeated[key] = None
+        known[name] = value
 
     def _take_text(self, message: str) -> None:
         if message in _SECTIONS:
@@ -244,6 +253,7 @@ class _Reading:
             warnings=tuple(self.warnings),
             complete=complete,
             unknown_lines=tuple(self.unknown),
+            repeated=tuple(self.repeated),
         )
 
     def _text(self, key: str) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG
 from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
@@ -19,7 +20,16 @@ from sweep.submission.layout import (
 )
 from sweep.submission.machine import NOT_STATED
 from sweep.submission.rounds import MEASUREMENT_FIELDS, STATUSES, SYSTEM_TYPES, Round
-from sweep.submission.tree import JSON_MAX, UnreadableError, entries, folders, read_file, read_json_object
+from sweep.submission.tree import (
+    JSON_MAX,
+    UnreadableError,
+    entries,
+    folders,
+    is_file,
+    is_folder,
+    read_file,
+    read_json_object,
+)
 
 SOURCE = "submission_checker/checks/system_check.py"
 MEASURED = "submission_checker/checks/measurements_checks.py"
@@ -60,8 +70,20 @@ def system_words(subject: Subject) -> Iterator[Found]:
     if described.get("system_type") not in SYSTEM_TYPES:
         types = " | ".join(SYSTEM_TYPES)
         yield Found(f"{name} says system_type {_shown(described.get('system_type'))}, which is none of {types}")
-    if subject.closed and str(described.get("is_network", "")).lower() == "true":
+    yield from _network(name, described, closed=subject.closed)
+    for key in ("number_of_nodes", "accelerators_per_node") if subject.rules.meaningful else ():
+        if not str(described.get(key, "0")).strip().isdecimal():
+            yield Found(f"{name} says {key} {_shown(described[key])}, which is no whole number")
+
+
+def _network(name: str, described: Mapping[str, Any], *, closed: bool) -> Iterator[Found]:
+    said = described.get("is_network", "")
+    if not isinstance(said, str):
+        yield Found(f"{name} says is_network {_shown(said)}, which must be text")
+    elif closed and said.lower() == "true":
         yield Found(f"{name} is a network system, which closed has not")
+    elif said:
+        yield Found(f"what {name} says of its network", Severity.NOT_CHECKED)
 
 
 def benchmark(subject: Subject) -> Iterator[Found]:
@@ -70,7 +92,9 @@ def benchmark(subject: Subject) -> Iterator[Found]:
     mapping = subject.result.submitter.mapping
     if isinstance(mapping, UnreadableError):
         yield Found(f"model_mapping.json {mapping}")
-    if subject.benchmark_name is None:
+    if folder in rules.others:
+        yield Found(f"what {rules.name} demands of {folder}: sweep does not know it", Severity.NOT_CHECKED)
+    elif subject.benchmark_name is None:
         known = ", ".join(rules.benchmarks)
         fix = "" if subject.closed or not rules.has_mapping else ", nor does model_mapping.json say which it stands for"
         yield Found(f"{folder} is no benchmark of {rules.name} that sweep knows ({known}){fix}")
@@ -128,7 +152,7 @@ def files(subject: Subject) -> Iterator[Found]:
 def code(subject: Subject) -> Iterator[Found]:
     """The code is there."""
     folder = subject.result.paths.of.directory / subject.rules.code_folder
-    if not folder.is_dir():
+    if not is_folder(folder):
         yield Found(f"{subject.rules.code_folder}/ is missing")
     elif not any(entries(folder)):
         yield Found(f"{subject.rules.code_folder}/ is empty", Severity.WARNING)
@@ -137,7 +161,7 @@ def code(subject: Subject) -> Iterator[Found]:
 def calibration(subject: Subject) -> Iterator[Found]:
     """In closed, it says how weights were quantised."""
     path = subject.result.paths.of.calibration
-    if subject.closed and not any(path.with_suffix(ending).is_file() for ending in (".md", ".adoc")):
+    if subject.closed and not any(is_file(path.with_suffix(ending)) for ending in (".md", ".adoc")):
         yield Found("documentation/calibration.md is missing")
 
 
@@ -150,16 +174,14 @@ def compliance(subject: Subject) -> Iterator[Found]:
     where = folder.relative_to(paths.of.directory)
     tests = _TESTS.get(subject.benchmark_name, ("TEST01",)) if rules.early_stopping else _OLD_TESTS
     for test in tests:
-        if not (folder / test).is_dir():
+        if not is_folder(folder / test):
             yield Found(f"{where}/{test} is missing")
             continue
         needed = [Path("verify_performance.txt")] if test != "TEST04-B" else []
         needed += [Path("verify_accuracy.txt")] if test == "TEST01" else []
         needed += [Path("performance/run_1") / DETAIL_LOG]
-        yield from (
-            Found(f"{where}/{test}/{name} is missing") for name in needed if not (folder / test / name).is_file()
-        )
-    if any((folder / test).is_dir() for test in tests):
+        yield from (Found(f"{where}/{test}/{name} is missing") for name in needed if not is_file(folder / test / name))
+    if any(is_folder(folder / test) for test in tests):
         yield Found("what the compliance tests measured", Severity.NOT_CHECKED)
 
 
@@ -184,7 +206,7 @@ def scenarios(subject: Subject) -> Iterator[Found]:
 
 def power(subject: Subject) -> Iterator[Found]:
     """Power is somebody else's business."""
-    if (subject.result.paths.directory / "performance" / "power").is_dir():
+    if is_folder(subject.result.paths.directory / "performance" / "power"):
         yield Found("what performance/power holds", Severity.NOT_CHECKED)
 
 

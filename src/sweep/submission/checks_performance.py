@@ -8,22 +8,20 @@ from typing import Any
 from sweep.loadgen.logs import Detail, Summary
 from sweep.paths import DETAIL_LOG, SUMMARY_LOG
 from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
+from sweep.submission.logs import SETTINGS, contradictions
 from sweep.submission.rounds import ROUNDS
 from sweep.submission.tree import UnreadableError
 from sweep.vocabulary import Scenario, TestMode
 
 SOURCE = "submission_checker/checks/performance_check.py"
 _DEFAULT_PERCENTILE = 99.0
-_SUMMARY_KEYS = {
-    "samples_per_query": "samples_per_query",
-    "min_duration_ms": "min_duration (ms)",
-    "min_query_count": "min_query_count",
-    "performance_sample_count": "performance_sample_count",
-    "qsl_rng_seed": "qsl_rng_seed",
-    "sample_index_rng_seed": "sample_index_rng_seed",
-    "schedule_rng_seed": "schedule_rng_seed",
+_FIGURES = {
+    Scenario.SINGLE_STREAM: "early_stopping_latency_ss",
+    Scenario.MULTI_STREAM: "early_stopping_latency_ms",
+    Scenario.SERVER: "result_completed_samples_per_sec",
+    Scenario.OFFLINE: "result_samples_per_second",
 }
-"""Settings by their names in the detail log, and in the summary."""
+"""What is published of each scenario, by its name in the detail log (`RESULT_FIELD_NEW`)."""
 
 _INFERRED = {
     (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM),
@@ -42,7 +40,7 @@ def _logs(subject: Subject) -> tuple[Summary, Detail] | None:
 def setting(summary: Summary, detail: Detail, name: str) -> Any:
     """Return a setting as LoadGen used it; None where no log says it."""
     found = detail.effective.get(name)
-    return summary.settings.get(_SUMMARY_KEYS.get(name, name)) if found is None else found
+    return summary.settings.get(SETTINGS.get(name, name)) if found is None else found
 
 
 def readable(subject: Subject) -> Iterator[Found]:
@@ -69,7 +67,10 @@ def scenario(subject: Subject) -> Iterator[Found]:
     folder = subject.result.paths.scenario
     wanted = next((one for one in Scenario if one.lower() == folder.lower()), None)
     ran = logs[0].scenario
-    if wanted is None:
+    if folder.lower() == "interactive":
+        if ran is not Scenario.SERVER:
+            yield Found(f"{SUMMARY_LOG} is of {logs[0].scenario_text or 'no scenario'}, and Interactive is Server's")
+    elif wanted is None:
         yield Found(f"{folder} is none of LoadGen's scenarios")
     elif ran is not wanted:
         system = subject.result.system
@@ -87,7 +88,8 @@ def verdict(subject: Subject) -> Iterator[Found]:
     summary, detail = logs
     said = {SUMMARY_LOG: summary.loadgen_result, DETAIL_LOG: detail.results.get("result_validity")}
     for name, result in said.items():
-        if result != "VALID" and (result is not None or name == SUMMARY_LOG):
+        logged = name == SUMMARY_LOG or detail.results  # the plain text of the early rounds has no results
+        if result != "VALID" and logged:
             yield Found(f"{name} says {result or 'nothing of a result'}")
     for name, holds in (("Min duration", summary.min_duration), ("Min queries", summary.min_queries)):
         if holds is False:
@@ -113,16 +115,7 @@ def agreement(subject: Subject) -> Iterator[Found]:
     """Both logs are of one test."""
     if (logs := _logs(subject)) is None:
         return
-    summary, detail = logs
-    for name, key in _SUMMARY_KEYS.items():
-        one, other = summary.settings.get(key), detail.effective.get(name)
-        if one is not None and other is not None and one != other:
-            yield Found(f"{key} is {one} in {SUMMARY_LOG} and {other} in {DETAIL_LOG}")
-    if summary.scenario is Scenario.MULTI_STREAM:
-        p99 = summary.query_latency.percentiles_ns.get("p99")
-        logged = detail.results.get("result_99.00_percentile_per_query_latency_ns")
-        if p99 is not None and logged is not None and p99 != logged:
-            yield Found(f"p99 is {p99} ns in {SUMMARY_LOG} and {logged} ns in {DETAIL_LOG}")
+    yield from (Found(one) for one in contradictions(*logs))
 
 
 def seeds(subject: Subject) -> Iterator[Found]:
@@ -171,6 +164,14 @@ def latency(subject: Subject) -> Iterator[Found]:
         if met is not True or summary.early_stopping is False:
             said = " ".join(str(detail.results.get("early_stopping_result", "nothing")).split())[:160]
             yield Found(f"{DETAIL_LOG}: early stopping was not met ({said})")
+        bound = None if subject.benchmark is None else subject.benchmark.server_latency_ns
+        target = setting(summary, detail, "target_latency_ns")
+        if (
+            summary.scenario is Scenario.SERVER
+            and bound is not None
+            and (not isinstance(target, int) or target > bound)
+        ):
+            yield Found(f"Server's target latency was {target} ns, and {subject.benchmark_name} allows {bound}")
         return
     bound = None if subject.benchmark is None else subject.benchmark.target_latency_ns
     if summary.scenario is not Scenario.MULTI_STREAM or bound is None:
@@ -195,10 +196,10 @@ def streams(subject: Subject) -> Iterator[Found]:
 
 def metric(subject: Subject) -> Iterator[Found]:
     """The figure that counts is in the log."""
-    if (logs := _logs(subject)) is None or logs[0].scenario is not Scenario.MULTI_STREAM:
+    if (logs := _logs(subject)) is None or not subject.rules.early_stopping:
         return
-    name = subject.rules.multistream_metric
-    if subject.rules.early_stopping and not _is_positive(logs[1].results.get(name)):
+    name = _FIGURES.get(logs[0].scenario) if logs[0].scenario else None
+    if name is not None and not _is_positive(logs[1].results.get(name)):
         yield Found(f"{DETAIL_LOG} has no {name}")
 
 
@@ -302,7 +303,9 @@ CHECKS: tuple[tuple[Check, OfResult], ...] = (
     ),
     (
         Check(
-            "metric", "the detail log holds MultiStream's figure of the round", "it is what is published; constants.py"
+            "metric",
+            "the detail log holds the figure that is published of its scenario (since v4.1)",
+            "it is what is published; constants.py",
         ),
         metric,
     ),

@@ -48,7 +48,7 @@ def names(tree: Tree, rules: Round) -> Iterator[Found]:
     found = []
     for path, _ in _walk(tree):
         name = os.path.basename(path)  # noqa: PTH119  (names of any bytes)
-        if not name.isascii() or " " in name or len(name) > _NAME_MAX:
+        if not (name.isascii() and name.isprintable()) or " " in name or len(name) > _NAME_MAX:
             found.append(path)
     for path in found[:_SHOWN]:
         shown = path.encode("utf-8", "backslashreplace").decode()
@@ -85,17 +85,35 @@ def root(tree: Tree, rules: Round) -> Iterator[Found]:
             yield Found(f"{path.name} lies beside the divisions", Severity.WARNING)
 
 
+def reach(tree: Tree, rules: Round) -> Iterator[Found]:
+    """Everything was looked at."""
+    del rules
+    if sum(1 for _ in _walk(tree)) >= _FILES_MAX:
+        yield Found(
+            f"what comes after the first {_FILES_MAX} files and folders: names, links, sizes", Severity.NOT_CHECKED
+        )
+
+
 def _walk(tree: Tree) -> Iterator[tuple[str, str]]:
-    """Yield everything in a tree: its path below the root, and whether it is a `file`, a `folder` or a `link`."""
+    """Yield everything in the divisions of a tree: its path below the root, and whether it is a file, a folder, a link.
+
+    Level by level, so that no depth is too much for it.
+    """
     count = 0
-    for submitter in tree.submitters:
-        for place, directories, files in os.walk(submitter.paths.directory):
-            for name in sorted((*directories, *files)):
-                path = os.path.join(place, name)  # noqa: PTH118  (names of any bytes)
-                kind = "link" if os.path.islink(path) else "folder" if name in directories else "file"  # noqa: PTH114
-                yield os.path.relpath(path, tree.root), kind
-                if (count := count + 1) >= _FILES_MAX:
-                    return
+    waiting = [division for division in DIVISIONS if os.path.lexists(tree.root / division)]
+    while waiting:
+        path = waiting.pop()
+        full = os.path.join(tree.root, path)  # noqa: PTH118  (names of any bytes)
+        kind = "link" if os.path.islink(full) else "folder" if os.path.isdir(full) else "file"  # noqa: PTH112, PTH114
+        yield path, kind
+        if (count := count + 1) >= _FILES_MAX:
+            return
+        if kind == "folder":
+            try:
+                names = sorted(os.listdir(full), reverse=True)  # noqa: PTH208  (likewise)
+            except OSError:
+                continue
+            waiting += [os.path.join(path, name) for name in names]  # noqa: PTH118
 
 
 def _size(tree: Tree, path: str) -> int:
@@ -129,6 +147,7 @@ OF_TREES: tuple[tuple[Check, OfTree], ...] = (
         names,
     ),
     (Check("links", "no file or folder is a link", "links lead nowhere on another machine"), links),
+    (Check("reach", "everything in the tree was looked at", "what was not may hold anything"), reach),
     (
         Check(
             "sizes",

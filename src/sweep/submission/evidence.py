@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.environment import fingerprint_digest
 from sweep.errors import LogError
 from sweep.loadgen.accuracy import read_accuracy_log
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
 from sweep.store.records import StoredTrial
+from sweep.submission.logs import contradictions
 from sweep.submission.rescore import labels_of, scored_again
 from sweep.submission.rounds import ROUNDS, Benchmark, Round
 from sweep.trial.verdict import judge
@@ -23,6 +25,7 @@ _RESIDENT = "samples resident on the device"
 """How the note of a test begins whose samples were on the device before its queries came."""
 
 _P99 = "p99"
+_SHARE = 0.99
 _NS_PER_MS = 1_000_000
 _SUMMARY_NAMES = {"min_duration_ms": "min_duration (ms)", "target_latency_ns": "target_latency (ns)"}
 """Settings that LoadGen's summary writes in another way than its detail log."""
@@ -99,6 +102,8 @@ def record_reasons(stored: StoredTrial, division: str) -> Iterator[str]:
     """Yield why a performance test can be in no submission of a division, by its record alone."""
     result = stored.result
     spec = result.spec
+    if fingerprint_digest(dict(result.environment)) != result.environment_digest:
+        yield "its record's environment is not that of its digest: somebody has changed it"
     if result.state is not TrialState.COMPLETE:
         yield f"FAILED: {result.failure.message if result.failure else 'unfinished'}"
     elif result.imported is None and spec.run.run_class is not RunClass.OFFICIAL:
@@ -212,18 +217,17 @@ def _contradictions(evidence: Evidence) -> Iterator[str]:
     if recorded != evidence.p99_ns and (recorded is not None or evidence.stored.result.imported is None):
         yield f"{SUMMARY_LOG} says p99 {_shown(evidence.p99_ns)} ns, the record {_shown(recorded)} ns"
     for name in ("samples_per_query", "min_duration_ms", "min_query_count", *_seed_names()):
-        said = summary.settings.get(_SUMMARY_NAMES.get(name, name))
         if name not in detail:
             yield f"{DETAIL_LOG} does not say with which {name} the test ran"
-        elif said != detail[name]:
-            yield f"the logs contradict each other: {name} is {_shown(said)} and {_shown(detail[name])}"
+    if evidence.detail is not None:
+        yield from (f"the logs contradict each other: {one}" for one in contradictions(summary, evidence.detail))
+    recorded, estimate = evidence.stored.result.early_stopping_estimate_ns, summary.early_stopping_estimate_ns
+    if evidence.stored.result.imported is None and recorded != estimate:
+        yield f"{SUMMARY_LOG} says an estimate of {_shown(estimate)} ns, the record {_shown(recorded)} ns"
 
 
 def _verdict_reasons(evidence: Evidence) -> Iterator[str]:
     result, summary = evidence.stored.result, evidence.summary
-    said = "VALID" if evidence.detail is None else evidence.detail.results.get("result_validity", "VALID")
-    if said != summary.loadgen_result:
-        yield f"the logs contradict each other: LoadGen's result is {summary.loadgen_result} and {said}"
     if summary.loadgen_result != "VALID":
         yield f"LoadGen's own result is {summary.loadgen_result}"
     if result.imported is None and (again := judge(result.spec, summary)).result is not Verdict.VALID:
@@ -276,10 +280,11 @@ def _metric_reasons(evidence: Evidence, demand: Demand) -> Iterator[str]:
         if summary.early_stopping is not True or summary.early_stopping_estimate_ns is None:
             yield "LoadGen's early stopping was not satisfied: run again with rules=current run=official"
         results = {} if evidence.detail is None else evidence.detail.results
-        logged = results.get(rules.multistream_metric)
-        if logged != summary.early_stopping_estimate_ns:
-            estimate = f"its estimate is {_shown(summary.early_stopping_estimate_ns)} ns and {_shown(logged)}"
-            yield f"the logs contradict each other on early stopping: {estimate}"
+        if results.get(rules.multistream_metric) is None:
+            yield f"{DETAIL_LOG} has no {rules.multistream_metric}"
+        share = evidence.setting("target_latency_percentile")
+        if share is not None and share != _SHARE:
+            yield f"its latency was read at the share {share} of its queries, not at {_SHARE}"
         return
     bound = demand.benchmark.target_latency_ns
     if bound is None:
@@ -298,8 +303,13 @@ def _coverage_reasons(evidence: Evidence, size: int) -> Iterator[str]:
         if not _has_text(path):
             yield f"{ACCURACY_LOG} is missing or empty"
         return  # its middle may have been left out before it came here; the note on it says so
+    covered = evidence.setting("accuracy_sample_count")
+    if covered is not None and covered != size:
+        yield f"{DETAIL_LOG} says that the test covers {covered} samples, not {size}"
     if evidence.detail is not None and evidence.detail.qsl_total_count != size:
         yield f"{DETAIL_LOG} says that the library has {evidence.detail.qsl_total_count} samples, not {size}"
+    if evidence.detail is not None and evidence.detail.repeated:
+        yield f"{DETAIL_LOG} says {evidence.detail.repeated[0]} more than once, and not the same"
     mode = str(evidence.setting("test_mode"))
     if not mode.startswith("Accuracy"):
         yield f"{DETAIL_LOG} is of {mode}, not of an accuracy test"

@@ -132,5 +132,7 @@ def _kept(path: Path) -> bytes:
 
 
 def _put(path: Path, content: bytes | str) -> None:
+    if ".." in path.parts:
+        raise ValueError(f"{path} leads out of the tree")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -112,19 +112,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _command(checker: Path) -> tuple[tuple[str, ...], Path]:
     """Return how the checker is run, and the folder that its modules are in."""
-    if checker.is_file():
+    named, checker = checker, Path(os.path.realpath(checker))
+    if os.path.isfile(checker):  # noqa: PTH113  (of a name that is too long for a path, pathlib makes an error)
         if checker.name == _MAIN and checker.parent.name == _PACKAGE:
             return _as_module(checker.parent.parent)
         return (sys.executable, str(checker.absolute())), checker.absolute().parent
     for place in (checker.parent if checker.name == _PACKAGE else checker, *(checker / below for below in _BELOW)):
-        if (place / _PACKAGE / _MAIN).is_file():
+        if os.path.isfile(place / _PACKAGE / _MAIN):  # noqa: PTH113
             return _as_module(place)
         for script in _SCRIPTS:
-            if (place / script).is_file():
+            if os.path.isfile(place / script):  # noqa: PTH113
                 return (sys.executable, str((place / script).absolute())), place.absolute()
-    reason = "does not exist" if not checker.exists() else f"has no {_PACKAGE}/{_MAIN} and no {' or '.join(_SCRIPTS)}"
+    there = os.path.lexists(checker)
+    reason = f"has no {_PACKAGE}/{_MAIN} and no {' or '.join(_SCRIPTS)}" if there else "does not exist"
     fix = "give your checkout of mlcommons/inference, or its tools/submission"
-    raise ConfigError(Problem("--checker", str(checker), reason, fix))
+    raise ConfigError(Problem("--checker", str(named), reason, fix))
 
 
 def _as_module(folder: Path) -> tuple[tuple[str, ...], Path]:

@@ -43,6 +43,13 @@ _SPEED_ONLY = frozenset(
 """Options of engines that decide how fast answers come, not which."""
 
 
+def implementation_of(result: TrialResult) -> str:
+    """Return the name of the program that ran a test."""
+    imported = result.imported
+    own = f"sweep-{result.spec.backend.name}"
+    return own if imported is None else imported.implementation or f"{imported.source}-{imported.benchmark}"
+
+
 @dataclass(frozen=True)
 class Chosen:
     """One result of the submission: a system, a benchmark, a scenario.
@@ -71,9 +78,7 @@ class Chosen:
     @property
     def implementation(self) -> str:
         """Name of the program that ran it."""
-        imported = self.result.imported
-        own = f"sweep-{self.result.spec.backend.name}"
-        return own if imported is None else imported.implementation or f"{imported.source}-{imported.benchmark}"
+        return implementation_of(self.result)
 
     @property
     def metric(self) -> str:
@@ -211,6 +216,10 @@ class _Choice:
                 yield f"sweep scores top-1 accuracy, and {benchmark} wants {metric or 'another metric'}"
             if (problem := name_problem("model", self._folder(result, benchmark))) is not None:
                 yield f"{problem}; set model.name"
+            if (problem := name_problem("implementation", implementation_of(result))) is not None:
+                yield str(problem)
+        elif model in self._rules.others:
+            yield f"{model} is the name of a benchmark of {rules} that sweep does not know: set model.name"
         elif self._division == CLOSED:
             yield f"model {model} is no benchmark of {rules}, and closed has no others"
         else:
@@ -220,7 +229,7 @@ class _Choice:
     def _benchmark(self, result: TrialResult) -> str | None:
         """Return the benchmark that a test is of, or that its model stands for in `open`."""
         known = self._rules.benchmark_of(model_key(result))
-        if self._division == CLOSED:
+        if self._division == CLOSED or model_key(result) in self._rules.others:
             return known
         entry = self._file.models.get(model_key(result))
         if entry is not None and entry.benchmark:
@@ -304,6 +313,11 @@ def _check_systems(fit: Sequence[Chosen]) -> None:
             problems.append(Problem("system", name, f"is the name of several environments: {shown}", fix))
         if (problem := name_problem("system", name)) is not None:
             problems.append(problem)
+    folders: dict[str, str] = {}
+    for folder in {one.folder for one in fit}:
+        if (other := folders.setdefault(folder.lower(), folder)) != folder:
+            reason = f"differs from {other} by capitals alone: some systems have one folder for both"
+            problems.append(Problem("model", folder, reason, "choose one with a filter"))
     if problems:
         raise ConfigError(problems)
 

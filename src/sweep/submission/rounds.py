@@ -35,6 +35,7 @@ class Benchmark:
         dataset_size: Samples that the accuracy test must cover, exactly.
         target_latency_ns: MultiStream's bound on a query while that was fixed; None later.
         scenarios: Of edge systems: those that `closed` requires.
+        server_latency_ns: Bound on a query of Server; None where there is none, or sweep does not know it.
     """
 
     metric: str
@@ -43,6 +44,7 @@ class Benchmark:
     dataset_size: int
     target_latency_ns: int | None = None
     scenarios: tuple[Scenario, ...] = ()
+    server_latency_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Round:
         multistream_metric: Name of MultiStream's result in the logs.
         benchmarks: By their names.
         aliases: Names that stand for a benchmark's without being mapped.
+        others: Names of the round's other benchmarks and their aliases, of which sweep knows no more.
         flat: Whether measurements lie beside the results (since v6.0), not in a tree of their own.
         wants_mlperf_conf: Whether an mlperf.conf must lie beside user.conf.
         code_folder: Folder of the code: `code`, or `src` since v6.0.
@@ -77,6 +80,7 @@ class Round:
     multistream_metric: str
     benchmarks: Mapping[str, Benchmark]
     aliases: Mapping[str, str]
+    others: tuple[str, ...]
     flat: bool
     wants_mlperf_conf: bool
     code_folder: str
@@ -92,7 +96,10 @@ class Round:
             model: Name of the folder in the tree.
             mapping: What `model_mapping.json` says.
         """
+        if model in self.others:
+            return None
         name = model if model in self.benchmarks else self.aliases.get(model) or (mapping or {}).get(model)
+        name = name or next((benchmark for part, benchmark in _GUESSES if part in model), None)
         return name if name in self.benchmarks else None
 
 
@@ -102,16 +109,16 @@ _RESNET, _RETINANET = ("acc", 76.46 * 0.99), ("mAP", 37.55 * 0.99)
 _ALL = (_SS, _MULTI, _OFFLINE)
 
 _OLD_BENCHMARKS = {
-    "resnet": Benchmark(*_RESNET, 1024, 50_000, 50 * _MS, (_SS, _OFFLINE)),
+    "resnet": Benchmark(*_RESNET, 1024, 50_000, 50 * _MS, (_SS, _OFFLINE), 15 * _MS),
     "ssd-small": Benchmark("mAP", 22 * 0.99, 256, 5_000, 50 * _MS, (_SS, _OFFLINE)),
-    "ssd-large": Benchmark("mAP", 20 * 0.99, 64, 5_000, 66 * _MS, (_SS, _OFFLINE)),
+    "ssd-large": Benchmark("mAP", 20 * 0.99, 64, 5_000, 66 * _MS, (_SS, _OFFLINE), 100 * _MS),
 }
 _OLD_ALIASES = {"ssd-mobilenet": "ssd-small", "ssd-resnet34": "ssd-large", "mobilenet": "resnet", "resnet50": "resnet"}
 _NEW_ALIASES = {"ssd-resnet34": "retinanet", "mobilenet": "resnet", "resnet50": "resnet"}
 
 _NEW_BENCHMARKS = {
-    "resnet": Benchmark(*_RESNET, 1024, 50_000, scenarios=_ALL),
-    "retinanet": Benchmark(*_RETINANET, 64, 24_781, scenarios=_ALL),
+    "resnet": Benchmark(*_RESNET, 1024, 50_000, scenarios=_ALL, server_latency_ns=15 * _MS),
+    "retinanet": Benchmark(*_RETINANET, 64, 24_781, scenarios=_ALL, server_latency_ns=100 * _MS),
     "bert-99": Benchmark("", 0, 10_833, 10_833, scenarios=(_SS, _OFFLINE)),
     "bert-99.9": Benchmark("", 0, 10_833, 10_833, scenarios=(_SS, _OFFLINE)),
     "3d-unet-99": Benchmark("", 0, 43, 43, scenarios=(_SS, _OFFLINE)),
@@ -120,9 +127,25 @@ _NEW_BENCHMARKS = {
 }
 _V6_BENCHMARKS = {
     **_NEW_BENCHMARKS,
+    "retinanet": replace(_NEW_BENCHMARKS["retinanet"], scenarios=()),
     "yolo-95": Benchmark("mAP", 53.4 * 0.95, 64, 1_525, scenarios=_ALL),
     "yolo-99": Benchmark("mAP", 53.4 * 0.99, 64, 1_525, scenarios=_ALL),
 }
+
+_GUESSES = (
+    *(("mobilenet", "resnet"), ("efficientnet", "resnet"), ("resnet50", "resnet")),
+    *(("bert-99.9", "bert-99.9"), ("bert-99", "bert-99")),
+)
+"""What a name stands for that nobody maps, by a part of it: the checker guesses so too."""
+
+_OLD_OTHERS = ("mobilenet-v1", "rnnt", "bert-99", "bert-99.9", "dlrm-99", "dlrm-99.9", "3d-unet-99", "3d-unet-99.9")
+_NEW_OTHERS = (
+    *("rnnt", "dlrm-v2-99", "dlrm-v2-99.9", "gptj-99", "gptj-99.9", "llama2-70b-99", "llama2-70b-99.9"),
+    *("llama2-70b-interactive-99", "llama2-70b-interactive-99.9", "mixtral-8x7b", "llama3.1-405b", "llama3.1-8b"),
+    *("llama3.1-8b-edge", "llama3_1-405b", "llama3_1-8b", "llama3_1-8b-edge", "rgat", "pointpainting", "deepseek-r1"),
+    *("whisper", "gpt-oss-120b", "wan-2.2-t2v-a14b", "qwen3-vl-235b-a22b", "dlrm-v3"),
+)
+"""Of v4.1 to v6.1 together: a model of one's own with such a name would be taken for that benchmark."""
 
 _OLD_FIELDS = (
     *("division", "submitter", "status", "system_type", "system_name", "number_of_nodes"),
@@ -157,6 +180,7 @@ _V07 = Round(
     multistream_metric="effective_samples_per_query",
     benchmarks=_OLD_BENCHMARKS,
     aliases=_OLD_ALIASES,
+    others=_OLD_OTHERS,
     flat=False,
     wants_mlperf_conf=True,
     code_folder="code",
@@ -176,6 +200,7 @@ _V41 = replace(
     multistream_metric="early_stopping_latency_ms",
     benchmarks=_NEW_BENCHMARKS,
     aliases=_NEW_ALIASES,
+    others=_NEW_OTHERS,
     lower_case_scenarios=False,
     has_mapping=True,
     system_fields=_FIELDS,

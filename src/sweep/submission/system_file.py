@@ -25,6 +25,7 @@ SYSTEM_FILE = "submission.yaml"
 _TOP = ("submitter", "systems", "models")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _NAME_MAX = 100
+_SIZE_MAX = 1 << 20
 _DIGEST = re.compile(rf"[0-9a-f]{{{ENVIRONMENT_DIGITS},64}}")
 _CHOICES = {"status": STATUSES, "system_type": SYSTEM_TYPES}
 _COUNTS = ("number_of_nodes", "host_processors_per_node", "accelerators_per_node")
@@ -115,6 +116,10 @@ def _root(path: Path) -> yaml.Node | None:
 
     fix = "python -m sweep submission init writes one to fill in"
     try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(Problem("--system-file", str(path), "is no file", fix))
+        if path.stat().st_size > _SIZE_MAX:
+            raise ConfigError(Problem("--system-file", str(path), f"has more than {_SIZE_MAX} bytes", fix))
         text = path.read_bytes().decode()
     except FileNotFoundError as error:
         raise ConfigError(Problem("--system-file", str(path), "does not exist", fix)) from error

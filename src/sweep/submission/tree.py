@@ -77,7 +77,7 @@ class TreeResult:
     def accuracy_text(self) -> str | UnreadableError:
         """What accuracy.txt says."""
         path = self.paths.accuracy / ACCURACY_TXT
-        return _tried(lambda: read_file(path, JSON_MAX, self.paths.of.root).decode("utf-8", "replace"))
+        return _tried(lambda: _text(read_file(path, JSON_MAX, self.paths.of.root)))
 
     @cached_property
     def system(self) -> Mapping[str, Any] | UnreadableError:
@@ -92,7 +92,7 @@ class TreeResult:
         folder = self.paths.measurements(rules)
         if rules.flat:
             return self.paths.measurements_file(rules, "")
-        names = [path.name for path in entries(folder) if path.is_file()]
+        names = [path.name for path in entries(folder) if is_file(path)]
         name = next((one for one in names if one.startswith(self.paths.system) and one.endswith(".json")), None)
         return UnreadableError("is missing") if name is None else folder / name
 
@@ -208,8 +208,23 @@ def entries(folder: Path) -> list[Path]:
 
 
 def folders(parent: Path) -> list[Path]:
-    """Return the folders in a folder, by name; links are none."""
-    return [path for path in entries(parent) if path.is_dir() and not path.is_symlink()]
+    """Return the folders in a folder, by name; links are none, and lead to none."""
+    return [] if is_link(parent) else [path for path in entries(parent) if is_folder(path) and not is_link(path)]
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether it is a folder, as far as one may look."""
+    return os.path.isdir(path)  # noqa: PTH112  (which raises nothing, for want of permission or a name too long)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether it is a file, as far as one may look."""
+    return os.path.isfile(path)  # noqa: PTH113  (likewise)
+
+
+def is_link(path: Path) -> bool:
+    """Return whether it is a link, as far as one may look."""
+    return os.path.islink(path)  # noqa: PTH114  (likewise)
 
 
 def read_file(path: Path, limit: int, root: Path) -> bytes:
@@ -246,7 +261,7 @@ def read_json_object(path: Path, root: Path) -> Mapping[str, Any]:
         UnreadableError: It holds none.
     """
     try:
-        found = json.loads(read_file(path, JSON_MAX, root))
+        found = json.loads(read_file(path, JSON_MAX, root).decode())  # UTF-8 by the letter, as other readers take it
     except UnreadableError:
         raise
     except (ValueError, RecursionError) as error:
@@ -254,6 +269,13 @@ def read_json_object(path: Path, root: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise UnreadableError("is no JSON object")
     return found
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableError("is no text in UTF-8") from error
 
 
 def _tried(read: Callable[[], T]) -> T | UnreadableError:
