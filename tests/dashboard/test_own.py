@@ -123,3 +123,31 @@ def test_an_imported_test_has_the_words_of_its_origin(records):
     assert (point.system, point.benchmark) == ("NVIDIA Jetson AGX Xavier", "resnet50")
     assert point.software.startswith("onnxruntime")
     assert "imported from ck" in point.notes
+
+
+def test_two_systems_of_one_word_are_two_points(records):
+    """Platforms of other tools have short names: one result must not stand for another's."""
+    names = ("NVIDIA Jetson AGX Xavier", "Another Xavier")
+    selection = records.trial(64) and records.selection()
+    (stored,) = selection.trials
+    both = []
+    for name in names:
+        origin = Imported(
+            "ck", "entry", name, "2026-11-26T10:00:00+00:00", "closed", "xavier", name, "x", "resnet50", {}, {}
+        )
+        both.append(
+            dataclasses.replace(
+                stored,
+                result=dataclasses.replace(stored.result, imported=origin),
+                directory=stored.directory.with_name(name[:3]),
+            )
+        )
+    points = own_points(dataclasses.replace(selection, trials=tuple(both)))
+    assert sorted(point.system for point in points) == sorted(names)
+
+
+def test_another_bound_than_the_benchmark_s_is_said_and_hollow(records):
+    """A test with more time for a query has more streams: it is not to be set beside the others as one of them."""
+    records.trial(64, bound_ms=60)
+    (point,) = _points(records)
+    assert (point.doubt, point.is_full) == ("bound 60 ms", False)

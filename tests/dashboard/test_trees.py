@@ -4,6 +4,7 @@ import pytest
 
 from sweep.dashboard.page import render_dashboard
 from sweep.dashboard.points import Source
+from sweep.dashboard.table import to_csv
 from sweep.dashboard.trees import tree_points
 from sweep.dashboard.view import look_of
 from sweep.errors import ConfigError
@@ -96,3 +97,36 @@ def test_what_is_no_tree_says_what_was_looked_for(tmp_path):
         tree_points(tmp_path)
     with pytest.raises(ConfigError, match="does not exist"):
         tree_points(tmp_path / "nowhere")
+
+
+def test_a_p99_over_its_own_bound_is_not_shown_as_valid(tree):
+    root = tree()
+    (summary,) = root.rglob("performance/run_1/mlperf_log_summary.txt")
+    summary.write_text(summary.read_text().replace(": 49305533", ": 99305533"))
+    point = _one(root)
+    assert (point.verdict, point.notes) == ("INVALID", "its summary says VALID, but its p99 is over its bound")
+
+
+def test_a_summary_that_is_a_link_is_not_read(tree, tmp_path):
+    """Somebody else's tree must not make a page of this machine's files."""
+    root = tree()
+    (summary,) = root.rglob("performance/run_1/mlperf_log_summary.txt")
+    summary.rename(tmp_path / "elsewhere.txt")
+    summary.symlink_to(tmp_path / "elsewhere.txt")
+    found = tree_points(root)
+    assert found.points == ()
+    assert "which is not followed" in found.problems[0]
+
+
+def test_a_test_of_another_scenario_than_its_folder_s_is_named(tree):
+    root = tree()
+    (run,) = root.rglob("MultiStream")
+    run.rename(run.with_name("Offline"))
+    assert "its folder of Offline" in tree_points(root).problems[0]
+
+
+def test_no_cell_is_a_formula(tree):
+    """A table of other people's names is opened in spreadsheets."""
+    root = tree()
+    (root / "closed" / "Somebody").rename(root / "closed" / "=HYPERLINK(1)")
+    assert ",'=HYPERLINK(1)," in to_csv(tree_points(root).points).decode()

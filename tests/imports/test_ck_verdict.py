@@ -1,7 +1,7 @@
 """Verdicts on imported tests: no VALID that should be INVALID, and scores that may be believed."""
 
 import pytest
-from tests.imports.entries import ACCURACY, LOGS, Entry
+from tests.imports.entries import ACCURACY, LOGS, PERFORMANCE, Entry
 
 from sweep.loadgen.accuracy import Accuracy
 from sweep.vocabulary import RunClass, Scenario, Verdict
@@ -100,7 +100,71 @@ def test_the_detail_log_of_another_test_is_no_evidence(result_of):
     entry = Entry()
     log = entry.run["mlperf_log"]
     log["detail"] = [line.replace("samples_per_query : 70", "samples_per_query : 60") for line in log["detail"]]
-    assert "the detail log is of another test: samples_per_query 60, and 70 in the summary" in why(result_of(entry))
+    assert "the detail log is of another test: samples_per_query is 70 in" in why(result_of(entry))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("Scenario : Multi Stream", "Scenario : Offline", "mlperf_log_detail.txt of Offline"),
+        ("Test mode : Performance", "Test mode : Accuracy", "mlperf_log_detail.txt is of mode Accuracy"),
+    ],
+)
+def test_a_detail_log_of_another_kind_is_no_evidence(result_of, old, new, words):
+    entry = Entry()
+    log = entry.run["mlperf_log"]
+    text = "".join(log["detail"])
+    assert old in text
+    log["detail"] = text.replace(old, new).splitlines(keepends=True)
+    result = result_of(entry)
+    assert result.result is Verdict.INVALID
+    assert words in why(result)
+
+
+def test_a_detail_log_that_says_invalid_is_believed(result_of):
+    """Later LoadGens say it in both logs: a VALID that one of them denies is none."""
+    line = ':::MLLOG {"key": "result_validity", "value": "INVALID", "metadata": {}}\n'
+    entry = Entry()
+    entry.run["mlperf_log"]["detail"] = [line]
+    result = result_of(entry)
+    assert result.result is Verdict.INVALID
+    assert "result_validity is VALID in mlperf_log_summary.txt and INVALID" in why(result)
+
+
+@pytest.mark.parametrize("name", [f"{PERFORMANCE}.TEST05", PERFORMANCE.replace(".performance", ".audit")])
+def test_an_entry_that_is_called_an_audit_is_no_official_run(result_of, name):
+    result = result_of(Entry(name))
+    assert result.spec.run.run_class is RunClass.CUSTOM
+    assert any("a compliance test (the entry is called" in note for note in result.notes)
+
+
+def test_a_percentile_that_is_not_the_round_s_is_no_official_run(result_of):
+    entry = Entry()
+    log = entry.run["mlperf_log"]
+    text = "".join(log["detail"])
+    log["detail"] = text.replace("target_latency_percentile : 0.99", "target_latency_percentile : 0.9").splitlines(True)
+    assert "".join(log["detail"]) != text
+    assert result_of(entry).spec.run.run_class is RunClass.CUSTOM
+
+
+@pytest.mark.parametrize("parsed", [[{"Result is": "INVALID"}], "Result is : INVALID"])
+def test_an_extract_of_another_form_is_refused(refused, parsed):
+    entry = Entry()
+    entry.run["parsed_summary"] = parsed
+    assert "its parsed_summary is no object" in refused(entry)
+
+
+def test_an_extract_counts_however_its_words_are_written(result_of):
+    entry = Entry()
+    entry.run["parsed_summary"]["result is"] = "INVALID"
+    del entry.run["parsed_summary"]["Result is"]
+    assert result_of(entry).result is Verdict.INVALID
+
+
+def test_a_summary_of_two_n_is_refused(refused):
+    entry = Entry()
+    entry.replace(("Samples per query : 70", "Samples per query : 90"))
+    assert "Samples per query : 90, and samples_per_query : 70" in refused(entry)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +231,10 @@ def test_n_is_what_loadgen_used(result_of):
 
 
 @pytest.mark.parametrize("score", [{"accuracy": 76.3}, {"accuracy": "76.258", "good": "38129"}])
-def test_a_score_that_is_rounded_or_text_is_the_same_score(result_of, score):
+def test_a_score_that_is_rounded_or_text_is_that_of_its_counts(result_of, score):
     entry = Entry(ACCURACY, ACCURACY)
     entry.run.update(score)
-    assert result_of(entry).accuracy == Accuracy(38129, 50000, float(score["accuracy"]))
+    assert result_of(entry).accuracy == Accuracy(38129, 50000, 76.258)
 
 
 @pytest.mark.parametrize(

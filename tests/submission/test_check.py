@@ -149,7 +149,7 @@ OF_RESULTS = [
         "has no early",
     ),
     ("percentile", lambda t: t.setting("target_latency_percentile", 0.97), "is 97, not 99"),
-    ("audit", lambda t: t.setting("performance_issue_same", 1), "performance_issue_same was on"),
+    ("audit", lambda t: t.setting("performance_issue_same", 1), "performance_issue_same=1 was on"),
     ("accuracy_files", lambda t: (t.accuracy / "accuracy.txt").unlink(), "accuracy/accuracy.txt is missing"),
     ("accuracy_files", lambda t: (t.accuracy / "mlperf_log_accuracy.json").write_bytes(b""), "is empty"),
     (

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweep.commands.arguments import Parser
+from sweep.commands.arguments import Parser, exists
+from sweep.errors import ConfigError, Problem
 from sweep.vocabulary import ExitCode
 
 _DESCRIPTION = """\
@@ -29,9 +30,16 @@ def main(arguments: Sequence[str]) -> int:
         epilog="Exit codes: 0 all of it is there, 1 a part was left out,\n2 nothing could be imported, or bad input.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("places", metavar="PATH|ZIP", type=Path, nargs="+", help="what holds entries of CK")
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs")
+    parser.add_argument("places", metavar="PATH|ZIP", nargs="+", help="what holds entries of CK")
+    parser.add_argument("--outputs", default="outputs", metavar="DIR", help="default: outputs")
     options = parser.parse_args(arguments)
+    if "" in options.places:
+        raise ConfigError(Problem("PATH|ZIP", "''", "is no name", "give a folder or a zip"))
+    if not options.outputs:
+        raise ConfigError(Problem("--outputs", "''", "is no name", "give a folder"))
+    places, outputs = [Path(place) for place in options.places], Path(options.outputs)
+    if exists(outputs) and not outputs.is_dir():
+        raise ConfigError(Problem("--outputs", str(outputs), "is no folder", "give a folder"))
 
     from sweep.imports.ck import import_ck
     from sweep.report.words import count_of
@@ -42,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         spec = stored.result.spec
         print(f"{stored.directory.parent.name}/{stored.directory.name}: {spec.scenario}, {headline(stored.result)}")
 
-    done = import_ck(options.places, options.outputs, say)
+    done = import_ck(places, outputs, say)
     for line in done.known:
         print(f"skipped: {line}")
     for line in done.notes:
@@ -52,9 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     parts = [count_of(len(done.stored), "new trial")]
     parts += [f"{len(done.known)} here already"] if done.known else []
     parts += [f"{len(done.problems)} left out"] if done.problems else []
-    print(
-        f"{options.outputs}: {', '.join(parts)} of {done.entries} {'entry' if done.entries == 1 else 'entries'} of CK"
-    )
+    print(f"{outputs}: {', '.join(parts)} of {done.entries} {'entry' if done.entries == 1 else 'entries'} of CK")
     if not done.problems:
         return ExitCode.OK
     return ExitCode.FAILED if done.stored or done.known else ExitCode.BAD_INPUT

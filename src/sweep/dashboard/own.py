@@ -6,6 +6,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sweep.dashboard.benchmarks import bound_ns
 from sweep.dashboard.points import DashboardPoint, Source
 from sweep.datasets.digits import times_over_text
 from sweep.report.configuration import warnings_of
@@ -14,6 +15,7 @@ from sweep.results.environments import hardware
 from sweep.results.selection import Selection
 from sweep.store.records import StoredTrial
 from sweep.trial.result import TrialResult
+from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict, Weights
 
 _NS_PER_MS = 1e6
@@ -66,7 +68,11 @@ def _model_key(result: TrialResult) -> Hashable:
 def _key(result: TrialResult) -> Hashable:
     """Return what one point stands for: options and versions of an engine are ways to the best, not other points."""
     spec, imported = result.spec, result.imported
-    origin = None if imported is None else (imported.source, imported.division, imported.system, imported.benchmark)
+    origin = (
+        None
+        if imported is None
+        else (imported.source, imported.division, imported.system, imported.system_name, imported.benchmark)
+    )
     rules = spec.rules
     machine = json.dumps(hardware(result.environment), sort_keys=True), result.environment.get("hostname")
     return (
@@ -95,7 +101,7 @@ def _point(stored: StoredTrial, alike: Sequence[StoredTrial], accuracy: TrialRes
     spec, imported, environment = result.spec, result.imported, result.environment
     bound = spec.rules.target_latency_ns
     percentile = f"p{spec.rules.percentile:g}"
-    gpu = _gpu(environment)
+    gpu = _gpu(environment, every=imported is not None)
     cpu = str(environment.get("cpu") or "")
     host = str(environment.get("hostname") or "")
     machine = f"{gpu or cpu or 'machine that is not known'}{f' ({host})' if host else ''}"
@@ -123,10 +129,17 @@ def _point(stored: StoredTrial, alike: Sequence[StoredTrial], accuracy: TrialRes
         accuracy_percent=None if accuracy is None or accuracy.accuracy is None else accuracy.accuracy.accuracy,
         precision=str(spec.precision),
         run_class=str(spec.run.run_class),
-        doubt=_DOUBTS.get(spec.model.weights, ""),
+        doubt=_DOUBTS.get(spec.model.weights, "") or _other_bound(spec),
         link=str(stored.directory),
         notes="; ".join(dict.fromkeys(_notes(result, alike, accuracy))),
     )
+
+
+def _other_bound(spec: TrialSpec) -> str:
+    """Return that a test was held against another bound than the benchmark of its name is."""
+    own = spec.rules.target_latency_ns
+    theirs = bound_ns(spec.model.name, str(spec.scenario), "samples_per_query")
+    return "" if own is None or theirs is None or own == theirs else f"bound {own / _NS_PER_MS:g} ms"
 
 
 def _notes(result: TrialResult, alike: Sequence[StoredTrial], accuracy: TrialResult | None) -> Iterable[str]:
@@ -160,10 +173,19 @@ def _notes(result: TrialResult, alike: Sequence[StoredTrial], accuracy: TrialRes
     yield from (note for note in result.notes if not note.startswith(_SAID_ALREADY))
 
 
-def _gpu(environment: Mapping[str, Any]) -> str:
-    """Return the GPU that a test ran on: that of a test on the CPU lists all there are, without their identifiers."""
+def _gpu(environment: Mapping[str, Any], *, every: bool) -> str:
+    """Return the GPU that a test ran on: that of a test on the CPU lists all there are, without their identifiers.
+
+    Args:
+        environment: The fingerprint.
+        every: Whether one without an identifier counts too: other tools record none, and only what they used.
+    """
     cards = environment.get("gpus")
-    used = [card for card in cards if isinstance(card, Mapping) and "uuid" in card] if isinstance(cards, list) else []
+    used = (
+        [card for card in cards if isinstance(card, Mapping) and (every or "uuid" in card)]
+        if isinstance(cards, list)
+        else []
+    )
     return str(used[0].get("name") or "") if used else ""
 
 
@@ -172,5 +194,5 @@ def _software(backend: str, environment: Mapping[str, Any]) -> str:
     packages = environment.get("packages")
     known = packages if isinstance(packages, Mapping) else {}
     wanted = [name for name in _ENGINES if backend.startswith(name.partition("-")[0])]
-    versions = [f"{name} {known[name]}" for name in wanted if name in known]
+    versions = [f"{name} {known[name]}" for name in wanted if known.get(name)]
     return ", ".join([backend, *versions])

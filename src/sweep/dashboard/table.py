@@ -71,6 +71,9 @@ def _field(name: str) -> Column:
     return Column(name, lambda point: getattr(point, name))
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How text begins that spreadsheets calculate with."""
+
 COLUMNS: tuple[Column, ...] = (
     Column("source", lambda point: str(point.source)),
     *map(_field, ("round", "division", "submitter", "system_id", "system", "status", "accelerator", "accelerators")),
@@ -96,8 +99,13 @@ def to_csv(points: Iterable[DashboardPoint]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, [column.name for column in COLUMNS])
     writer.writeheader()
-    writer.writerows(map(row_of, points))
+    writer.writerows({name: _cell(value) for name, value in row_of(point).items()} for point in points)
     return text.getvalue().encode(errors="backslashreplace")
+
+
+def _cell(value: Any) -> Any:
+    """Return a text that a spreadsheet takes for text: names come from other people's files, and may be formulas."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def to_json(points: Sequence[DashboardPoint]) -> bytes:

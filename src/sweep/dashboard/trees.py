@@ -11,8 +11,8 @@ from typing import Any
 
 from sweep.dashboard.benchmarks import bound_ns
 from sweep.dashboard.points import DashboardPoint, Source
-from sweep.errors import ConfigError, LogError, Problem
-from sweep.loadgen.logs import Summary, parse_summary
+from sweep.errors import ConfigError, Problem
+from sweep.loadgen.logs import Summary
 from sweep.paths import SUMMARY_LOG
 from sweep.submission.tree import TreeResult, UnreadableError, folders, read_tree, round_of_seeds
 from sweep.vocabulary import Scenario, Verdict
@@ -64,9 +64,13 @@ def tree_points(root: Path) -> TreePoints:
             system = {}
         described.add(file)
         try:
-            summaries = [parse_summary(run / SUMMARY_LOG) for run in runs]
-        except LogError as error:
-            problems.append(str(error))
+            summaries = [result.summary_of(run) for run in runs]
+        except UnreadableError as error:
+            problems.append(f"{runs[0] / SUMMARY_LOG}: {error}")
+            continue
+        if any(not _is_of(summary, paths.scenario) for summary in summaries):
+            ran = summaries[0].scenario_text or "no scenario"
+            problems.append(f"{runs[0] / SUMMARY_LOG}: is of {ran}, its folder of {paths.scenario}")
             continue
         made = [_point(result, system, summary) for summary in summaries]
         whole = [one for one in made if one is not None and math.isfinite(one.value) and one.value > 0]
@@ -75,6 +79,12 @@ def tree_points(root: Path) -> TreePoints:
             continue
         points.append(_of_runs(whole))
     return TreePoints(root, tuple(points), tuple(map(printable, problems)))
+
+
+def _is_of(summary: Summary, folder: str) -> bool:
+    """Return whether a test is of its folder's scenario; Interactive is a kind of Server."""
+    wanted = "server" if folder.lower() == "interactive" else folder.lower().replace("-", "").replace("_", "")
+    return summary.scenario is None or summary.scenario.lower() == wanted
 
 
 def _runs(result: TreeResult) -> list[Path]:
@@ -90,7 +100,10 @@ def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary)
     if scenario is None or summary.loadgen_result is None or found is None:
         return None
     metric, value = found
+    bound = summary.target_latency_ns if metric == "samples_per_query" else None
     latencies = summary.query_latency.percentiles_ns or summary.sample_latency.percentiles_ns
+    p99 = latencies.get("p99") if scenario is Scenario.MULTI_STREAM else None
+    is_slow = bound is not None and p99 is not None and p99 > bound
     accelerators = _count(description.get("accelerators_per_node"))
     nodes = max(1, _count(description.get("number_of_nodes")))
     return DashboardPoint(
@@ -110,15 +123,15 @@ def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary)
         scenario=str(scenario),
         metric=metric,
         value=value,
-        verdict=summary.loadgen_result,
+        verdict=str(Verdict.INVALID) if is_slow else summary.loadgen_result,
         samples_per_query=summary.samples_per_query if scenario is Scenario.MULTI_STREAM else None,
-        p99_ns=latencies.get("p99") if scenario is Scenario.MULTI_STREAM else None,
-        bound_ns=summary.target_latency_ns
-        if metric == "samples_per_query" and summary.target_latency_ns
-        else bound_ns(paths.benchmark, str(scenario), metric),
+        p99_ns=p99,
+        bound_ns=bound or bound_ns(paths.benchmark, str(scenario), metric),
         accuracy_percent=_accuracy(result),
         link=printable(paths.performance / SUMMARY_LOG),
-        notes="verdict as its summary says, not checked here",
+        notes="its summary says VALID, but its p99 is over its bound"
+        if is_slow and summary.loadgen_result == Verdict.VALID
+        else "verdict as its summary says, not checked here",
     )
 
 

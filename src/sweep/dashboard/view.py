@@ -147,7 +147,8 @@ def look_of(point: DashboardPoint) -> str:
 def ending_of(point: DashboardPoint) -> str:
     """Return what stands behind a system's name beside its row of a plot: that is never cut off."""
     when = point.run_class if point.run_class and not point.is_full else point.round
-    return "".join(f" · {part}" for part in (point.precision, point.doubt, when) if part)
+    invalid = "INVALID" if point.verdict == Verdict.INVALID else ""
+    return "".join(f" · {part}" for part in (point.precision, point.doubt, when, invalid) if part)
 
 
 def figure(value: float | None) -> str:

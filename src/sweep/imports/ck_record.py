@@ -13,7 +13,7 @@ from sweep.imports.ck_entry import Entry
 from sweep.imports.ck_facts import Facts, read_facts
 from sweep.imports.ck_json import RefusedError, plain, word
 from sweep.imports.ck_run import Run, read_run
-from sweep.imports.ck_spec import audits, spec_of
+from sweep.imports.ck_spec import audits_of, spec_of
 from sweep.imports.judge import judge_imported, query_latency
 from sweep.loadgen.logs import Summary
 from sweep.paths import json_text
@@ -58,7 +58,7 @@ def make_record(entry: Entry, point: Mapping[str, Any], item: Any, name: str, im
     facts = read_facts(entry, point, run.user_conf, run.detail)
     notes = list(run.notes)
     spec = spec_of(entry.named, facts, run, notes)
-    if found := audits(run):
+    if found := audits_of(entry.named, run):
         notes.append(f"a compliance test ({', '.join(found)}), whose figures are no result")
     elif entry.named.rest:
         notes.append(f"the entry's name goes on with {entry.named.rest!r}")

@@ -13,19 +13,11 @@ from sweep.imports.ck_json import RefusedError, file_json, file_text, inside, ma
 from sweep.loadgen.accuracy import Accuracy
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
+from sweep.submission.logs import contradictions
 from sweep.vocabulary import TestMode
 
 _CONTRADICTIONS_SHOWN = 3
 _SCORE = ("accuracy", "good", "total")
-_EFFECTIVE = {
-    "samples_per_query": "samples_per_query",
-    "target_latency (ns)": "target_latency_ns",
-    "min_query_count": "min_query_count",
-    "max_query_count": "max_query_count",
-    "min_duration (ms)": "min_duration_ms",
-    "qsl_rng_seed": "qsl_rng_seed",
-}
-"""Settings by their names in LoadGen's summary and in its detail log."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ def read_run(item: Any, asked_mode: str) -> Run:
     summary, detail = _parsed(files)
     if summary.mode is None:
         raise RefusedError(f"LoadGen ran in the mode {plain(summary.mode_text)}, which sweep has no records for")
-    parsed = mapping(run, "parsed_summary")
+    parsed = _parsed_summary(run)
     if summary.mode is TestMode.PERFORMANCE:
         if _is_accuracy(asked_mode):
             notes.append(f"was to be a test of accuracy ({plain(asked_mode)}), but LoadGen measured performance")
@@ -97,6 +89,14 @@ def read_run(item: Any, asked_mode: str) -> Run:
     elif count < score.total:
         notes.append(f"LoadGen's log of answers was kept in part: {count} answers for {score.total} samples")
     return Run(TestMode.ACCURACY, files, summary, detail, score, count, (), tuple(notes), _user_conf(files))
+
+
+def _parsed_summary(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what CK has extracted from the summary; empty where it has not."""
+    given = run.get("parsed_summary")
+    if given and not isinstance(given, Mapping):
+        raise RefusedError(f"its parsed_summary is no object: {plain(given)}")
+    return {"Result is" if str(key).lower() == "result is" else key: said for key, said in mapping(given).items()}
 
 
 def _is_accuracy(mode: str) -> bool:
@@ -164,10 +164,8 @@ def _against(summary: Summary, parsed: Mapping[str, Any]) -> Iterator[str]:
 
 def _between(summary: Summary, detail: Detail | None) -> Iterator[str]:
     """Yield where the detail log is not that of the summary."""
-    for name, other in _EFFECTIVE.items():
-        own, its = summary.settings.get(name), None if detail is None else detail.effective.get(other)
-        if own is not None and its is not None and str(own) != str(its):
-            yield f"the detail log is of another test: {name} {plain(its)}, and {plain(own)} in the summary"
+    if detail is not None:
+        yield from (f"the detail log is of another test: {one}" for one in contradictions(summary, detail))
 
 
 def _check_accuracy(summary: Summary, parsed: Mapping[str, Any], asked_mode: str) -> None:
@@ -196,4 +194,4 @@ def _score(run: Mapping[str, Any]) -> Accuracy:
     half_unit = 0.5 * 10.0 ** -min(max(len(decimals), 1), 6)
     if total <= 0 or good > total or abs(share - 100 * good / total) > half_unit * (1 + 1e-9):
         raise RefusedError(f"has a score that contradicts itself: {shown}")
-    return Accuracy(good, total, share)
+    return Accuracy(good, total, 100 * good / total)  # what the entry says of it may be rounded

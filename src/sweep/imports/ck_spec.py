@@ -12,6 +12,7 @@ from sweep.imports.ck_json import RefusedError, plain, real, whole
 from sweep.imports.ck_run import Run
 from sweep.imports.judge import is_bounded, required_checks
 from sweep.loadgen.seeds import ROUND_SEEDS
+from sweep.submission.logs import audits
 from sweep.submission.rounds import ROUNDS
 from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, RulesSpec, RunSpec, TrialSpec
 from sweep.vocabulary import AbortRule, RunClass, Scenario, TestMode, Weights
@@ -28,9 +29,6 @@ _OFFLINE_MIN_SAMPLES = 24_576
 
 _RULES_AS_V07 = {"v0.5": "v0.7"}
 """A round without a rule book of its own, and whose lengths it had."""
-
-_AUDITS = ("performance_issue_same", "performance_issue_unique", "accuracy_log_sampling_target")
-_PROBABILITY = "accuracy_log_probability"
 
 
 def spec_of(named: Named, facts: Facts, run: Run, notes: list[str]) -> TrialSpec:
@@ -78,7 +76,7 @@ def spec_of(named: Named, facts: Facts, run: Run, notes: list[str]) -> TrialSpec
         samples_per_query=n,
         engine_batch=batch or n,
         rules=_rules(scenario, run, round_name),
-        run=_length(scenario, run, round_name, n),
+        run=_length(named, scenario, run, round_name, n),
         abort=AbortRule.NEVER,
         seeds=round_name,
     )
@@ -193,11 +191,11 @@ def _percentile(scenario: Scenario, run: Run) -> float:
     return 90.0 if scenario is Scenario.SINGLE_STREAM else 99.0
 
 
-def _length(scenario: Scenario, run: Run, round_name: str | None, n: int) -> RunSpec:
+def _length(named: Named, scenario: Scenario, run: Run, round_name: str | None, n: int) -> RunSpec:
     names = ("min_query_count", "max_query_count", "min_duration_ms", "max_duration_ms")
     least, most, least_ms, most_ms = (whole(_setting(run, name)) or 0 for name in names)
     length = RunSpec(RunClass.CUSTOM, least, most, least_ms, most_ms)
-    if run.mode is TestMode.ACCURACY or not _is_official(scenario, run, round_name, n, length):
+    if run.mode is TestMode.ACCURACY or not _is_official(scenario, run, round_name, n, length) or audits_of(named, run):
         return length
     return RunSpec(RunClass.OFFICIAL, least, most, least_ms, most_ms)
 
@@ -205,7 +203,7 @@ def _length(scenario: Scenario, run: Run, round_name: str | None, n: int) -> Run
 def _is_official(scenario: Scenario, run: Run, round_name: str | None, n: int, length: RunSpec) -> bool:
     """Return whether the settings meet what the round whose seeds were used demands of the length of a test."""
     rules = ROUNDS.get(_RULES_AS_V07.get(round_name or "", round_name or ""))
-    if rules is None or audits(run):
+    if rules is None or (scenario is Scenario.MULTI_STREAM and _percentile(scenario, run) != 99):
         return False
     queries = rules.min_query_count if scenario is Scenario.MULTI_STREAM else _MIN_QUERIES[scenario]
     if rules.early_stopping:  # later rounds leave the count of queries to LoadGen
@@ -217,9 +215,9 @@ def _is_official(scenario: Scenario, run: Run, round_name: str | None, n: int, l
     return length.min_query_count >= queries and length.min_duration_ms >= rules.min_duration_ms and within_most
 
 
-def audits(run: Run) -> tuple[str, ...]:
-    """Return the settings of a compliance test that were on: its figures are no result."""
-    on = [name for name in _AUDITS if run.summary.settings.get(name)]
-    if run.mode is TestMode.PERFORMANCE and run.summary.settings.get(_PROBABILITY):
-        on.append(_PROBABILITY)
-    return tuple(f"{name}={run.summary.settings[name]}" for name in on)
+def audits_of(named: Named, run: Run) -> tuple[str, ...]:
+    """Return what makes a compliance test of it, whose figures are no result: settings, or the name of its entry."""
+    if run.mode is not TestMode.PERFORMANCE:
+        return ()
+    said = [part for part in (named.mode, named.rest) if re.search(r"(?i)audit|test\d\d", part)]
+    return (*audits(run.summary, run.detail), *(f"the entry is called {plain(part)}" for part in said))

@@ -300,6 +300,14 @@ class _Reading:
         known = (_WARNINGS, _ERRORS, _CONCATENATED)
         self.unknown += [line for line in lines if line and not any(pattern.fullmatch(line) for pattern in known)]
 
+    def _check_streams(self, settings: Mapping[str, Scalar]) -> None:
+        """Refuse a MultiStream test of two N: the figure above its result, and what it was set to."""
+        metric, used = self.values["metric"], settings.get("samples_per_query")
+        is_n = metric is not None and metric.unit == "samples" and self.values["scenario"] is Scenario.MULTI_STREAM
+        if is_n and used is not None and used != metric.value:
+            said = f"Samples per query : {metric.value:g}, and samples_per_query : {used}"
+            raise LogError(f"{self.path}: contradicts itself: {said}; it cannot be known which holds")
+
     def summary(self) -> Summary:
         """Return what was read."""
         settings: Mapping[str, Scalar] = self.values["settings"]
@@ -307,6 +315,7 @@ class _Reading:
         uncertain = self.concatenated and self.values["scenario"] is Scenario.OFFLINE
         samples = None if uncertain else settings.get("samples_per_query")
         target = settings.get("target_latency (ns)")
+        self._check_streams(settings)
         return Summary(
             **self.values,
             samples_per_query=samples if isinstance(samples, int) else None,

@@ -8,7 +8,7 @@ from typing import Any
 from sweep.loadgen.logs import Detail, Summary
 from sweep.paths import DETAIL_LOG, SUMMARY_LOG
 from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
-from sweep.submission.logs import SETTINGS, contradictions
+from sweep.submission.logs import SETTINGS, audits, contradictions
 from sweep.submission.rounds import ROUNDS
 from sweep.submission.tree import UnreadableError
 from sweep.vocabulary import Scenario, TestMode
@@ -216,9 +216,8 @@ def audit(subject: Subject) -> Iterator[Found]:
     """It is no audit's test."""
     if (logs := _logs(subject)) is None:
         return
-    for name in ("performance_issue_unique", "performance_issue_same"):
-        if setting(*logs, name):
-            yield Found(f"{name} was on: an audit's test, not the benchmark's")
+    for name in audits(*logs):
+        yield Found(f"{name} was on: an audit's test, not the benchmark's")
 
 
 def _is_positive(value: Any) -> bool:

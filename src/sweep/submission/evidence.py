@@ -13,7 +13,7 @@ from sweep.loadgen.accuracy import read_accuracy_log
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
 from sweep.store.records import StoredTrial
-from sweep.submission.logs import contradictions
+from sweep.submission.logs import audits, contradictions
 from sweep.submission.rescore import labels_of, scored_again
 from sweep.submission.rounds import ROUNDS, Benchmark, Round
 from sweep.trial.verdict import judge
@@ -29,8 +29,6 @@ _SHARE = 0.99
 _NS_PER_MS = 1_000_000
 _SUMMARY_NAMES = {"min_duration_ms": "min_duration (ms)", "target_latency_ns": "target_latency (ns)"}
 """Settings that LoadGen's summary writes in another way than its detail log."""
-_AUDITS = ("performance_issue_unique", "performance_issue_same")
-"""Settings of audits, whose tests are not the benchmark's."""
 _EXAMPLES = 3
 
 
@@ -106,6 +104,8 @@ def record_reasons(stored: StoredTrial, division: str) -> Iterator[str]:
         yield "its record's environment is not that of its digest: somebody has changed it"
     if result.state is not TrialState.COMPLETE:
         yield f"FAILED: {result.failure.message if result.failure else 'unfinished'}"
+    elif result.imported is not None and spec.run.run_class is not RunClass.OFFICIAL:
+        yield "imported as a custom test: too short for its round, or a compliance test"
     elif result.imported is None and spec.run.run_class is not RunClass.OFFICIAL:
         yield f"a {spec.run.run_class} test, not an official one: run again with run=official"
     elif result.result is not Verdict.VALID:
@@ -155,7 +155,8 @@ def performance_reasons(evidence: Evidence, demand: Demand) -> Iterator[str]:
     held, needed = evidence.setting("performance_sample_count"), demand.benchmark.performance_sample_count
     if not isinstance(held, int) or held < needed:
         yield f"{_shown(held)} samples in memory, and {demand.name} needs {needed}: performance_sample_count={needed}"
-    yield from (f"an audit's test ({name}), not the benchmark's" for name in _AUDITS if evidence.setting(name))
+    on = audits(evidence.summary, evidence.detail)
+    yield from (f"an audit's test ({name}), not the benchmark's" for name in on)
 
 
 def accuracy_reasons(stored: StoredTrial, demand: Demand) -> Iterator[str]:
@@ -276,15 +277,15 @@ def _metric_reasons(evidence: Evidence, demand: Demand) -> Iterator[str]:
     n, p99 = evidence.setting("samples_per_query"), evidence.p99_ns
     if rules.samples_per_query is not None and n != rules.samples_per_query:
         yield f"N={n}, and {rules.name} fixes it to {rules.samples_per_query}"
+    share = evidence.setting("target_latency_percentile")
+    if share is not None and share != _SHARE:
+        yield f"its latency was read at the share {share} of its queries, not at {_SHARE}"
     if rules.early_stopping:
         if summary.early_stopping is not True or summary.early_stopping_estimate_ns is None:
             yield "LoadGen's early stopping was not satisfied: run again with rules=current run=official"
         results = {} if evidence.detail is None else evidence.detail.results
         if results.get(rules.multistream_metric) is None:
             yield f"{DETAIL_LOG} has no {rules.multistream_metric}"
-        share = evidence.setting("target_latency_percentile")
-        if share is not None and share != _SHARE:
-            yield f"its latency was read at the share {share} of its queries, not at {_SHARE}"
         return
     bound = demand.benchmark.target_latency_ns
     if bound is None:

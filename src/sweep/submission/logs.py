@@ -22,6 +22,11 @@ SETTINGS = {
 }
 """Settings by their names in the detail log, and in the summary."""
 
+_AUDITS = (
+    *("performance_issue_unique", "performance_issue_same"),
+    *("accuracy_log_sampling_target", "accuracy_log_probability"),
+)
+"""What the compliance tests of MLPerf turn on (TEST01, TEST04, TEST05)."""
 _MARK = ":::MLLOG"
 _PER_QUERY = "result_99.00_percentile_per_query_latency_ns"
 _PER_SAMPLE = "result_99.00_percentile_latency_ns"
@@ -48,15 +53,25 @@ def contradictions(summary: Summary, detail: Detail) -> Iterator[str]:
     yield from _lines(detail)
 
 
+def audits(summary: Summary, detail: Detail | None) -> tuple[str, ...]:
+    """Return the settings of a compliance test that were on in a performance test: its figures are no result."""
+    used = {name: summary.settings.get(name) for name in _AUDITS}
+    if detail is not None:
+        used |= {name: detail.effective[name] for name in _AUDITS if detail.effective.get(name)}
+    return tuple(f"{name}={value}" for name, value in used.items() if value)
+
+
 def _results(summary: Summary, detail: Detail) -> Iterator[str]:
     """Yield where results differ; the plain text of the early rounds has none."""
     results, multistream = detail.results, summary.scenario is Scenario.MULTI_STREAM
     stats = summary.query_latency if summary.query_latency.percentiles_ns else summary.sample_latency
     p99 = stats.percentiles_ns.get("p99")
-    figures = {
+    figures: dict[str, tuple[object, object]] = {
         "result_validity": (summary.loadgen_result, results.get("result_validity")),
-        "p99": (p99, results.get(_PER_QUERY if _PER_QUERY in results else _PER_SAMPLE)),
     }
+    key = _PER_QUERY if stats is summary.query_latency else _PER_SAMPLE
+    if key in results or _ESTIMATE in results:  # LoadGens before 2.0 did not log that of queries
+        figures["p99"] = (p99, results.get(key))
     stopping = summary.early_stopping_results.get("latency")
     if stopping is not None:
         if multistream:

@@ -51,7 +51,7 @@ class TreeResult:
     @cached_property
     def performance(self) -> Summary | UnreadableError:
         """Summary of the performance test."""
-        return self._log(self.paths.performance / SUMMARY_LOG, parse_summary)
+        return _tried(lambda: self.summary_of(self.paths.performance))
 
     @cached_property
     def performance_detail(self) -> Detail | UnreadableError:
@@ -103,6 +103,17 @@ class TreeResult:
             mapping if isinstance(mapping, Mapping) and rules.has_mapping and self.paths.of.division == "open" else {}
         )
         return rules.benchmark_of(self.paths.benchmark, {str(key): str(value) for key, value in known.items()})
+
+    def summary_of(self, run: Path) -> Summary:
+        """Return the summary of one of its runs, by the run's folder.
+
+        Raises:
+            UnreadableError: It cannot be read.
+        """
+        found = self._log(run / SUMMARY_LOG, parse_summary)
+        if isinstance(found, UnreadableError):
+            raise found
+        return found
 
     def _log(self, path: Path, parse: Callable[[Path], T]) -> T | UnreadableError:
         def read() -> T:

@@ -258,7 +258,9 @@
   };
 
   const csvCell = (value) => {
-    const text = value === null ? "" : String(value);
+    const plain = value === null ? "" : String(value);
+    // Spreadsheets calculate with text that begins so; figures are no text.
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(plain) ? `'${plain}` : plain;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const download = () => {
