@@ -119,7 +119,9 @@ class FakeRuntime:
     def cudaMalloc(self, size):
         if self.used() + size > self.memory:
             return NO_MEMORY, None
-        buffer = (ctypes.c_byte * size)(*([0x55] * min(size, 64)))
+        whole = (ctypes.c_byte * (size + 256))()
+        buffer = (ctypes.c_byte * size).from_buffer(whole, -ctypes.addressof(whole) % 256)
+        ctypes.memset(buffer, 0x55, size)
         self.blocks[ctypes.addressof(buffer)] = buffer
         return SUCCESS, ctypes.addressof(buffer)
 
@@ -265,21 +267,32 @@ class _Graph:
 
 
 class SummingEngine:
-    """A device engine on a `FakeRuntime` that answers the sum of each sample's bytes."""
+    """A device engine on a `FakeRuntime` that answers the sum of each sample's bytes, and refuses as TensorRT does.
 
-    def __init__(self, runtime, *, fixed_batch=None, shape=(3,), can_be_captured=True):
+    Args:
+        runtime: Where work is enqueued.
+        fixed_batch: As in `DeviceEngine`.
+        can_be_captured: Likewise.
+        inputs: Shapes of uint8 inputs `samples`, `samples1`, ...
+        outputs: Shapes and types of outputs; number k answers the sum plus k, everywhere.
+    """
+
+    def __init__(self, runtime, *, fixed_batch=None, can_be_captured=True, inputs=((3,),), outputs=(("int32", ()),)):
         self.runtime = runtime
         self.fixed_batch = fixed_batch
         self.can_be_captured = can_be_captured
-        self.inputs = (TensorSpec("samples", "uint8", shape),)
-        self.outputs = (TensorSpec("top1", "int32", ()),)
+        self.inputs = tuple(TensorSpec(f"samples{k or ''}", "uint8", shape) for k, shape in enumerate(inputs))
+        self.outputs = tuple(TensorSpec(f"top{k + 1}", dtype, shape) for k, (dtype, shape) in enumerate(outputs))
         self.bound = []
         self.closed = False
         self.fails_in_capture = None
 
     def bind(self, count, inputs, outputs, stream):
         assert self.fixed_batch in (None, count)
-        launch = _SumLaunch(self, count, inputs["samples"], outputs["top1"], self.runtime.stream_of(stream))
+        for name, address in (*inputs.items(), *outputs.items()):
+            if address % 256:
+                raise BackendError(f"refuses an address for {name}")
+        launch = _SumLaunch(self, count, inputs, outputs, self.runtime.stream_of(stream))
         self.bound.append(launch)
         return launch
 
@@ -293,18 +306,21 @@ class SummingEngine:
 class _SumLaunch:
     captured = False
 
-    def __init__(self, engine, count, source, to, stream):
-        self.engine, self.count, self.source, self.to, self.stream = engine, count, source, to, stream
+    def __init__(self, engine, count, inputs, outputs, stream):
+        self.engine, self.count, self.inputs, self.outputs, self.stream = engine, count, inputs, outputs, stream
 
     def enqueue(self):
         engine = self.engine
         if engine.fails_in_capture and engine.runtime.capturing is not None:
             raise BackendError(engine.fails_in_capture)
-        size = int(np.prod(engine.inputs[0].shape))
 
         def work():
-            data = np.frombuffer(ctypes.string_at(self.source, self.count * size), np.uint8)
-            sums = data.reshape(self.count, -1).sum(axis=1).astype(np.int32)
-            ctypes.memmove(self.to, sums.ctypes.data, sums.nbytes)
+            sums = np.zeros(self.count, np.int64)
+            for spec in engine.inputs:
+                data = ctypes.string_at(self.inputs[spec.name], self.count * int(np.prod(spec.shape)))
+                sums += np.frombuffer(data, np.uint8).reshape(self.count, -1).sum(axis=1, dtype=int)
+            for number, spec in enumerate(engine.outputs):
+                rows = np.repeat(sums + number, int(np.prod(spec.shape))).astype(spec.dtype)
+                ctypes.memmove(self.outputs[spec.name], rows.ctypes.data, rows.nbytes)
 
         engine.runtime.enqueue(self.stream, ("launch", self.count), work)

@@ -175,10 +175,10 @@ def test_inputs_and_outputs_are_addresses_on_the_device(world):
         device = list(world.runtime.blocks)
     binds = [call for call in world.calls if call[0].startswith("bind")]
     assert binds == [
-        ("bind_input", "samples", "cuda", 0, "uint8", (2, 2), device[0]),
-        ("bind_output", "top1", "cuda", 0, "int32", (2,), device[1]),
-        ("bind_input", "samples", "cuda", 0, "uint8", (4, 2), device[0] + 2 * 2),
-        ("bind_output", "top1", "cuda", 0, "int32", (4,), device[1] + 2 * 4),
+        ("bind_input", "samples", "cuda", 0, "uint8", (2, 2), device[0] + 256),
+        ("bind_output", "top1", "cuda", 0, "int32", (2,), device[1] + 256),
+        ("bind_input", "samples", "cuda", 0, "uint8", (4, 2), device[0]),
+        ("bind_output", "top1", "cuda", 0, "int32", (4,), device[1]),
     ]
 
 

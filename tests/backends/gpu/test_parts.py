@@ -1,6 +1,6 @@
 import pytest
 
-from sweep.backends.gpu.parts import Part, Run, answers, room, split
+from sweep.backends.gpu.parts import ALIGNMENT, Layout, Part, split
 
 
 def test_a_query_that_fits_is_one_launch():
@@ -8,33 +8,36 @@ def test_a_query_that_fits_is_one_launch():
     assert split(5, 8, None) == (Part(0, 5, 0, 5),)
 
 
-def test_what_does_not_fill_a_launch_comes_first_so_that_little_is_waited_for():
-    assert split(10, 4, None) == (Part(0, 2, 0, 2), Part(2, 4, 2, 4), Part(6, 4, 6, 4))
+def test_what_does_not_fill_a_launch_runs_first_so_that_little_is_waited_for():
+    assert split(10, 4, None) == (Part(8, 2, 2, 2), Part(0, 4, 0, 4), Part(4, 4, 1, 4))
 
 
-def test_an_engine_of_one_batch_gets_padding_in_places_of_its_own():
-    assert split(10, 4, 4) == (Part(0, 2, 0, 4), Part(2, 4, 4, 4), Part(6, 4, 8, 4))
-    assert room(split(10, 4, 4)) == 12
+def test_an_engine_of_one_batch_gets_padding():
+    assert split(10, 4, 4) == (Part(8, 2, 2, 4), Part(0, 4, 0, 4), Part(4, 4, 1, 4))
 
 
+@pytest.mark.parametrize("sample", [1, 3, 4, 12, 256, 784, 150528])
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("engine_batch", [1, 2, 3, 7, 8, 64])
-def test_every_sample_is_run_once_and_no_two_parts_share_a_place(engine_batch, fixed):
+def test_every_sample_is_run_once_and_no_two_parts_share_a_place(engine_batch, fixed, sample):
+    fixed_batch = engine_batch if fixed else None
+    layout = Layout.of(sample, engine_batch, fixed_batch)
     for count in range(1, 40):
-        parts = split(count, engine_batch, engine_batch if fixed else None)
-        assert [k for part in parts for k in range(part.start, part.start + part.count)] == list(range(count))
-        places = [k for part in parts for k in range(part.place, part.place + part.size)]
-        assert places == list(range(room(parts)))
-        assert room(parts) <= room(split(40, engine_batch, engine_batch if fixed else None))
+        parts = split(count, engine_batch, fixed_batch)
+        assert sorted(k for part in parts for k in range(part.start, part.start + part.count)) == list(range(count))
+        places = sorted((part.slot * layout.stride, part.size * sample) for part in parts)
+        assert all(begin % ALIGNMENT == 0 for begin, _ in places)
+        ends = [begin + size for begin, size in places]
+        assert all(end <= begin for end, (begin, _) in zip(ends, places[1:], strict=False))
+        assert ends[-1] == layout.room(parts) >= layout.used(parts)
+        assert layout.room(parts) <= layout.room(split(40, engine_batch, fixed_batch))
 
 
-def test_answers_that_lie_side_by_side_are_one_copy():
-    assert list(answers(split(10, 4, None))) == [Run(0, 0, 10)]
-    assert list(answers(split(8, 4, 4))) == [Run(0, 0, 8)]
-
-
-def test_answers_to_padding_are_left_where_they_are():
-    assert list(answers(split(10, 4, 4))) == [Run(0, 0, 2), Run(2, 4, 8)]
+def test_alignment_takes_less_than_its_own_size_for_each_part():
+    """A place of 64 samples for every launch of 8 would take eight times the memory."""
+    parts = split(1024, 8, None)
+    assert Layout.of(150528, 8, None).room(parts) == 1024 * 150528
+    assert Layout.of(4, 8, None).room(parts) <= len(parts) * ALIGNMENT
 
 
 @pytest.mark.parametrize(("count", "engine_batch", "fixed"), [(0, 4, None), (4, 0, None), (4, 4, 2)])

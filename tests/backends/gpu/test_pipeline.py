@@ -19,16 +19,20 @@ def _nothing():
 class Bench:
     """A pipeline on a fake runtime."""
 
-    def __init__(self, seed=0, n=10, engine_batch=10, memory=1 << 30, engine=None, **settings):
+    def __init__(self, seed=0, n=10, engine_batch=10, memory=1 << 30, engine=None, slots=SLOTS, **settings):
         self.runtime = FakeRuntime(seed, memory)
         self.cuda = Cuda(self.runtime)
         self.engine = SummingEngine(self.runtime, **(engine or {}))
-        self.samples = np.random.default_rng(seed).integers(0, 256, (SLOTS, 3)).astype(np.uint8)
+        draw = np.random.default_rng(seed)
+        self.stores = {
+            spec.name: draw.integers(0, 256, (slots, *spec.shape)).astype(np.uint8) for spec in self.engine.inputs
+        }
+        self.samples = self.stores["samples"]
         stream = self.cuda.stream()
         self.pipeline = Pipeline(self.cuda, stream, self.engine, PipelineSettings(**settings), n, engine_batch)
 
     def load(self):
-        self.pipeline.load({"samples": self.samples})
+        self.pipeline.load({**self.stores, "samples": self.samples})
         return self
 
     def answers(self, slot, count, meanwhile=_nothing):
@@ -36,7 +40,8 @@ class Bench:
         return top1
 
     def expected(self, slot, count):
-        return self.samples[slot : slot + count].sum(axis=1)
+        stores = {**self.stores, "samples": self.samples}.values()
+        return sum(store[slot : slot + count].reshape(count, -1).sum(axis=1, dtype=int) for store in stores)
 
     def left(self):
         """What was not freed."""
@@ -86,11 +91,52 @@ def test_each_copy_reads_its_own_slice_of_the_samples_and_nothing_is_copied_on_t
     base = bench.samples.ctypes.data
     copies = [arguments for name, arguments in bench.runtime.calls if name == "cudaMemcpyAsync"]
     assert [((source - base) // 3, size // 3) for _, source, size, kind, _ in copies if kind == "H2D"] == [
-        (5, 2),
-        (7, 4),
-        (11, 4),
+        (13, 2),
+        (5, 4),
+        (9, 4),
     ]
-    assert [size for _, _, size, kind, _ in copies if kind == "D2H"] == [4 * 10]
+    assert len([kind for *_, kind, _ in copies if kind == "D2H"]) == 1
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["as many as there are", "padded"])
+@pytest.mark.parametrize(
+    ("n", "engine_batch"), [(64, 32), (70, 32), (20, 8), (300, 136), (448, 224), (17, 5), (9, 1), (100, 99), (3, 64)]
+)
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"inputs": [(28, 28)]},
+        {"inputs": [(224, 3)], "outputs": [("int32", ()), ("float32", (5, 7)), ("uint8", (3,))]},
+        {"inputs": [(1,), (63,), (64,)], "outputs": [("float16", (3,)), ("int64", ())]},
+        {"inputs": [(256,)], "outputs": [("float32", (64,))]},
+    ],
+    ids=["28x28", "three outputs", "three inputs", "aligned by itself"],
+)
+def test_every_tensor_of_every_launch_is_where_tensorrt_takes_it(engine, n, engine_batch, fixed):
+    """TensorRT refuses an address that is no multiple of 256: no split query would run on it."""
+    engine = {**engine, "fixed_batch": min(engine_batch, n) if fixed else None}
+    bench = Bench(n=n, engine_batch=engine_batch, engine=engine, slots=n + 3)
+    bench.load()
+    for slot, count in ((0, n), (3, n), (1, n - 1), (0, 1), (2, n)):
+        expected = bench.expected(slot, count)
+        answers = bench.pipeline.run(slot, count, _nothing)
+        assert len(answers) == len(bench.engine.outputs)
+        for number, (found, spec) in enumerate(zip(answers, bench.engine.outputs, strict=True)):
+            assert (found.shape, found.dtype) == ((count, *spec.shape), spec.dtype)
+            rows = (expected + number).astype(spec.dtype)
+            assert (found == rows.reshape(count, *[1] * len(spec.shape))).all()
+    bench.pipeline.close()
+    assert bench.left() == [0] * 6
+
+
+def test_the_answers_of_all_launches_come_back_at_once():
+    bench = Bench(n=30, engine_batch=7, engine={"fixed_batch": 7}).load()
+    bench.answers(0, 30)
+    del bench.runtime.calls[:]
+    bench.answers(5, 30)
+    copies = [arguments[3] for name, arguments in bench.runtime.calls if name == "cudaMemcpyAsync"]
+    assert copies.count("H2D") == 5
+    assert copies.count("D2H") == 1
 
 
 def test_the_responses_are_prepared_while_the_device_works():

@@ -207,7 +207,7 @@ class IExecutionContext(_Recorded):
 
     def set_tensor_address(self, name, memory):
         self._addresses[name] = memory
-        return self._world.answer("set_tensor_address")
+        return memory % 256 == 0 and self._world.answer("set_tensor_address")
 
     def is_stream_capturable(self, stream):
         return self._world.capturable

@@ -69,7 +69,7 @@ def test_each_launch_has_its_own_context_and_a_streams_launches_share_scratch_me
     """A captured graph depends on its context; memory for each part of a query would not fit."""
     memory = Memory()
     engine = _open(world, memory=memory)
-    launches = [_bind(engine, at=0), _bind(engine, at=16), _bind(engine, stream=8, at=32)]
+    launches = [_bind(engine, at=0), _bind(engine, at=256), _bind(engine, stream=8, at=512)]
     assert len(world.contexts) == 3
     first, second, third = (address for address, _ in world.arguments("set_device_memory"))
     assert first == second != third

@@ -50,7 +50,7 @@ class DeviceEngine(Protocol):
 
         Args:
             count: Samples; `fixed_batch` where there is one.
-            inputs: Device address of each input, [count, *shape], contiguous.
+            inputs: Device address of each input, [count, *shape], contiguous; a multiple of `parts.ALIGNMENT`.
             outputs: Device address of each output, likewise.
             stream: CUDA stream handle, as an integer.
 

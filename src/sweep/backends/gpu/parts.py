@@ -1,9 +1,12 @@
-"""How a query is cut into launches: pure arithmetic."""
+"""How a query is cut into launches, and where in a buffer each of them lies: pure arithmetic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+ALIGNMENT = 256
+"""Bytes that the address of every tensor of a launch is a multiple of. TensorRT refuses any other (`NvInferRuntime.h`,
+`IExecutionContext::setTensorAddress`); CUDA's own allocations are."""
 
 
 @dataclass(frozen=True)
@@ -13,35 +16,50 @@ class Part:
     Attributes:
         start: Its first sample, counted in the query.
         count: Samples of the query.
-        place: Where on the device its samples and answers begin, counted in samples.
+        slot: Where its samples and answers lie: the places of a buffer are as long as a full launch.
         size: Samples that the engine is launched with; what is more than `count` is padding, whose answers are dropped.
     """
 
     start: int
     count: int
-    place: int
+    slot: int
     size: int
 
 
 @dataclass(frozen=True)
-class Run:
-    """Answers that lie side by side on the device and on the host.
+class Layout:
+    """Where the parts of a query lie in one tensor's buffer, in bytes. Parts lie in the order of the query.
 
     Attributes:
-        start: The first, counted in the query.
-        place: Where it lies on the device, counted in samples.
-        count: How many.
+        sample: One sample.
+        row: What a full launch holds of the query.
+        stride: From one part to the next: at least the row and its padding, and a multiple of `ALIGNMENT`.
     """
 
-    start: int
-    place: int
-    count: int
+    sample: int
+    row: int
+    stride: int
+
+    @classmethod
+    def of(cls, sample: int, engine_batch: int, fixed_batch: int | None) -> Layout:
+        """Return the layout of a tensor whose samples have `sample` bytes; the rest is as `split` takes it."""
+        full = (fixed_batch or engine_batch) * sample
+        return cls(sample, engine_batch * sample, -(-full // ALIGNMENT) * ALIGNMENT)
+
+    def room(self, parts: tuple[Part, ...]) -> int:
+        """Return the bytes that a buffer needs for them."""
+        return max(part.slot * self.stride + part.size * self.sample for part in parts)
+
+    def used(self, parts: tuple[Part, ...]) -> int:
+        """Return the bytes from the first sample of the query to the last, with the gaps between them."""
+        return max(part.slot * self.stride + part.count * self.sample for part in parts)
 
 
 def split(count: int, engine_batch: int, fixed_batch: int | None) -> tuple[Part, ...]:
-    """Return the launches of a query, in order.
+    """Return the launches of a query, in the order in which they run.
 
-    What does not fill a launch comes first: no copy overlaps the first launch's, so that one should be the smallest.
+    What does not fill a launch is the end of the query, and runs first: no copy overlaps the first launch's, so that
+    one should be the smallest.
 
     Args:
         count: Samples in the query.
@@ -53,30 +71,6 @@ def split(count: int, engine_batch: int, fixed_batch: int | None) -> tuple[Part,
     """
     if count < 1 or engine_batch < 1 or (fixed_batch is not None and fixed_batch < min(engine_batch, count)):
         raise ValueError(f"{count} samples in launches of {engine_batch} to an engine that takes {fixed_batch}")
-    rest = count % engine_batch
-    counts = [rest] * (rest > 0) + [engine_batch] * (count // engine_batch)
-    parts, start, place = [], 0, 0
-    for taken in counts:
-        size = fixed_batch or taken
-        parts.append(Part(start, taken, place, size))
-        start, place = start + taken, place + size
-    return tuple(parts)
-
-
-def room(parts: Sequence[Part]) -> int:
-    """Return the samples for which the device needs room."""
-    return parts[-1].place + parts[-1].size
-
-
-def answers(parts: Sequence[Part]) -> Iterator[Run]:
-    """Yield what is to be copied back, with as few copies as padding allows."""
-    run: Run | None = None
-    for part in parts:
-        if run is not None and part.place == run.place + run.count:
-            run = Run(run.start, run.place, run.count + part.count)
-            continue
-        if run is not None:
-            yield run
-        run = Run(part.start, part.place, part.count)
-    if run is not None:
-        yield run
+    full, rest = divmod(count, engine_batch)
+    counts = [(full, rest)] * (rest > 0) + [(slot, engine_batch) for slot in range(full)]
+    return tuple(Part(slot * engine_batch, taken, slot, fixed_batch or taken) for slot, taken in counts)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from sweep.backends.base import Array
 from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.gpu.engine import DeviceEngine, Launch, device_bytes
-from sweep.backends.gpu.parts import Part, Run, answers, room, split
+from sweep.backends.gpu.parts import Layout, Part, split
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
 
@@ -55,15 +55,19 @@ class _Tensor:
 
     Attributes:
         spec: What it is.
-        sample_bytes: Of one sample.
-        device: Its address on the device.
-        host: Where answers go on the host, page-locked, and how Python sees them; None for an input.
+        layout: Where the parts of a query lie in its buffers.
+        device: Address of its buffer on the device.
+        host: Address of that on the host, page-locked, where answers come back; 0 for an input.
+        answers: The same as an array of bytes; empty for an input.
+        packed: Where answers lie one behind the other when there are gaps between the parts; None where there are none.
     """
 
     spec: TensorSpec
-    sample_bytes: int
+    layout: Layout
     device: int
-    host: tuple[int, Array] | None = None
+    host: int = 0
+    answers: Array = field(default_factory=lambda: np.empty(0, np.uint8))
+    packed: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class _Plan:
     """Everything for queries of one size."""
 
     steps: tuple[_Step, ...]
-    answers: tuple[Run, ...]
+    parts: tuple[Part, ...]
     graphs_refused: str = ""
 
 
@@ -145,23 +149,26 @@ class Pipeline:
             undo.append(lambda: cuda.destroy_stream(stream))
         self._begin, self._end = cuda.event(timed=True), cuda.event(timed=True)
         undo += [lambda: cuda.destroy_event(self._begin), lambda: cuda.destroy_event(self._end)]
-        places = room(split(samples_per_query, self._engine_batch, self._engine.fixed_batch))
-        self._inputs = [self._on_device(spec, places, "input") for spec in self._engine.inputs]
+        parts = split(samples_per_query, self._engine_batch, self._engine.fixed_batch)
+        self._inputs = [self._on_device(spec, parts, "input") for spec in self._engine.inputs]
         for spec in self._engine.outputs:
-            tensor = self._on_device(spec, places, "output")
-            size = samples_per_query * tensor.sample_bytes
-            address = cuda.allocate_pinned(size)
-            undo.append(functools.partial(cuda.free_pinned, address))
-            self._outputs.append(replace(tensor, host=(address, _view(address, size, spec))))
+            tensor = self._on_device(spec, parts, "output")
+            layout, size = tensor.layout, tensor.layout.used(parts)
+            host = cuda.allocate_pinned(size)
+            undo.append(functools.partial(cuda.free_pinned, host))
+            gaps = len(parts) > 1 and layout.row != layout.stride
+            packed = np.empty(samples_per_query * layout.sample, np.uint8) if gaps else None
+            self._outputs.append(replace(tensor, host=host, answers=_view(host, size), packed=packed))
         cuda.finish_stream(self._compute)
 
-    def _on_device(self, spec: TensorSpec, places: int, what: str) -> _Tensor:
-        sample_bytes = device_bytes([spec])
-        address = self._cuda.allocate(places * sample_bytes, f"{what} {spec.name} of {places} samples")
+    def _on_device(self, spec: TensorSpec, parts: tuple[Part, ...], what: str) -> _Tensor:
+        layout = Layout.of(device_bytes([spec]), self._engine_batch, self._engine.fixed_batch)
+        size, samples = layout.room(parts), sum(part.size for part in parts)
+        address = self._cuda.allocate(size, f"{what} {spec.name} of {samples} samples")
         self._undo.append(functools.partial(self._cuda.free, address))
         # Padding must hold something that an engine can read; later it may be samples of earlier queries.
-        self._cuda.zero(address, places * sample_bytes, self._compute)
-        return _Tensor(spec, sample_bytes, address)
+        self._cuda.zero(address, size, self._compute)
+        return _Tensor(spec, layout, address)
 
     def close(self) -> None:
         """Free everything, also after an error of the device, in whose wake each of these fails too."""
@@ -229,29 +236,22 @@ class Pipeline:
                 step.bound.enqueue()
             else:
                 cuda.launch(step.graph, compute)
-        for run in plan.answers:
-            for tensor in self._outputs:
-                self._copy_back(tensor, run)
+        for tensor in self._outputs:  # all parts at once, with the gaps between them
+            cuda.copy_to_host(tensor.host, tensor.device, tensor.layout.used(plan.parts), compute)
         cuda.record(self._end, compute)
         meanwhile()
         cuda.finish(self._end)
         self._last = plan
-        return [tensor.host[1][:count] for tensor in self._outputs if tensor.host is not None]
+        return [_answers(tensor, count) for tensor in self._outputs]
 
     def _copy(self, step: _Step, slot: int) -> None:
         part, cuda, copies = step.part, self._cuda, self._copies
         enqueue = cuda.copy_on_device if self._settings.samples == DEVICE else cuda.copy_to_device
         for tensor, source in self._sources:
-            size = tensor.sample_bytes
-            enqueue(tensor.device + part.place * size, source + (slot + part.start) * size, part.count * size, copies)
+            to, size = tensor.device + part.slot * tensor.layout.stride, tensor.layout.sample
+            enqueue(to, source + (slot + part.start) * size, part.count * size, copies)
         if copies is not self._compute:
             cuda.record(step.copied, copies)
-
-    def _copy_back(self, tensor: _Tensor, run: Run) -> None:
-        if tensor.host is not None:
-            size = tensor.sample_bytes
-            to, source = tensor.host[0] + run.start * size, tensor.device + run.place * size
-            self._cuda.copy_to_host(to, source, run.count * size, self._compute)
 
     def device_ns(self) -> int | None:
         """Return the device's time from the first copy of the last query to its last; None before the first."""
@@ -294,12 +294,12 @@ class Pipeline:
         except BaseException:
             self._drop(_Plan(tuple(steps), ()))
             raise
-        plan = self._plans[count] = _Plan(tuple(steps), tuple(answers(parts)), self._graphs_refused)
+        plan = self._plans[count] = _Plan(tuple(steps), parts, self._graphs_refused)
         return plan
 
     def _bind(self, part: Part) -> Launch:
         inputs, outputs = (
-            {tensor.spec.name: tensor.device + part.place * tensor.sample_bytes for tensor in tensors}
+            {tensor.spec.name: tensor.device + part.slot * tensor.layout.stride for tensor in tensors}
             for tensors in (self._inputs, self._outputs)
         )
         bound = self._engine.bind(part.size, inputs, outputs, int(self._compute))
@@ -340,11 +340,25 @@ class Pipeline:
             _quietly(functools.partial(self._cuda.destroy_event, step.copied))
 
 
-def _view(address: int, size: int, spec: TensorSpec) -> Array:
-    """Return page-locked memory as an array [samples, *shape]."""
+def _view(address: int, size: int) -> Array:
+    """Return page-locked memory as an array of bytes."""
     memory = memoryview((ctypes.c_byte * size).from_address(address)).cast("B")
-    array: Array = np.frombuffer(memory, dtype=spec.dtype).reshape(-1, *spec.shape)
+    array: Array = np.frombuffer(memory, dtype=np.uint8)
     return array
+
+
+def _answers(tensor: _Tensor, count: int) -> Array:
+    """Return the answers of a query, [count, *shape]; they are copied only where there are gaps between its parts."""
+    found, layout = tensor.answers, tensor.layout
+    size = count * layout.sample
+    if tensor.packed is not None:
+        full, rest = divmod(size, layout.row)
+        rows = np.lib.stride_tricks.as_strided(found, (full, layout.row), (layout.stride, 1))
+        tensor.packed[: size - rest].reshape(full, layout.row)[:] = rows
+        tensor.packed[size - rest : size] = found[full * layout.stride :][:rest]
+        found = tensor.packed
+    answers: Array = found[:size].view(tensor.spec.dtype).reshape(count, *tensor.spec.shape)
+    return answers
 
 
 def _quietly(step: Callable[[], None]) -> None:
