@@ -42,6 +42,7 @@ class EngineRequest:
         cache: Folder for what takes long to build; None for a backend that builds nothing.
         is_unchanged: Says whether the file is still the one of that digest. What is built of it and kept must be asked
             for after it was read.
+        launch_limit: The most samples for which no tensor of the model is too large to be counted; None for no limit.
     """
 
     model_path: Path | None
@@ -54,6 +55,7 @@ class EngineRequest:
     precision: str = "fp32"
     cache: Path | None = None
     is_unchanged: Callable[[], bool] = lambda: True
+    launch_limit: int | None = None
 
 
 class Backend(ABC):

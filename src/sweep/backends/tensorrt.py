@@ -97,7 +97,7 @@ class TensorRTBackend(GpuBackend):
     def open_engine(self, cuda: Cuda, stream: Handle) -> TensorRTEngine:
         """Load the engine, built first where the cache does not have it."""
         del stream  # a launch is told its own
-        return open_engine(self.request, visible_gpu(), cuda)
+        return open_engine(self.launch_request, visible_gpu(), cuda)
 
     @classmethod
     def _flavour_problems(cls, options: Mapping[str, Any]) -> Iterator[Problem]:

@@ -99,8 +99,10 @@ def _asked(result: TrialResult) -> Iterator[tuple[str, str]]:
     yield "dataset", ", ".join(filter(None, (spec.dataset.name, times_over_text(*_counted(spec)), held)))
     if spec.seeds is not None:
         yield "random seeds", f"those of {spec.seeds}"
-    launches = -(-spec.samples_per_query // spec.engine_batch)
-    parts = "" if launches == 1 else f", {launches} launches of {spec.engine_batch} at most"
+    asked = -(-spec.samples_per_query // spec.engine_batch)
+    launches = result.engine.get("launches_per_query", asked)
+    most = f" of {spec.engine_batch} at most" if launches == asked else ""
+    parts = "" if launches == 1 else f", {launches} launches{most}"
     yield "samples per query", f"{spec.samples_per_query}{parts}"
     took = f"; took {duration(timing.total_ns / 1e9)}, of which {timing.test_ns / 1e9:.3g} s inside LoadGen"
     if (imported := result.imported) is not None:

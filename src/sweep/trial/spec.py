@@ -110,7 +110,8 @@ class TrialSpec:
 
     Attributes:
         samples_per_query: MultiStream's N.
-        engine_batch: Samples that one engine launch takes; a query is split into ceil(N / engine_batch) launches.
+        engine_batch: Samples that one engine launch takes; a query is split into ceil(N / engine_batch) launches,
+            or more where the engine takes no such launch (see the record's `engine`).
         seeds: MLPerf round whose random seeds LoadGen draws with; None for those that LoadGen carries.
     """
 

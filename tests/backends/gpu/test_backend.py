@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tests.backends.wide import LIMIT, wide_model
 
 from sweep.backends.base import EngineRequest
 from sweep.backends.gpu import backend as gpu_backend
@@ -133,12 +134,10 @@ class World:
         monkeypatch.setattr("sweep.backends.onnxruntime_cuda.for_cuda_provider", lambda path: None)
         monkeypatch.setattr(Cuda, "open", lambda: Cuda(self.runtime))
 
-    def backend(self, n=4, engine_batch=4, precision="fp32", **options):
+    def backend(self, n=4, engine_batch=4, precision="fp32", path="model.onnx", **options):
         complete = OnnxRuntimeCudaBackend.validate_options(options)
         inputs = (TensorSpec("samples", "uint8", (2,)),)
-        return OnnxRuntimeCudaBackend(
-            EngineRequest("model.onnx", inputs, True, n, engine_batch, complete, precision=precision)
-        )
+        return OnnxRuntimeCudaBackend(EngineRequest(path, inputs, True, n, engine_batch, complete, precision=precision))
 
 
 @pytest.fixture
@@ -192,6 +191,23 @@ def test_inputs_and_outputs_are_addresses_on_the_device(world):
 )
 def test_the_double_takes_what_onnx_runtime_takes(ours, theirs):
     assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
+
+
+def test_a_launch_is_no_larger_than_its_tensors_may_be(world, tmp_path):
+    """Nor does how a query is cut depend on the one that the engine was made for: a record must not show it."""
+    path = wide_model(tmp_path / "wide.onnx")
+    world.shape = [3]
+    cut = {}
+    for made_for in (3 * LIMIT, 3 * LIMIT - 10):
+        del world.calls[:]
+        with world.backend(made_for, made_for, path=path) as engine:
+            engine.load({"samples": np.zeros((made_for, 3), np.uint8)})
+            engine.run(0, 3 * LIMIT - 10, lambda: None)
+            facts = engine.facts()
+        cut[made_for] = [call[5][0] for call in world.calls if call[0] == "bind_input"]
+        assert facts["launches_per_query"] == 3
+        assert any("2^31-1" in note for note in facts["notes"])
+    assert cut[3 * LIMIT] == cut[3 * LIMIT - 10] == [LIMIT - 10, LIMIT, LIMIT]
 
 
 def test_a_convolution_that_was_taken_from_its_bias_is_not_put_together_again(tmp_path):

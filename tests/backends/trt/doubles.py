@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from sweep.backends.trt.build import Built
+from sweep.errors import BackendError
 
 
 def engine_bytes(smallest, best=None, largest=None, *, frozen=False, **changes):
@@ -253,6 +254,7 @@ class World:
         self.kernels = b"kernels"
         self.false = set()  # methods that answer False
         self.builds = 0
+        self.row = 3  # elements of the largest tensor of one sample
         self.module = SimpleNamespace(
             __name__="tensorrt",
             __version__="11.4.0",
@@ -284,6 +286,8 @@ class World:
         """Stand in for `sweep.backends.trt.build.build`."""
         self.builds += 1
         profile = settings.profile
+        if profile.largest * self.row > 2**31 - 1:
+            raise BackendError("Could not find any implementation for node conv1 (its output is too large)")
         return Built(engine_bytes(profile.smallest, profile.best, profile.largest, number=self.builds), 1.5)
 
 

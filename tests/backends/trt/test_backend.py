@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.backends.conformance import BackendConformance
 from tests.backends.gpu.doubles import NO_MEMORY, FakeRuntime
+from tests.backends.wide import LIMIT, WIDTH, wide_model
 
 from sweep.backends import tensorrt
 from sweep.backends.base import Availability, EngineRequest
@@ -106,6 +107,48 @@ def test_a_range_serves_several_batches(machine):
     assert machine.builds == 1
     machine.facts(machine.request(9, 9, profile="range"))
     assert machine.builds == 2
+
+
+class TestTensorsThatAreTooLarge:
+    """No convolution of TensorRT takes a tensor of more than 2^31-1 elements: its builder finds none."""
+
+    @pytest.fixture
+    def machine(self, machine):
+        wide_model(machine.cache / "model.onnx")
+        machine.row = 3 * WIDTH
+        return machine
+
+    @pytest.mark.parametrize("flavour", [TENSORRT, RTX], ids=lambda flavour: flavour.name)
+    @pytest.mark.parametrize("options", [{}, {"profile": "range"}, {"profile": "range", "profile_max": 4096}])
+    @pytest.mark.parametrize(
+        ("n", "engine_batch", "launches"),
+        [(LIMIT, LIMIT, 1), (LIMIT + 1, LIMIT + 1, 2), (3000, 3000, 5), (3000, 1000, 5), (3000, 500, 6), (2, 2, 1)],
+    )
+    def test_the_query_is_split_and_the_record_says_so(self, machine, flavour, options, n, engine_batch, launches):
+        """Else a search reads the builder's refusal as what the GPU cannot do."""
+        machine.flavour = flavour
+        with TensorRTBackend(machine.request(n, engine_batch, **options)) as backend:
+            backend.load({"samples": np.ones((n, 3), np.uint8)})
+            assert backend.run(0, n, lambda: None)[0].tolist() == [3] * n
+            facts = backend.facts()
+        assert facts["launches_per_query"] == launches
+        assert facts["profile"]["max"] <= LIMIT
+        assert any("2^31-1" in note for note in facts["notes"]) is (launches > 1 and engine_batch > LIMIT)
+
+    def test_the_parts_are_alike_so_that_an_engine_of_one_size_computes_on_little_padding(self, machine):
+        facts = machine.facts(machine.request(LIMIT + 1, LIMIT + 1))
+        assert facts["profile"]["max"] == (LIMIT + 2) // 2
+
+
+@pytest.mark.parametrize(("options", "n"), [({}, 8), ({}, 1), ({"profile": "range"}, 1), ({"profile": "range"}, 7)])
+def test_tensorrt_for_rtx_never_gets_a_profile_of_one_size(machine, options, n):
+    """Such an engine carries padding that grows with N: gigabytes for MobileNet in int8."""
+    machine.flavour = RTX
+    profile = machine.facts(machine.request(n, n, **options))["profile"]
+    assert profile["min"] < profile["max"]
+    assert profile["min"] <= n <= profile["max"]
+    if not options:
+        assert profile["opt"] == n
 
 
 def test_an_engine_is_never_larger_than_a_query(machine):

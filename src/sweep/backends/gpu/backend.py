@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -15,6 +18,7 @@ from sweep.backends.gpu.engine import DeviceEngine
 from sweep.backends.gpu.pipeline import DEVICE, HOST, PAGEABLE, PINNED, Pipeline, PipelineSettings
 from sweep.backends.options import Option, validate
 from sweep.gpus import OLDEST_DRIVER, VISIBLE, driver_major, gpus, usable_gpus
+from sweep.models.launch_limit import launch_limit
 from sweep.vocabulary import COMPUTED, Precision
 
 _ON_A_CPU = "backend=onnxruntime runs on the CPU"
@@ -57,6 +61,23 @@ class GpuBackend(Backend):
         del cores
         return {"engine_batch": (None, 512, 256, 128, 64, 32)}
 
+    @functools.cached_property
+    def launch_request(self) -> EngineRequest:
+        """The request with the launches that the model allows: GPU libraries count a tensor's elements in 32 bits.
+
+        An engine that is built for one N takes its parts in one size, so as not to compute on padding. Any other takes
+        as many as it can, so that how it cuts a query does not depend on those that it was made for.
+        """
+        request = self.request
+        limit = None if request.model_path is None else launch_limit(Path(request.model_path))
+        most = min(request.engine_batch, request.samples_per_query)
+        if limit is None or most <= limit:
+            return replace(request, launch_limit=limit)
+        if self.engine_depends_on_query:
+            launches = -(-request.samples_per_query // limit)
+            return replace(request, launch_limit=limit, engine_batch=-(-request.samples_per_query // launches))
+        return replace(request, launch_limit=limit, engine_batch=limit)
+
     @abstractmethod
     def open_engine(self, cuda: Cuda, stream: Handle) -> DeviceEngine:
         """Return the engine, ready to be bound.
@@ -79,7 +100,8 @@ class GpuBackend(Backend):
             cuda.destroy_stream(stream)
             raise
         settings = PipelineSettings(**{key: self.request.options[key] for key in self.PIPELINE_OPTIONS})
-        launch = min(self.request.engine_batch, engine.fixed_batch or self.request.engine_batch)
+        launch = self.launch_request.engine_batch
+        launch = min(launch, engine.fixed_batch or launch)
         self._pipeline = Pipeline(cuda, stream, engine, settings, self.request.samples_per_query, launch)
         return self
 
@@ -117,7 +139,11 @@ class GpuBackend(Backend):
 
     def facts(self) -> Mapping[str, Any]:
         """Return what engine and pipeline say of themselves."""
-        return self.pipeline.facts()
+        facts, limit = self.pipeline.facts(), self.launch_request.launch_limit
+        if limit is not None and self.request.engine_batch > limit and facts["launches_per_query"] > 1:
+            reason = f"a launch takes at most {limit} samples of this model, or a tensor has over 2^31-1 elements"
+            facts["notes"].append(f"{reason}: each query is {facts['launches_per_query']} launches")
+        return facts
 
 
 def gpu_availability(extra: str) -> Availability:

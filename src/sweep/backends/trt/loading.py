@@ -81,7 +81,9 @@ def _of_model(
         raise ValueError("TensorRT needs a model file and a cache folder")
     if not library.flavour.can_build:
         raise BackendError(no_builder(library.flavour))
-    settings = BuildSettings.of(request.options, min(request.engine_batch, request.samples_per_query))
+    batch = min(request.engine_batch, request.samples_per_query)
+    one_size = library.flavour is not RTX
+    settings = BuildSettings.of(request.options, batch, limit=request.launch_limit, one_size=one_size)
     key = identity(library, request, settings, gpu)
     cache = EngineCache(request.cache)
     path, timings = request.model_path, Timings(request.cache, library.flavour.name, library.version, _words(gpu))

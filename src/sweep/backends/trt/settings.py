@@ -26,7 +26,9 @@ class Profile:
     largest: int
 
     @classmethod
-    def of(cls, kind: str, engine_batch: int, largest: int | None) -> Self:
+    def of(
+        cls, kind: str, engine_batch: int, largest: int | None, *, limit: int | None = None, one_size: bool = True
+    ) -> Self:
         """Return the profile that the options ask for.
 
         Args:
@@ -34,13 +36,21 @@ class Profile:
             engine_batch: Samples per launch.
             largest: End of the range; None for the next power of two from `engine_batch`, so that neighbouring N share
                 an engine.
+            limit: The most that the model allows, whatever is asked for; None for no limit.
+            one_size: Whether the flavour builds good engines for one number alone. TensorRT for RTX does not: they
+                carry padding that grows with it (MobileNet int8 for 256: 1.2 GB, and 9 MB for 1 to 256).
 
         Raises:
             BackendError: The range ends before `engine_batch`.
         """
         if kind == EXACT:
-            return cls(engine_batch, engine_batch, engine_batch)
+            return (
+                cls(engine_batch, engine_batch, engine_batch)
+                if one_size
+                else cls(1, engine_batch, max(engine_batch, 2))
+            )
         end = largest or 1 << (engine_batch - 1).bit_length()
+        end = max(min(end, limit or end), 1 if one_size else 2)
         if end < engine_batch:
             reason = f"is less than the engine batch of {engine_batch}"
             raise BackendError(f"backend.profile_max={end} {reason}; raise it, or set a smaller engine_batch")
@@ -68,13 +78,15 @@ class BuildSettings:
     aux_streams: int | None = None
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], engine_batch: int) -> Self:
-        """Return the settings that validated options ask for.
+    def of(
+        cls, options: Mapping[str, Any], engine_batch: int, *, limit: int | None = None, one_size: bool = True
+    ) -> Self:
+        """Return the settings that validated options ask for; `limit` and `one_size` as `Profile.of` takes them.
 
         Raises:
             BackendError: The profile has no room for `engine_batch`.
         """
         return cls(
-            Profile.of(options["profile"], engine_batch, options["profile_max"]),
+            Profile.of(options["profile"], engine_batch, options["profile_max"], limit=limit, one_size=one_size),
             **{name: options[name] for name in cls.__dataclass_fields__ if name != "profile"},
         )
