@@ -22,6 +22,9 @@ OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 """Major version of CUDA to the oldest driver, by its first number, that runs it (NVIDIA, CUDA Compatibility, table of
 minor version compatibility)."""
 
+FOR_CUDA_12 = "pip install 'onnxruntime-gpu[cuda,cudnn]<1.27' 'cuda-python<13'"
+"""The newest packages of ONNX Runtime that are built for CUDA 12 (their requirements name its libraries)."""
+
 _ON = "Enabled"
 _TIMEOUT_S = 30
 """Without persistence mode a driver starts each GPU for the question, which takes seconds where there are eight."""
@@ -60,6 +63,80 @@ class Gpu:
 
     def __str__(self) -> str:
         return f"GPU {self.index} ({self.name})"
+
+
+Capability = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Support:
+    """The GPUs that a package runs on, from one of its versions to the next row of the same package.
+
+    Attributes:
+        package: `cuda` is whatever was built for that version of CUDA.
+        since: The first version.
+        spans: Compute capabilities, first and last; None where newer ones are expected to run as well.
+    """
+
+    package: str
+    since: tuple[int, int]
+    spans: tuple[tuple[Capability, Capability | None], ...]
+
+    def has(self, capability: Capability) -> bool:
+        """Say whether GPUs of a compute capability are among them."""
+        return any(first <= capability and (last is None or capability <= last) for first, last in self.spans)
+
+
+SUPPORT = (
+    *(
+        Support(package, since, spans)
+        for package in ("tensorrt", "tensorrt_lean")
+        for since, spans in (
+            ((0, 0), (((0, 0), (9, 0)),)),
+            ((10, 5), (((7, 5), (9, 0)),)),
+            ((10, 8), (((7, 5), None),)),
+        )
+    ),
+    Support(
+        "tensorrt_rtx", (0, 0), (*(((k, n), (k, n)) for k, n in ((7, 5), (8, 0), (8, 6), (8, 9))), ((12, 0), None))
+    ),
+    Support("cuda", (13, 0), (((7, 5), None),)),
+)
+"""NVIDIA's support matrices. TensorRT 10.5 dropped Volta and Pascal («Target GPU SM 61 is not supported»), 10.8 brought
+Blackwell; TensorRT for RTX names those for which it compiles and, when it refuses a GPU, all but Turing, which needs an
+engine of its own and has one here; CUDA 13 begins with Turing."""
+
+
+NEWEST = "999.0"
+"""A version behind all rows of `SUPPORT`: what is installed next."""
+
+
+def unsupported(gpu: Gpu, package: str, version: str = "", cuda: int = 0) -> tuple[str, str]:
+    """Return why a package does not run on a GPU, and what to install instead; two empty words where it may.
+
+    Args:
+        gpu: The GPU; one whose compute capability is not known may run everything.
+        package: A name in `SUPPORT`, or of any other package.
+        version: Its version; empty where it is not known, so that any might be meant.
+        cuda: Major version of CUDA that it was built for; 0 where that is not known.
+    """
+    match = re.fullmatch(r"(\d+)\.(\d+)", gpu.compute_capability)
+    if match is None:
+        return "", ""
+    capability, what = (int(match[1]), int(match[2])), f"{gpu.name}, of compute capability {gpu.compute_capability}"
+    rows = [row for row in SUPPORT if row.package == package]
+    able = [row for row in rows if row.has(capability)]
+    known = re.match(r"(\d+)\.(\d+)", version)
+    held = [row for row in rows if known and row.since <= (int(known[1]), int(known[2]))][-1:] or able
+    if rows and not (able and held[0] in able):
+        later = [row for row in able if row.since > held[0].since] if held else []
+        if later:
+            least = ".".join(map(str, later[0].since))
+            return f"{package} {version} does not support {what}", f"pip install --upgrade '{package}>={least}'"
+        return f"{package} does not support {what}", ""
+    if any(row.package == "cuda" and row.since <= (cuda, 0) and not row.has(capability) for row in SUPPORT):
+        return f"{package} of CUDA {cuda} does not support {what}", f"use packages for CUDA 12: {FOR_CUDA_12}"
+    return "", ""
 
 
 @functools.cache

@@ -1,8 +1,12 @@
 """What doctor says of GPUs, whatever is installed: each line names what to do."""
 
+from types import SimpleNamespace
+
 import pytest
 from tests.gpus import card
 
+from sweep.backends.trt import flavours
+from sweep.backends.trt.flavours import INT8_IS_SLOW
 from sweep.commands import doctor_gpus
 from sweep.commands.doctor_gpus import examine_gpus
 
@@ -86,8 +90,10 @@ def test_what_of_an_extra_is_missing(doctor):
 @pytest.mark.parametrize(
     ("capability", "words"),
     [
-        ("8.9", "builds engines and runs them on GPU 0"),
-        ("12.0", "builds engines and runs them on GPU 0"),
+        ("7.5", f"builds engines and runs them on GPU 0; {INT8_IS_SLOW}"),
+        ("8.9", f"builds engines and runs them on GPU 0; {INT8_IS_SLOW}"),
+        ("12.0", f"builds engines and runs them on GPU 0; {INT8_IS_SLOW}"),
+        ("7.0", "builds engines, which cannot be run here: it runs on no GPU of compute capability 7.0"),
         ("9.0", "builds engines, which cannot be run here: it runs on no GPU of compute capability 9.0"),
         ("[N/A]", "builds engines, which cannot be run here: it runs on no GPU of compute capability unknown"),
     ],
@@ -96,6 +102,43 @@ def test_tensorrt_for_rtx_does_not_run_everywhere(doctor, capability, words):
     found = doctor(card(0, compute_cap=capability), installed={"tensorrt_rtx": "1.1", "cuda-python": "13.0"})
     assert found["extra tensorrt-rtx"].detail == f"tensorrt_rtx 1.1; cuda-python 13.0; {words}"
     assert found["extra tensorrt-rtx"].fine
+
+
+@pytest.mark.parametrize(
+    ("installed", "capability", "words"),
+    [
+        ({"tensorrt": "10.7.0"}, "12.0", "tensorrt 10.7.0 does not support NVIDIA H100, of compute capability 12.0"),
+        ({"tensorrt": "10.9.0"}, "12.0", "builds TensorRT engines and runs them on GPU 0"),
+        ({}, "7.0", "tensorrt does not support NVIDIA H100, of compute capability 7.0"),
+        ({"tensorrt-cu13": "11.4"}, "7.0", "tensorrt does not support NVIDIA H100, of compute capability 7.0"),
+    ],
+)
+def test_doctor_refuses_what_the_flavour_refuses(doctor, installed, capability, words):
+    """One table: doctor must not promise what every trial then fails with."""
+    found = doctor(card(0, compute_cap=capability), installed=installed)
+    assert found["extra tensorrt"].detail.endswith(words)
+    if capability == "7.0":
+        assert "pip install" not in found["extra tensorrt"].fix  # what it would bring is refused as well
+
+
+def test_gpus_that_onnx_runtimes_cuda_leaves_out_are_not_counted(doctor, monkeypatch):
+    cards = card(0, compute_cap="7.0"), card(1, compute_cap="9.0")
+    installed = {"onnxruntime-gpu": "1.31"}
+    for cuda, words in (("12.8", "runs ONNX Runtime on GPU 0, 1"), ("13.0", "runs ONNX Runtime on GPU 1")):
+        monkeypatch.setattr(doctor_gpus, "onnxruntime_build", lambda cuda=cuda: ("onnxruntime-gpu", cuda))
+        assert doctor(*cards, installed=installed)["extra cuda"].detail.endswith(words)
+    detail = doctor(cards[0], installed=installed)["extra cuda"].detail
+    fix = doctor(cards[0], installed=installed)["extra cuda"].fix
+    assert "<1.27" in fix
+    assert detail.endswith("onnxruntime-gpu of CUDA 13 does not support NVIDIA H100, of compute capability 7.0")
+
+
+def test_two_builds_of_tensorrt_clash(doctor, monkeypatch):
+    names = ("tensorrt-cu12", "tensorrt-cu13")
+    monkeypatch.setattr(flavours, "distributions", lambda: [SimpleNamespace(name=name) for name in names])
+    found = doctor()["package tensorrt"]
+    assert not found.fine
+    assert found.fix.startswith("pip uninstall -y tensorrt-cu12 tensorrt-cu13, then ")
 
 
 def test_an_installation_from_before_an_extra_says_so(doctor, monkeypatch):

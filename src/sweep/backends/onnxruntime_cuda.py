@@ -17,7 +17,7 @@ from sweep.backends.onnxruntime import translated
 from sweep.backends.options import Option
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
-from sweep.models.ort import runtime, session_options
+from sweep.models.ort import onnxruntime_build, runtime, session_options
 from sweep.models.split_bias import for_cuda_provider
 from sweep.vocabulary import Precision
 
@@ -57,7 +57,8 @@ class OnnxRuntimeCudaBackend(GpuBackend):
             detail = "onnxruntime is not installed" if found is None else "onnxruntime is installed without CUDA"
             fix = "pip uninstall onnxruntime, then pip install 'mlperf-sweep[cuda]'"
             return Availability(available=False, detail=detail, fix=fix)
-        return gpu_availability("cuda")
+        package, cuda = onnxruntime_build() or ("", "")
+        return gpu_availability("cuda", package, int(cuda.partition(".")[0] or 0))
 
     def open_engine(self, cuda: Cuda, stream: Handle) -> OnnxRuntimeCudaEngine:
         """Create the session on the pipeline's stream."""
@@ -184,6 +185,7 @@ class OnnxRuntimeCudaEngine:
         return {
             "engine": "ONNX Runtime, CUDA execution provider",
             "version": self._ort.__version__,
+            "cuda": (onnxruntime_build() or ("", ""))[1] or None,
             "tf32": self._options["tf32"],
             "nhwc": self._options["nhwc"],
             "fuse_bias": self._fuses_bias,

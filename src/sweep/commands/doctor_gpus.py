@@ -7,17 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 
+from sweep.backends.trt.flavours import FLAVOURS, INT8_IS_SLOW, RTX, TENSORRT, Flavour, cuda_major, mixture
 from sweep.commands.findings import Finding, installed_version
-from sweep.gpus import OLDEST_DRIVER, VISIBLE, Gpu, driver_major, gpus, usable_gpus
+from sweep.gpus import NEWEST, OLDEST_DRIVER, VISIBLE, Gpu, driver_major, gpus, unsupported, usable_gpus
+from sweep.models.ort import onnxruntime_build
 
 _OWN = "mlperf-sweep"
 
 _CUDA = (12, 13)
 """Those that packages are built for."""
-
-_RTX_RUNS_ON = ("8.0", "8.6", "8.9")
-_RTX_RUNS_FROM = 12.0
-"""Compute capabilities that TensorRT for RTX names when it refuses another; 9.0 (H100, H200) is none of them."""
 
 _EXTRAS = ("tensorrt", "tensorrt-rtx", "cuda")
 
@@ -38,7 +36,7 @@ def examine_gpus() -> Iterator[Finding]:
         yield _driver(cards[0].driver)
     for extra in _EXTRAS:
         yield _extra(extra, usable)
-    yield from _packages()
+    yield from _packages(usable)
 
 
 def _described(gpu: Gpu) -> str:
@@ -62,36 +60,49 @@ def _extra(extra: str, usable: Sequence[Gpu]) -> Finding:
     if not wanted:
         detail = "this installation of sweep does not know it"
         return Finding("extra", extra, fine=False, detail=detail, fix="install sweep again to read its pyproject.toml")
-    found = {name: _installed(name) for name in wanted}
+    found = {name: " ".join(_installed(name) or ()) for name in wanted}
     there = [words for words in found.values() if words]
     missing = [name for name, words in found.items() if not words]
-    parts = [*there, *([f"{', '.join(missing)} missing"] if missing else []), _gives(extra, usable)]
-    return Finding("extra", extra, not missing, "; ".join(parts), f"pip install '{_OWN}[{extra}]'" if missing else "")
+    gives, instead = _gives(extra, usable)
+    parts = [*there, *([f"{', '.join(missing)} missing"] if missing else []), gives]
+    install = f"pip install '{_OWN}[{extra}]'" if missing else ""
+    return Finding("extra", extra, not missing, "; ".join(parts), install if instead is None else instead)
 
 
-def _installed(name: str) -> str:
-    """Return an installed distribution, or its build for one CUDA, with its version; empty where there is neither."""
+def _installed(name: str) -> tuple[str, str] | None:
+    """Return an installed distribution, or its build for one CUDA, and its version; None where there is neither."""
     for one in (name, *(f"{name}-cu{cuda}" for cuda in reversed(_CUDA))):
         if (version := installed_version(one)) is not None:
-            return f"{one} {version}"
-    return ""
+            return one, version
+    return None
 
 
-def _gives(extra: str, usable: Sequence[Gpu]) -> str:
-    """Return what an extra is good for on this machine."""
+def _gives(extra: str, usable: Sequence[Gpu]) -> tuple[str, str | None]:
+    """Return what an extra is good for on this machine, and what to do instead of installing it; None for nothing."""
     if extra == "tensorrt-rtx":
-        fit = [gpu for gpu in usable if _runs_rtx(gpu)]
+        fit = [gpu for gpu in usable if gpu.compute_capability and not _refuses(RTX, gpu)[0]]
         if fit:
-            return f"builds engines and runs them on {_numbers(fit)}"
+            return f"builds engines and runs them on {_numbers(fit)}; {INT8_IS_SLOW}", None
         why = "there is no GPU" if not usable else f"it runs on no GPU of compute capability {_capabilities(usable)}"
-        return f"builds engines, which cannot be run here: {why}"
-    what = {"tensorrt": "builds TensorRT engines and runs them", "cuda": "runs ONNX Runtime"}[extra]
-    return f"{what} on {_numbers(usable)}" if usable else "of no use without a GPU"
+        return f"builds engines, which cannot be run here: {why}", None
+    if not usable:
+        return "of no use without a GPU", None
+    if extra == "cuda":
+        _, cuda = onnxruntime_build() or ("", "")
+        major = int(cuda.partition(".")[0]) if cuda else _CUDA[-1]  # what an installation would bring
+        refusals = [unsupported(gpu, "onnxruntime-gpu", cuda=major) for gpu in usable]
+        what = "runs ONNX Runtime"
+    else:
+        what, refusals = "builds TensorRT engines and runs them", [_refuses(TENSORRT, gpu) for gpu in usable]
+    fit = [gpu for gpu, (reason, _) in zip(usable, refusals, strict=True) if not reason]
+    return (f"{what} on {_numbers(fit)}", None) if fit else refusals[0]
 
 
-def _runs_rtx(gpu: Gpu) -> bool:
-    capability = gpu.compute_capability
-    return capability in _RTX_RUNS_ON or (bool(capability) and float(capability) >= _RTX_RUNS_FROM)
+def _refuses(flavour: Flavour, gpu: Gpu) -> tuple[str, str]:
+    """Return why a flavour does not run on a GPU, and what to do about it; two empty words where it does."""
+    name, version = _installed(flavour.name.replace("_", "-")) or ("", NEWEST)
+    cuda = int(name.rpartition("-cu")[2]) if "-cu" in name else cuda_major(flavour)
+    return unsupported(gpu, flavour.name, version, cuda)
 
 
 def _numbers(usable: Sequence[Gpu]) -> str:
@@ -121,7 +132,7 @@ def _requirements(extra: str) -> list[str]:
     return list(found)
 
 
-def _packages() -> Iterator[Finding]:
+def _packages(usable: Sequence[Gpu]) -> Iterator[Finding]:
     for module, distributions, purpose in (
         ("pynvml", ("nvidia-ml-py",), "reads clocks, power and heat of a GPU during a test"),
         ("cuda", ("cuda-python", "cuda-bindings"), "is how GPU backends speak to CUDA"),
@@ -130,6 +141,10 @@ def _packages() -> Iterator[Finding]:
         detail = versions[0] if versions else f"{distributions[0]} is not installed"
         fix = "" if versions else f"pip install {distributions[0]}"
         yield Finding("package", module, bool(versions), f"{detail} ({purpose})", fix)
+    for flavour in FLAVOURS:
+        reason, fix = mixture(flavour, next(iter(usable), None))
+        if reason:
+            yield Finding("package", flavour.name, fine=False, detail=reason, fix=fix)
     cpu, gpu = installed_version("onnxruntime"), installed_version("onnxruntime-gpu")
     if cpu and gpu:
         yield Finding(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sweep.errors import ConfigError, Problem
@@ -24,6 +27,26 @@ def runtime() -> Any:
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
         onnxruntime.disable_telemetry_events()  # of versions that do not know the variable
     return onnxruntime
+
+
+def onnxruntime_build() -> tuple[str, str] | None:
+    """Return what the installed ONNX Runtime says of its own build, without importing it.
+
+    Packages for the CPU and for CUDA lie in one folder, whose files are those of whichever was installed last; this one
+    among them, so that it is right where pip's lists are not.
+
+    Returns:
+        The name of the package (`onnxruntime-gpu`) and the CUDA that it was built for (`13.0`; empty for none); None
+        where ONNX Runtime is not installed, or does not say.
+    """
+    found = importlib.util.find_spec("onnxruntime")
+    for folder in [] if found is None else found.submodule_search_locations or ():
+        with contextlib.suppress(OSError):
+            text = (Path(folder) / "capi" / "build_and_package_info.py").read_text(encoding="utf-8", errors="replace")
+            values = dict(re.findall(r"^(\w+)\s*=\s*['\"]([^'\"]*)['\"]", text, re.MULTILINE))
+            if "package_name" in values:
+                return values["package_name"], values.get("cuda_version", "")
+    return None
 
 
 def session_options(ort: Any) -> Any:

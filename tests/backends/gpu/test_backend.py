@@ -53,6 +53,33 @@ class TestAvailability:
             assert found.detail == "driver 535.1 is too old for CUDA 13, which needs 580 or newer"
             assert "cuda-python<13" in found.fix
 
+    @pytest.mark.parametrize(
+        ("onnxruntime_cuda", "bindings", "driver", "capability", "detail"),
+        [
+            ("13.0", "12.9", "550.54", "8.6", "driver 550.54 is too old for onnxruntime-gpu of CUDA 13"),
+            ("12.8", "12.9", "550.54", "8.6", ""),
+            ("13.0", "13.0", "580.65", "8.6", ""),
+            ("13.0", "12.9", "580.65", "7.0", "onnxruntime-gpu of CUDA 13 does not support RTX A6000, of compute cap"),
+            ("12.8", "12.9", "580.65", "7.0", ""),
+            ("12.8", "13.0", "580.65", "6.1", "cuda-python of CUDA 13 does not support RTX A6000, of compute cap"),
+        ],
+    )
+    def test_the_cuda_of_onnx_runtime_is_its_own(
+        self, monkeypatch, tmp_path, onnxruntime_cuda, bindings, driver, capability, detail
+    ):
+        (tmp_path / "capi").mkdir()
+        (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").touch()
+        info = f"package_name = 'onnxruntime-gpu'\n__version__ = '1.31.1'\ncuda_version = '{onnxruntime_cuda}'\n"
+        (tmp_path / "capi" / "build_and_package_info.py").write_text(info)
+        found = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+        monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: (_gpu(driver, capability),))
+        monkeypatch.setattr(gpu_backend, "version", lambda name: bindings)
+        availability = OnnxRuntimeCudaBackend.availability()
+        assert availability.available is not bool(detail)
+        assert availability.detail.startswith(detail or "RTX A6000")
+        assert availability.available or "cuda-python<13" in availability.fix
+
     def test_onnxruntime_for_the_cpu_is_not_one_for_the_gpu(self, monkeypatch, tmp_path):
         (tmp_path / "capi").mkdir()
         found = SimpleNamespace(submodule_search_locations=[str(tmp_path)])

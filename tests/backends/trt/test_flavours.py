@@ -19,11 +19,12 @@ from sweep.backends.trt.flavours import (
     installed,
     installed_version,
     load,
-    supports,
     visible_gpu,
 )
 from sweep.errors import BackendError
-from sweep.gpus import Gpu
+from sweep.gpus import FOR_CUDA_12, Gpu
+
+OLD_GPU = f"use backend=onnxruntime_cuda with packages for CUDA 12: {FOR_CUDA_12}"
 
 
 def _gpu(capability="8.6", driver="580.65.06", index=0, uuid="GPU-1"):
@@ -91,6 +92,16 @@ def test_a_flavour_that_is_asked_for_is_taken(machine):
         ),
         ("tensorrt_rtx", "8.6", "tensorrt_rtx is not installed", "pip install 'mlperf-sweep[tensorrt-rtx]'"),
         ("tensorrt_lean", "8.6", "tensorrt_lean is not installed", "pip install tensorrt-lean"),
+        (
+            "tensorrt_rtx",
+            "9.0",
+            "tensorrt_rtx does not support NVIDIA RTX A6000, of compute capability 9.0",
+            "pip install 'mlperf-sweep[tensorrt]'",
+        ),
+        *(
+            (name, "7.0", "tensorrt does not support NVIDIA RTX A6000, of compute capability 7.0", OLD_GPU)
+            for name in ("auto", "tensorrt")
+        ),
     ],
 )
 def test_what_is_not_installed_says_how_it_is_had(machine, name, capability, reason, fix):
@@ -128,6 +139,7 @@ def test_a_driver_must_be_new_enough_for_the_flavours_cuda(machine, driver, able
         (["tensorrt-cu12", "tensorrt_cu12_libs"], 12),
         (["tensorrt_rtx_cu13", "tensorrt"], 0),
         (["tensorrt_cu13_bindings", None], 13),
+        (["tensorrt_libs"], 0),
         ([], 0),
     ],
 )
@@ -137,15 +149,74 @@ def test_cuda_is_read_from_the_names_of_packages(machine, distributions, major):
 
 
 @pytest.mark.parametrize(
-    ("capability", "able"),
+    ("flavour", "version", "cuda", "able", "unable"),
     [
-        *((capability, True) for capability in ("8.0", "8.6", "8.9", "12.0", "12.1", "12.2", "13.0", "", "what")),
-        *((capability, False) for capability in ("7.0", "7.5", "8.7", "9.0", "10.0", "10.3", "11.0")),
+        (RTX, "1.7.1", 13, ["7.5", "8.0", "8.6", "8.9", "12.0", "12.1", "12.2", "13.0", "", "what"], ["6.1", "7.0"]),
+        (RTX, "1.7.1", 13, [], ["8.7", "9.0", "10.0", "10.3", "11.0"]),
+        (TENSORRT, "10.4.0", 12, ["6.1", "7.0", "7.5", "9.0"], ["10.0", "12.0"]),
+        (TENSORRT, "10.7.0.post1", 12, ["7.5", "8.7", "9.0", ""], ["6.1", "7.0", "7.2", "10.0", "12.0"]),
+        (TENSORRT, "10.9", 12, ["7.5", "9.0", "10.0", "12.0"], ["6.1", "7.0"]),
+        (LEAN, "11.4", 13, ["7.5", "9.0", "10.0", "12.0", "13.0"], ["6.1", "7.0"]),
+        (LEAN, "10.7", 12, ["9.0"], ["10.0"]),
+        (TENSORRT, "", 0, ["6.1", "7.0", "9.0", "12.0", ""], []),
+        (TENSORRT, "", 13, ["7.5"], ["6.1", "7.0"]),
     ],
 )
-def test_rtx_supports_what_it_says_it_does(capability, able):
-    assert supports(RTX, capability) is able
-    assert supports(TENSORRT, capability)
+def test_a_gpu_that_a_flavour_does_not_support_is_refused_by_name(
+    machine, monkeypatch, flavour, version, cuda, able, unable
+):
+    """Else a build of minutes ends in «Target GPU SM 61 is not supported»."""
+    machine(*_pip(flavour.name), distributions=[f"{flavour.name}-cu{cuda}"] if cuda else [])
+    monkeypatch.setattr(flavours, "version", lambda name: version)
+    for capability in able:
+        assert choose(flavour.name, _gpu(capability)).flavour is flavour
+    for capability in unable:
+        choice = choose(flavour.name, _gpu(capability))
+        assert choice.flavour is None
+        assert f"does not support NVIDIA RTX A6000, of compute capability {capability}" in choice.reason
+        assert choice.fix
+
+
+@pytest.mark.parametrize(
+    ("flavour", "version", "capability", "fix"),
+    [
+        (TENSORRT, "10.7.0", "12.0", "pip install --upgrade 'tensorrt>=10.8'"),
+        (TENSORRT, "10.9", "7.0", "use backend=onnxruntime_cuda with packages for CUDA 12"),
+        (RTX, "1.7", "9.0", "pip install 'mlperf-sweep[tensorrt]'"),
+        (RTX, "1.7", "6.1", "use backend=onnxruntime_cuda with packages for CUDA 12"),
+    ],
+)
+def test_what_to_install_for_it_instead(machine, monkeypatch, flavour, version, capability, fix):
+    machine(*_pip(flavour.name))
+    monkeypatch.setattr(flavours, "version", lambda name: version)
+    assert choose(flavour.name, _gpu(capability)).fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("driver", "install"), [("580.65", "pip install 'mlperf-sweep[tensorrt]'"), ("550.1", "pip install tensorrt-cu12")]
+)
+def test_two_builds_of_one_flavour_are_named_with_what_to_uninstall(machine, driver, install):
+    both = ["tensorrt", "tensorrt_cu12", "tensorrt-cu12-libs", "tensorrt-cu13-libs", "tensorrt_rtx_cu13"]
+    machine(*_pip("tensorrt"), distributions=both)
+    for name in ("auto", "tensorrt"):
+        choice = choose(name, _gpu(driver=driver))
+        assert choice.flavour is None
+        assert choice.reason.startswith("tensorrt-cu12 and tensorrt-cu13 lie in the same folders")
+        uninstall = "pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu12-libs tensorrt-cu13-libs"
+        assert choice.fix == f"{uninstall}, then {install}"
+
+
+def test_the_version_of_a_build_for_one_cuda_is_known(machine, monkeypatch):
+    machine(*_pip("tensorrt"), distributions=["tensorrt_cu12_bindings"])
+    found = {"tensorrt-cu12-bindings": "10.9"}
+
+    def version(name):
+        if name not in found:
+            raise flavours.PackageNotFoundError(name)
+        return found[name]
+
+    monkeypatch.setattr(flavours, "version", version)
+    assert installed_version(TENSORRT) == "10.9"
 
 
 class TestComplete:

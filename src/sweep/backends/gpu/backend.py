@@ -17,7 +17,7 @@ from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.gpu.engine import DeviceEngine
 from sweep.backends.gpu.pipeline import DEVICE, HOST, PAGEABLE, PINNED, Pipeline, PipelineSettings
 from sweep.backends.options import Option, validate
-from sweep.gpus import OLDEST_DRIVER, VISIBLE, driver_major, gpus, usable_gpus
+from sweep.gpus import FOR_CUDA_12, OLDEST_DRIVER, VISIBLE, driver_major, gpus, unsupported, usable_gpus
 from sweep.models.launch_limit import launch_limit
 from sweep.vocabulary import COMPUTED, Precision
 
@@ -146,11 +146,13 @@ class GpuBackend(Backend):
         return facts
 
 
-def gpu_availability(extra: str) -> Availability:
-    """Say whether this machine has a GPU that the installed cuda-python can use; without starting CUDA.
+def gpu_availability(extra: str, engine: str = "", engine_cuda: int = 0) -> Availability:
+    """Say whether this machine has a GPU that cuda-python, and an engine, can use; without starting CUDA.
 
     Args:
         extra: The extra of pyproject.toml that would install what is missing.
+        engine: Package of the engine, where that brings a CUDA of its own.
+        engine_cuda: Major version of that CUDA; 0 where it is not known.
     """
     devices = usable_gpus()
     if not devices:
@@ -159,14 +161,23 @@ def gpu_availability(extra: str) -> Availability:
     install = f"pip install 'mlperf-sweep[{extra}]'"
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
         return Availability(available=False, detail="cuda-python is not installed", fix=install)
-    major = _cuda_major()
-    needed, driver = OLDEST_DRIVER.get(major, 0), devices[0].driver
-    if (driver_major(driver) or needed) < needed:
-        return Availability(
-            available=False,
-            detail=f"driver {driver} is too old for CUDA {major}, which needs {needed} or newer",
-            fix=f"update the driver, or install packages for an older CUDA (pip install 'cuda-python<{major}')",
-        )
+    driver = devices[0].driver
+    bindings = _cuda_major()
+    for package, major, older in (
+        ("cuda-python", bindings, f"pip install 'cuda-python<{bindings}'"),
+        (engine, engine_cuda, FOR_CUDA_12),
+    ):
+        needed = OLDEST_DRIVER.get(major, 0)
+        if (driver_major(driver) or needed) < needed:
+            what = f"{package} of CUDA {major}" if package == engine else f"CUDA {major}"
+            return Availability(
+                available=False,
+                detail=f"driver {driver} is too old for {what}, which needs {needed} or newer",
+                fix=f"update the driver, or install packages for an older CUDA ({older})",
+            )
+        reasons = [unsupported(gpu, package, cuda=major) for gpu in devices]
+        if all(reason for reason, _ in reasons):
+            return Availability(False, *reasons[0])
     names = ", ".join(dict.fromkeys(f"{gpu.name} (driver {gpu.driver})" for gpu in devices))
     return Availability(available=True, detail=names)
 

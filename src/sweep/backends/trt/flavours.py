@@ -1,27 +1,29 @@
 """The packages that carry TensorRT's Python API: which are here, which fits the GPU, and how one is loaded.
 
-`tensorrt` builds and runs on every GPU. `tensorrt_rtx` compiles its kernels on the GPU that runs them, so that it
-builds anywhere; it refuses the data-centre GPUs of Hopper and Blackwell. `tensorrt_lean` runs engines that `tensorrt`
-built with `version_compatible`, and builds none. What is called here has the same name in all three; what one of them
-lacks is asked for with `hasattr` where it is used.
+`sweep.gpus.SUPPORT` says which GPUs each runs on. `tensorrt_rtx` compiles its kernels on the GPU that runs them, so
+that it builds anywhere; it refuses the data-centre GPUs of Hopper and Blackwell. `tensorrt_lean` runs engines that
+`tensorrt` built with `version_compatible`, and builds none. What is called here has the same name in all three; what
+one of them lacks is asked for with `hasattr` where it is used.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import functools
 import importlib
 import importlib.util
 import os
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
 from sweep.backends.trt.messages import Messages
 from sweep.errors import BackendError
-from sweep.gpus import OLDEST_DRIVER, Gpu, usable_gpus
+from sweep.gpus import FOR_CUDA_12, NEWEST, OLDEST_DRIVER, Gpu, driver_major, unsupported, usable_gpus
 
 AUTO = "auto"
 
@@ -47,12 +49,11 @@ TENSORRT = Flavour("tensorrt", "pip install 'mlperf-sweep[tensorrt]'", "nvinfer"
 RTX = Flavour("tensorrt_rtx", "pip install 'mlperf-sweep[tensorrt-rtx]'", "tensorrt_rtx")
 LEAN = Flavour("tensorrt_lean", "pip install tensorrt-lean", "nvinfer_lean", can_build=False)
 
+INT8_IS_SLOW = "fp16 is its fast precision: int8 is slower"
+"""Of `tensorrt_rtx`, whose int8 convolutions write float32 for a second kernel to round (docs/measurements.md)."""
+
 FLAVOURS = (TENSORRT, RTX, LEAN)
 """What `auto` tries, best first."""
-
-_RTX_CAPABILITIES = ((8, 0), (8, 6), (8, 9), (12, 0), (12, 1))
-_RTX_FROM = (12, 0)
-"""TensorRT for RTX 1.7 names these when it refuses a GPU, and takes what is newer than the second."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ def choose(name: str, gpu: Gpu | None) -> Choice:
         if installed(flavour) or len(wanted) == 1:
             refused.append((reason, fix))
     if not refused:
-        wants_rtx = gpu is not None and supports(RTX, gpu.compute_capability)
+        if gpu is not None and (misfit := _misfit(TENSORRT, gpu))[0]:
+            return Choice(None, *misfit)
+        wants_rtx = gpu is not None and not unsupported(gpu, RTX.name)[0]
         fix = f"{TENSORRT.install}, or {RTX.install}" if wants_rtx else TENSORRT.install
         return Choice(None, "tensorrt is not installed", fix)
     reasons, fixes = zip(*refused, strict=True)
@@ -118,31 +121,47 @@ def choose(name: str, gpu: Gpu | None) -> Choice:
 def _obstacle(flavour: Flavour, gpu: Gpu | None) -> tuple[str, str]:
     """Return why a flavour cannot be used and what to do about it; two empty words where it can."""
     if not installed(flavour):
-        return f"{flavour.name} is not installed", flavour.install
+        misfit = ("", "") if gpu is None else _misfit(flavour, gpu)
+        return misfit if misfit[0] else (f"{flavour.name} is not installed", flavour.install)
     if not complete(flavour):
         reason = f"{flavour.name} is installed without its library lib{flavour.shared_library}"
         return reason, f"remove it, then {flavour.install} where NVIDIA's package index can be reached"
-    if gpu is None:
-        return "", ""
-    if not supports(flavour, gpu.compute_capability):
-        reason = f"{flavour.name} does not support {gpu.name}, of compute capability {gpu.compute_capability}"
-        return reason, TENSORRT.install
+    if (mixed := mixture(flavour, gpu))[0]:
+        return mixed
+    return ("", "") if gpu is None else _misfit(flavour, gpu)
+
+
+def _misfit(flavour: Flavour, gpu: Gpu) -> tuple[str, str]:
+    """Return why a flavour cannot be used on a GPU and what to do about it; two empty words where it can."""
     major = cuda_major(flavour)
-    oldest, first = OLDEST_DRIVER.get(major, 0), gpu.driver.partition(".")[0]
-    if first.isdecimal() and int(first) < oldest:
+    held = installed_version(flavour) if installed(flavour) else NEWEST
+    reason, fix = unsupported(gpu, flavour.name, held, major)
+    if reason:
+        older = f"use backend=onnxruntime_cuda with packages for CUDA 12: {FOR_CUDA_12}"
+        return reason, fix or (older if unsupported(gpu, TENSORRT.name, NEWEST)[0] else TENSORRT.install)
+    oldest = OLDEST_DRIVER.get(major, 0)
+    if (driver_major(gpu.driver) or oldest) < oldest:
         reason = f"driver {gpu.driver} is too old for {flavour.name} of CUDA {major}, which needs {oldest} or newer"
         older = f"{flavour.name.replace('_', '-')}-cu{major - 1}"
         return reason, f"update the driver, or use a flavour of an older CUDA: pip install {older}"
     return "", ""
 
 
-def supports(flavour: Flavour, capability: str) -> bool:
-    """Say whether a flavour runs on GPUs of a compute capability (`8.6`; empty where it is not known: it may)."""
-    match = re.fullmatch(r"(\d+)\.(\d+)", capability)
-    if flavour is not RTX or match is None:
-        return True
-    number = int(match[1]), int(match[2])
-    return number in _RTX_CAPABILITIES or number > _RTX_FROM
+def mixture(flavour: Flavour, gpu: Gpu | None) -> tuple[str, str]:
+    """Return what is wrong with builds of a flavour for several CUDA, and what to do; two empty words where it is one.
+
+    Their files have the same names, so that which of them is loaded is what was installed last, file by file.
+    """
+    found = _distributions(flavour)
+    majors = sorted(set(found.values()) - {0})
+    if len(majors) < 2:
+        return "", ""
+    builds = " and ".join(f"{flavour.name.replace('_', '-')}-cu{major}" for major in majors)
+    driver = driver_major(gpu.driver) if gpu else None
+    fits = driver is None or driver >= OLDEST_DRIVER.get(majors[-1], 0)
+    install = flavour.install if fits else f"pip install {flavour.name.replace('_', '-')}-cu{majors[0]}"
+    fix = f"pip uninstall -y {' '.join(sorted(found))}, then {install}"
+    return f"{builds} lie in the same folders, and each overwrites the other", fix
 
 
 def installed(flavour: Flavour) -> bool:
@@ -166,17 +185,28 @@ def complete(flavour: Flavour) -> bool:
 
 def installed_version(flavour: Flavour) -> str:
     """Return the version of an installed flavour without importing it; empty where its package does not say."""
-    try:
-        return version(flavour.name)
-    except PackageNotFoundError:
-        return ""
+    for name in (flavour.name, *_distributions(flavour)):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)
+    return ""
 
 
 def cuda_major(flavour: Flavour) -> int:
     """Return the major version of CUDA that an installed flavour was built for; 0 where its packages do not say."""
-    pattern = re.compile(rf"{flavour.name}_cu(\d+)(_bindings|_libs)?")
-    names = (str(distribution.name or "").lower().replace("-", "_") for distribution in distributions())
-    return max((int(match[1]) for match in map(pattern.fullmatch, names) if match), default=0)
+    return max(_distributions(flavour).values(), default=0)
+
+
+def _distributions(flavour: Flavour) -> dict[str, int]:
+    """Return the installed distributions of a flavour, each with the major version of CUDA in its name; 0 for none."""
+    pattern = re.compile(rf"{flavour.name}(?:_cu(\d+))?(?:_bindings|_libs)?")
+    found = {name: match for name in _names(distributions) if (match := pattern.fullmatch(name))}
+    return {name.replace("_", "-"): int(match[1] or 0) for name, match in found.items()}
+
+
+@functools.lru_cache(maxsize=1)
+def _names(installed_ones: Callable[[], Iterable[Distribution]]) -> frozenset[str]:
+    """Return the names of all distributions: looking takes 30 ms, and each point of a grid asks."""
+    return frozenset(str(one.name or "").lower().replace("-", "_") for one in installed_ones())
 
 
 @functools.cache

@@ -11,13 +11,14 @@ from sweep.backends.base import EngineRequest
 from sweep.backends.trt.build import RECIPE, Built, build, tf32_of
 from sweep.backends.trt.cache import CachedEngine, EngineCache, Timings
 from sweep.backends.trt.engine import DeviceMemory, EngineRefusedError, TensorRTEngine
-from sweep.backends.trt.flavours import RTX, Flavour, Library, choose, load
+from sweep.backends.trt.flavours import INT8_IS_SLOW, RTX, Flavour, Library, choose, load
 from sweep.backends.trt.messages import say
 from sweep.backends.trt.progress import Report, print_progress
 from sweep.backends.trt.settings import BuildSettings
 from sweep.errors import BackendError
 from sweep.gpus import Gpu
 from sweep.models.base import TensorSpec
+from sweep.vocabulary import Precision
 
 _SAID_ELSEWHERE = ("profile", "tf32")
 """Settings that a record has in the words of the engine."""
@@ -97,7 +98,7 @@ def _of_model(
 
     def loaded(found: CachedEngine) -> TensorRTEngine:
         facts = {
-            **_library_facts(library),
+            **_library_facts(library, request),
             "engine_sha256": found.sha256,
             "engine_file": found.path.name,
             "from_cache": found.from_cache,
@@ -130,13 +131,15 @@ def _of_file(library: Library, request: EngineRequest, file: Path, memory: Devic
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if digest != request.options["engine_digest"]:
         raise BackendError(f"backend.engine={file} has changed since the sweep began; run the command again")
+    known = _library_facts(library, request)
+    by_user = "engine built by the user: nothing shows that it is of this model, or of this precision"
     facts = {
-        **_library_facts(library),
+        **known,
         "engine_sha256": digest.removeprefix("sha256:"),
         "engine_file": file.name,
         "from_cache": False,
         "build_s": None,
-        "notes": ["engine built by the user: nothing shows that it is of this model, or of this precision"],
+        "notes": [by_user, *known["notes"]],
     }
     try:
         return TensorRTEngine(library, data, memory, facts, host_code=True)
@@ -150,8 +153,10 @@ def no_builder(flavour: Flavour) -> str:
     return f"{flavour.name} loads engines but builds none; {fix}"
 
 
-def _library_facts(library: Library) -> dict[str, Any]:
-    return {"engine": library.flavour.name, "version": library.version}
+def _library_facts(library: Library, request: EngineRequest) -> dict[str, Any]:
+    slow = library.flavour is RTX and request.precision == Precision.INT8
+    notes = [f"{RTX.name}: {INT8_IS_SLOW} (try precision=fp16, or the full tensorrt)"] if slow else []
+    return {"engine": library.flavour.name, "version": library.version, "notes": notes}
 
 
 def _words(gpu: Gpu | None) -> str:
