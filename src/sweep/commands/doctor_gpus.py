@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, requires
 
 from sweep.commands.findings import Finding, installed_version
 from sweep.gpus import OLDEST_DRIVER, VISIBLE, Gpu, driver_major, gpus, usable_gpus
+from sweep.models.ort import CUDA_RECIPE, onnxruntime_build
 
 _OWN = "mlperf-sweep"
 
@@ -66,7 +67,8 @@ def _extra(extra: str, usable: Sequence[Gpu]) -> Finding:
     there = [words for words in found.values() if words]
     missing = [name for name, words in found.items() if not words]
     parts = [*there, *([f"{', '.join(missing)} missing"] if missing else []), _gives(extra, usable)]
-    return Finding("extra", extra, not missing, "; ".join(parts), f"pip install '{_OWN}[{extra}]'" if missing else "")
+    recipe = CUDA_RECIPE if extra == "cuda" else f"pip install '{_OWN}[{extra}]'"
+    return Finding("extra", extra, not missing, "; ".join(parts), recipe if missing else "")
 
 
 def _installed(name: str) -> str:
@@ -130,12 +132,7 @@ def _packages() -> Iterator[Finding]:
         detail = versions[0] if versions else f"{distributions[0]} is not installed"
         fix = "" if versions else f"pip install {distributions[0]}"
         yield Finding("package", module, bool(versions), f"{detail} ({purpose})", fix)
-    cpu, gpu = installed_version("onnxruntime"), installed_version("onnxruntime-gpu")
-    if cpu and gpu:
-        yield Finding(
-            "package",
-            "onnxruntime",
-            fine=False,
-            detail=f"onnxruntime {cpu} and onnxruntime-gpu {gpu} lie in one folder, and each overwrites the other",
-            fix="pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu, which has the CPU too",
-        )
+    build, gpu = onnxruntime_build(), installed_version("onnxruntime-gpu")
+    if gpu and (build is None or build[1] is None):
+        found = "ONNX Runtime is not there" if build is None else f"the files are those of {build[0]}, without CUDA"
+        yield Finding("package", "onnxruntime", False, f"onnxruntime-gpu {gpu} is installed, but {found}", CUDA_RECIPE)

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sweep.errors import ConfigError, Problem
+
+CUDA_RECIPE = "pip install 'mlperf-sweep[cuda]', then pip install --force-reinstall --no-deps onnxruntime-gpu"
+"""What makes ONNX Runtime one for CUDA, whatever was installed before.
+
+sweep needs `onnxruntime`, which fills the same folder as `onnxruntime-gpu`: the one that pip wrote last is there.
+"""
+
+
+def onnxruntime_build() -> tuple[str, str | None] | None:
+    """Return the package whose ONNX Runtime is imported and the CUDA version that it was built for, None for the CPU.
+
+    None where ONNX Runtime is not installed. Its own build information decides: pip's, and libraries left behind, may
+    be those of a package that another has overwritten.
+    """
+    found = importlib.util.find_spec("onnxruntime")
+    for folder in () if found is None else found.submodule_search_locations or ():
+        try:
+            text = (Path(folder) / "capi" / "build_and_package_info.py").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        said = dict(re.findall(r"""^(\w+) *= *["'](.+)["']""", text, re.MULTILINE))
+        return said.get("package_name", "onnxruntime"), said.get("cuda_version")
+    return None if found is None else ("onnxruntime", None)
 
 
 def runtime() -> Any:
