@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import time
 from collections.abc import Mapping
@@ -17,12 +16,11 @@ from sweep.backends.onnxruntime import translated
 from sweep.backends.options import Option
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
-from sweep.models.ort import onnxruntime_build, runtime, session_options
+from sweep.models.ort import CUDA_RECIPE, onnxruntime_build, runtime, session_options
 from sweep.models.split_bias import for_cuda_provider
 from sweep.vocabulary import Precision
 
 _PROVIDER = "CUDAExecutionProvider"
-_LIBRARY = "libonnxruntime_providers_cuda.so"
 _NOT_ALL_ON_DEVICE = ("assigned to the default CPU EP", "graph capture feature", "CUDA Graph feature")
 """What ONNX Runtime says when it was told to leave nothing to the CPU, or to capture graphs, and cannot."""
 
@@ -51,14 +49,11 @@ class OnnxRuntimeCudaBackend(GpuBackend):
     @classmethod
     def availability(cls) -> Availability:
         """Say whether there is a GPU, and an ONNX Runtime that was built for one."""
-        found = importlib.util.find_spec("onnxruntime")
-        folders = [] if found is None else list(found.submodule_search_locations or ())
-        if not any((Path(folder) / "capi" / _LIBRARY).is_file() for folder in folders):
-            detail = "onnxruntime is not installed" if found is None else "onnxruntime is installed without CUDA"
-            fix = "pip uninstall onnxruntime, then pip install 'mlperf-sweep[cuda]'"
-            return Availability(available=False, detail=detail, fix=fix)
-        package, cuda = onnxruntime_build() or ("", "")
-        return gpu_availability("cuda", package, int(cuda.partition(".")[0] or 0))
+        package, cuda = onnxruntime_build() or ("", None)
+        if cuda is None:
+            detail = f"{package} is installed without CUDA" if package else "onnxruntime is not installed"
+            return Availability(available=False, detail=detail, fix=CUDA_RECIPE)
+        return gpu_availability("cuda", package, int(cuda.partition(".")[0]))
 
     def open_engine(self, cuda: Cuda, stream: Handle) -> OnnxRuntimeCudaEngine:
         """Create the session on the pipeline's stream."""
@@ -104,7 +99,7 @@ class OnnxRuntimeCudaEngine:
         if self._session.get_providers()[0] != _PROVIDER:
             raise BackendError(
                 "ONNX Runtime did not load its CUDA provider, most likely because CUDA or cuDNN libraries are missing "
-                "(its own words are in the worker's log); pip install 'mlperf-sweep[cuda]'"
+                f"(its own words are in the worker's log); {CUDA_RECIPE}"
             )
         self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
         self.outputs = tuple(_spec(value) for value in self._session.get_outputs())

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from sweep.backends.trt.flavours import FLAVOURS, INT8_IS_SLOW, RTX, TENSORRT, Flavour, cuda_major, mixture
 from sweep.commands.findings import Finding, installed_version
 from sweep.gpus import NEWEST, OLDEST_DRIVER, VISIBLE, Gpu, driver_major, gpus, unsupported, usable_gpus
-from sweep.models.ort import onnxruntime_build
+from sweep.models.ort import CUDA_RECIPE, onnxruntime_build
 
 _OWN = "mlperf-sweep"
 
@@ -65,7 +65,8 @@ def _extra(extra: str, usable: Sequence[Gpu]) -> Finding:
     missing = [name for name, words in found.items() if not words]
     gives, instead = _gives(extra, usable)
     parts = [*there, *([f"{', '.join(missing)} missing"] if missing else []), gives]
-    install = f"pip install '{_OWN}[{extra}]'" if missing else ""
+    recipe = CUDA_RECIPE if extra == "cuda" else f"pip install '{_OWN}[{extra}]'"
+    install = recipe if missing else ""
     return Finding("extra", extra, not missing, "; ".join(parts), install if instead is None else instead)
 
 
@@ -88,7 +89,7 @@ def _gives(extra: str, usable: Sequence[Gpu]) -> tuple[str, str | None]:
     if not usable:
         return "of no use without a GPU", None
     if extra == "cuda":
-        _, cuda = onnxruntime_build() or ("", "")
+        _, cuda = onnxruntime_build() or ("", None)
         major = int(cuda.partition(".")[0]) if cuda else _CUDA[-1]  # what an installation would bring
         refusals = [unsupported(gpu, "onnxruntime-gpu", cuda=major) for gpu in usable]
         what = "runs ONNX Runtime"
@@ -145,12 +146,7 @@ def _packages(usable: Sequence[Gpu]) -> Iterator[Finding]:
         reason, fix = mixture(flavour, next(iter(usable), None))
         if reason:
             yield Finding("package", flavour.name, fine=False, detail=reason, fix=fix)
-    cpu, gpu = installed_version("onnxruntime"), installed_version("onnxruntime-gpu")
-    if cpu and gpu:
-        yield Finding(
-            "package",
-            "onnxruntime",
-            fine=False,
-            detail=f"onnxruntime {cpu} and onnxruntime-gpu {gpu} lie in one folder, and each overwrites the other",
-            fix="pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu, which has the CPU too",
-        )
+    build, gpu = onnxruntime_build(), installed_version("onnxruntime-gpu")
+    if gpu and (build is None or build[1] is None):
+        found = "ONNX Runtime is not there" if build is None else f"the files are those of {build[0]}, without CUDA"
+        yield Finding("package", "onnxruntime", False, f"onnxruntime-gpu {gpu} is installed, but {found}", CUDA_RECIPE)

@@ -14,6 +14,29 @@ from typing import Any
 
 from sweep.errors import ConfigError, Problem
 
+CUDA_RECIPE = "pip install 'mlperf-sweep[cuda]', then pip install --force-reinstall --no-deps onnxruntime-gpu"
+"""What makes ONNX Runtime one for CUDA, whatever was installed before.
+
+sweep needs `onnxruntime`, which fills the same folder as `onnxruntime-gpu`: the one that pip wrote last is there.
+"""
+
+
+def onnxruntime_build() -> tuple[str, str | None] | None:
+    """Return the package whose ONNX Runtime is imported and the CUDA version that it was built for, None for the CPU.
+
+    None where ONNX Runtime is not installed. Its own build information decides: pip's, and libraries left behind, may
+    be those of a package that another has overwritten.
+    """
+    found = importlib.util.find_spec("onnxruntime")
+    for folder in () if found is None else found.submodule_search_locations or ():
+        try:
+            text = (Path(folder) / "capi" / "build_and_package_info.py").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        said = dict(re.findall(r"""^(\w+) *= *["'](.+)["']""", text, re.MULTILINE))
+        return said.get("package_name", "onnxruntime"), said.get("cuda_version")
+    return None if found is None else ("onnxruntime", None)
+
 
 def runtime() -> Any:
     """Return the module `onnxruntime`, its telemetry off unless the user's environment says otherwise.
@@ -27,26 +50,6 @@ def runtime() -> Any:
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
         onnxruntime.disable_telemetry_events()  # of versions that do not know the variable
     return onnxruntime
-
-
-def onnxruntime_build() -> tuple[str, str] | None:
-    """Return what the installed ONNX Runtime says of its own build, without importing it.
-
-    Packages for the CPU and for CUDA lie in one folder, whose files are those of whichever was installed last; this one
-    among them, so that it is right where pip's lists are not.
-
-    Returns:
-        The name of the package (`onnxruntime-gpu`) and the CUDA that it was built for (`13.0`; empty for none); None
-        where ONNX Runtime is not installed, or does not say.
-    """
-    found = importlib.util.find_spec("onnxruntime")
-    for folder in [] if found is None else found.submodule_search_locations or ():
-        with contextlib.suppress(OSError):
-            text = (Path(folder) / "capi" / "build_and_package_info.py").read_text(encoding="utf-8", errors="replace")
-            values = dict(re.findall(r"^(\w+)\s*=\s*['\"]([^'\"]*)['\"]", text, re.MULTILINE))
-            if "package_name" in values:
-                return values["package_name"], values.get("cuda_version", "")
-    return None
 
 
 def session_options(ort: Any) -> Any:

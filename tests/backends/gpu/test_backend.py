@@ -20,6 +20,7 @@ from sweep.backends.registry import backend_class
 from sweep.errors import BackendError, ConfigError, EngineOutOfMemoryError
 from sweep.gpus import Gpu
 from sweep.models.base import TensorSpec
+from sweep.models.ort import onnxruntime_build
 
 from .doubles import NO_MEMORY, FakeRuntime
 
@@ -81,11 +82,18 @@ class TestAvailability:
         assert availability.available or "cuda-python<13" in availability.fix
 
     def test_onnxruntime_for_the_cpu_is_not_one_for_the_gpu(self, monkeypatch, tmp_path):
+        """Whatever pip says is installed, and whatever library of the other build was left behind."""
         (tmp_path / "capi").mkdir()
+        (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").touch()
+        said = tmp_path / "capi" / "build_and_package_info.py"
+        said.write_text("package_name = 'onnxruntime'\n__version__ = '1.32.0'\n")
         found = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
         monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
-        assert OnnxRuntimeCudaBackend.availability().detail == "onnxruntime is installed without CUDA"
-        (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").touch()
+        without = OnnxRuntimeCudaBackend.availability()
+        assert (without.available, without.detail) == (False, "onnxruntime is installed without CUDA")
+        assert "--force-reinstall --no-deps onnxruntime-gpu" in without.fix
+        said.write_text("package_name = 'onnxruntime-gpu'\n__version__ = '1.31.1'\ncuda_version = '13.0'\n")
+        assert onnxruntime_build() == ("onnxruntime-gpu", "13.0")
         monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: ())
         assert OnnxRuntimeCudaBackend.availability().detail == "no NVIDIA GPU found"
 
