@@ -9,6 +9,7 @@ import pytest
 from tests.report.records import Records, damage
 
 from sweep.cli import main
+from sweep.dashboard.official import official_points
 
 SUMMARY = "tests/data/loadgen_logs/v0.7_multistream_valid_summary.txt"
 
@@ -49,6 +50,23 @@ def test_own_results_and_trees_stand_beside_official_ones(records, tree, tmp_pat
     text = (tmp_path / "own.html").read_text()
     assert "CPU of tests (here)" in text
     assert "results_v0.7" not in capsys.readouterr().out
+
+
+def test_a_shipped_round_that_is_added_again_is_shown_once(records, tree, tmp_path, capsys):
+    shipped = next(one for one in official_points() if one.round == "v0.7" and one.benchmark == "resnet50")
+    run = tree / shipped.division / shipped.submitter / "results" / shipped.system_id / "resnet50/multistream"
+    summary = run / "performance/run_1/mlperf_log_summary.txt"
+    summary.parent.mkdir(parents=True)
+    (other,) = tree.rglob("open/**/mlperf_log_summary.txt")
+    text = other.read_text().replace("Samples per query : 1760\n", f"Samples per query : {shipped.value:g}\n")
+    summary.write_text(text.replace("samples_per_query : 1760\n", f"samples_per_query : {shipped.value:g}\n"))
+    (run / "performance/ranging").mkdir()
+    (run / "performance/ranging/mlperf_log_summary.txt").write_text(text.replace("VALID", "INVALID"))
+    assert main(["dashboard", "--add", "results_v0.7", "--out", "all.csv"]) == 0
+    assert "177 official, 0 own, 2 from results_v0.7 (1 of them in two places, shown once)" in capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
+    assert [row["source"] for row in rows].count("tree") == 1
+    assert len(rows) == 178
 
 
 def test_the_whole_table_is_written_as_csv_and_json(records, tmp_path, capsys):

@@ -75,7 +75,6 @@ def point():
 @pytest.fixture
 def tree(tmp_path):
     """Write a result into a submission tree; return the tree."""
-    root = tmp_path / "inference_results_v5.1"
 
     def write(
         *,
@@ -90,12 +89,15 @@ def tree(tmp_path):
         run=1,
         description=None,
         text=None,
+        ran=None,
+        results="inference_results_v5.1",
     ):
+        root = tmp_path / results
         of = root / division / submitter
         folder = of / "results" / system / benchmark / scenario
-        file = folder / "performance" / f"run_{run}" / "mlperf_log_summary.txt"
+        file = folder / "performance" / (f"run_{run}" if isinstance(run, int) else run) / "mlperf_log_summary.txt"
         file.parent.mkdir(parents=True)
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", scenario)
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", ran or scenario)
         filled = SUMMARY.format(scenario=words, figure=figure, result=result, more=more)
         file.write_text(filled if text is None else text)
         (of / "systems").mkdir(exist_ok=True)

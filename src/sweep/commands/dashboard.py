@@ -30,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     """Write the dashboard, print where it lies and what it holds; return 0."""
     options = _parser().parse_args(arguments)
 
+    from sweep.dashboard.gather import each_once
     from sweep.dashboard.official import official_points
     from sweep.dashboard.own import own_points
     from sweep.dashboard.trees import tree_points
@@ -47,10 +48,11 @@ def main(arguments: Sequence[str]) -> int:
     own = () if selection is None else own_points(selection)
     if selection is not None and selection.trials and not own:
         print("note: none of one's own tests is a VALID performance test, so none is shown", file=sys.stderr)
-    points = [*official, *own, *(point for tree in trees for point in tree.points)]
+    published = each_once(official, [tree.points for tree in trees])
+    points = [*published[: len(official)], *own, *published[len(official) :]]
     if not points:
         raise ConfigError(Problem("dashboard", None, "has nothing to show", "leave out --no-official, or name results"))
-    origins = _origins(official, own, trees)
+    origins = _origins(official, own, trees, len(published))
     unread = [*map(str, damaged), *(line for tree in trees for line in tree.problems)]
     _write(path, _document(path.suffix.lower(), points, origins, unread), _OUT)
     print(f"{path}: {origins}{_unread(unread)}")
@@ -155,7 +157,9 @@ def _selected(folders: Sequence[Path], filters: Filters) -> Selection | None:
     return selection
 
 
-def _origins(official: Sequence[object], own: Sequence[DashboardPoint], trees: Sequence[TreePoints]) -> str:
+def _origins(
+    official: Sequence[object], own: Sequence[DashboardPoint], trees: Sequence[TreePoints], published: int
+) -> str:
     from sweep.dashboard.points import Source
     from sweep.dashboard.trees import printable
 
@@ -163,7 +167,9 @@ def _origins(official: Sequence[object], own: Sequence[DashboardPoint], trees: S
     parts = [f"{len(official)} official", f"{len(own) - imported} own"]
     parts += [f"{imported} imported"] * bool(imported)
     names = [printable(Path(tree.root.absolute().name)) for tree in trees]
-    return ", ".join([*parts, *(f"{len(tree.points)} from {name}" for tree, name in zip(trees, names, strict=True))])
+    parts += [f"{len(tree.points)} from {name}" for tree, name in zip(trees, names, strict=True)]
+    twice = len(official) + sum(len(tree.points) for tree in trees) - published
+    return ", ".join(parts) + (f" ({twice} of them in two places, shown once)" if twice else "")
 
 
 def _unread(lines: Sequence[str]) -> str:

@@ -116,7 +116,12 @@ def _row(point: DashboardPoint, identifier: str) -> dict[str, Any]:
     figures: dict[str, Any] = {f"P_{task}_{scenario}": point.value / divisor}
     if point.accuracy_percent is not None:
         figures[f"A_{task}_{scenario}"] = point.accuracy_percent
-    doubts = [point.doubt, f"{point.run_class} run, not official" if point.run_class and not point.is_full else ""]
+    inferred = f"inferred from {point.inferred_from}" if point.inferred_from else ""
+    doubts = [
+        inferred,
+        point.doubt,
+        f"{point.run_class} run, not official" if point.run_class and not point.is_full else "",
+    ]
     notes = point.notes.split("; ")
     return {
         "Division": point.division,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sweep
 from sweep.dashboard import view
 from sweep.dashboard.benchmarks import compared_as
+from sweep.dashboard.gather import told_apart
 from sweep.dashboard.points import DashboardPoint, Source
 from sweep.dashboard.table import COLUMNS, metric_of
 from sweep.dashboard.view import FACETS, NOTHING, figure
@@ -23,6 +24,7 @@ _PACKAGE = "sweep.dashboard"
 _LOOKS = {
     "official": ("circle", "var(--valid)", 9, "official"),
     "tree": ("square", "var(--c4)", 9, "of a submission tree"),
+    "inferred": ("square-open", "var(--c4)", 9, "of a submission tree, inferred from another scenario"),
     "imported": ("triangle-up", "var(--invalid)", 14, "own, imported"),
     "imported-short": ("triangle-up-open", "var(--invalid)", 14, "own, imported, not of official length"),
     "own": ("diamond", "var(--invalid)", 15, "own, official run"),
@@ -74,6 +76,7 @@ def render_dashboard(points: Sequence[DashboardPoint], origins: str, unread: Seq
         origins: Where they come from, in a few words with counts.
         unread: What could not be read, a line each.
     """
+    points = told_apart(points)
     measures = view.measures_of(points)
     benchmarks = view.benchmarks_of(points)
     order = sorted(points, key=lambda point: _order(point, [one.key for one in measures], benchmarks))
@@ -133,6 +136,8 @@ def _cells(point: DashboardPoint) -> list[str]:
     margin, accuracy = point.margin_percent, point.accuracy_percent
     shown = {
         "source": view.SOURCES[point.source],
+        "system": " · ".join(filter(None, (point.system, point.apart))),
+        "scenario": ", inferred from ".join(filter(None, (point.scenario, point.inferred_from))),
         "value": figure(point.value / metric.divisor),
         "metric": metric.label,
         "per_accelerator": NOTHING if per is None else figure(per / metric.divisor),

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from sweep.vocabulary import RunClass
 
+INTERACTIVE = "Interactive"
+"""The scenario of language models that LoadGen runs as Server, with other bounds (since v5.0)."""
+
 
 class Source(StrEnum):
     """Where a point comes from."""
@@ -39,7 +42,7 @@ class DashboardPoint:
         processors: Of them per system; 0 where it is not known.
         software: Framework and version.
         benchmark: `resnet`, `mobilenet`, `ssd-small`, ...; of one's own tests the model's name.
-        scenario: LoadGen's name of it.
+        scenario: LoadGen's name of it, or `Interactive`.
         metric: What `value` is: `samples_per_query`, `samples_per_second`, `scheduled_samples_per_second`,
             `p90_latency_ns`, `p99_latency_ns`.
         value: The result, in the unit of its metric.
@@ -51,6 +54,8 @@ class DashboardPoint:
         precision: Number format; empty where it is not known.
         run_class: Of a test of sweep's: `screening`, `official`, ...; empty where the round says how long tests are.
         doubt: In a word or two, why its figure is none of the benchmark's model: `simulated`, `synthetic weights`.
+        inferred_from: Scenario of the test that the value was computed from, where that is not its own; else empty.
+        apart: What tells its system from others of that name on the same page; empty where there are none.
         link: Where more is to be read: a folder of records, or a file of the tree; empty for official ones.
         notes: What to know before using the number.
     """
@@ -79,6 +84,8 @@ class DashboardPoint:
     precision: str = ""
     run_class: str = ""
     doubt: str = ""
+    inferred_from: str = ""
+    apart: str = ""
     link: str = ""
     notes: str = ""
 

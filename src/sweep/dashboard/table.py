@@ -42,6 +42,8 @@ _METRICS = {
     "samples_per_second": Metric("samples per second", "samples/s"),
     "completed_samples_per_second": Metric("completed samples per second", "samples/s"),
     "scheduled_samples_per_second": Metric("scheduled samples per second", "samples/s"),
+    "tokens_per_second": Metric("tokens per second", "tokens/s"),
+    "completed_tokens_per_second": Metric("completed tokens per second", "tokens/s"),
 }
 
 
@@ -84,7 +86,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("per_accelerator", lambda point: _number(point.per_accelerator)),
     *map(_field, ("verdict", "run_class", "samples_per_query", "p99_ns", "bound_ns")),
     Column("margin_percent", lambda point: _number(point.margin_percent)),
-    *map(_field, ("accuracy_percent", "precision", "doubt", "link", "notes")),
+    *map(_field, ("accuracy_percent", "precision", "doubt", "inferred_from", "link", "notes")),
 )
 """Of CSV and JSON, and of the file that the page offers."""
 

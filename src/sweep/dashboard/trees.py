@@ -10,15 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from sweep.dashboard.benchmarks import bound_ns
-from sweep.dashboard.points import DashboardPoint, Source
+from sweep.dashboard.points import INTERACTIVE, DashboardPoint, Source
 from sweep.errors import ConfigError, Problem
-from sweep.loadgen.logs import Summary
+from sweep.loadgen.logs import Detail, Summary
 from sweep.paths import SUMMARY_LOG
-from sweep.submission.tree import TreeResult, UnreadableError, folders, read_tree, round_of_seeds
+from sweep.submission.tree import TreeResult, UnreadableError, folders, is_file, is_folder, read_tree, round_of_seeds
 from sweep.vocabulary import Scenario, Verdict
 
 _ROUND = re.compile(r"v\d{1,2}\.\d{1,2}")
 _UNKNOWN_ROUND = "round not known"
+_RUN = re.compile(r"run_\d{1,3}")
+_FIVE_RUNS = ("v0.5", "v0.7", _UNKNOWN_ROUND)
+"""Rounds in which Server had five runs, the least of which counts; not to know is no reason to take the best."""
+
+_FOLDERS = {str(one).lower(): str(one) for one in (*Scenario, INTERACTIVE)}
+_PERCENTILE = re.compile(r"(\d{1,2}(?:\.\d{1,3})?)th percentile latency")
+_WITHOUT_OVERHEAD = "QPS w/o loadgen overhead"
+_INFERRED_N = 8
+"""Samples per query of a MultiStream result that is inferred (mlcommons/inference, `get_inferred_result`)."""
+
 _ACCURACY = re.compile(r"(?:accuracy|mAP|BLEU)\s*[=:]\s*(\d{1,3}(?:\.\d{1,12})?)\s*%")
 _TEXT_MAX = 200
 """Characters of a description that are taken over."""
@@ -49,66 +59,70 @@ def tree_points(root: Path) -> TreePoints:
         ConfigError: It is no submission tree.
     """
     tree = read_tree(root, field_name="--add")
-    found = [(one, runs) for one in tree.results if (runs := _runs(one))]
-    if not found:
+    if not any(map(_runs, tree.results)):
         wanted = f"SYSTEM/BENCHMARK/SCENARIO/performance/run_1/{SUMMARY_LOG}"
         raise ConfigError(Problem("--add", str(root), f"has no result: there is no results/{wanted}", "give another"))
     problems: list[str] = []
     points = []
     described: set[Path] = set()
-    for result, runs in found:
-        paths, system = result.paths, result.system
+    for result in tree.results:
+        paths, runs, system = result.paths, _runs(result), result.system
+        if not runs:
+            if is_folder(paths.performance.parent):
+                problems.append(f"{paths.performance / SUMMARY_LOG}: is missing")
+            continue
         file = paths.of.system(paths.system)
         if isinstance(system, UnreadableError):
             problems += [f"{file}: {system}"] if file not in described else []
             system = {}
         described.add(file)
         try:
-            summaries = [result.summary_of(run) for run in runs]
+            points.append(_of_runs([_point(result, system, one) for one in _counted(result, runs)]))
         except UnreadableError as error:
             problems.append(f"{runs[0] / SUMMARY_LOG}: {error}")
-            continue
-        if any(not _is_of(summary, paths.scenario) for summary in summaries):
-            ran = summaries[0].scenario_text or "no scenario"
-            problems.append(f"{runs[0] / SUMMARY_LOG}: is of {ran}, its folder of {paths.scenario}")
-            continue
-        made = [_point(result, system, summary) for summary in summaries]
-        whole = [one for one in made if one is not None and math.isfinite(one.value) and one.value > 0]
-        if len(whole) < len(made):
-            problems.append(f"{runs[0] / SUMMARY_LOG}: is of no performance test with a result")
-            continue
-        points.append(_of_runs(whole))
     return TreePoints(root, tuple(points), tuple(map(printable, problems)))
 
 
-def _is_of(summary: Summary, folder: str) -> bool:
-    """Return whether a test is of its folder's scenario; Interactive is a kind of Server."""
-    wanted = "server" if folder.lower() == "interactive" else folder.lower().replace("-", "").replace("_", "")
-    return summary.scenario is None or summary.scenario.lower() == wanted
-
-
 def _runs(result: TreeResult) -> list[Path]:
-    """Return the folders of a result's runs, by name."""
-    return [run for run in folders(result.paths.performance.parent) if (run / SUMMARY_LOG).is_file()]
+    """Return the folders of a result's runs, `run_1` first; what else lies there (`ranging`, `power`) is none."""
+    runs = [run for run in folders(result.paths.performance.parent) if _RUN.fullmatch(run.name)]
+    return sorted((run for run in runs if is_file(run / SUMMARY_LOG)), key=lambda run: int(run.name[4:]))
 
 
-def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary) -> DashboardPoint | None:
-    """Return the result of one run; None where its summary has none."""
+def _counted(result: TreeResult, runs: list[Path]) -> list[Summary]:
+    """Return the runs that a result is made of: the first; all of Server in the rounds that asked for five."""
+    first = result.summary_of(runs[0])
+    is_one = first.scenario is not Scenario.SERVER or _round(first, result.paths.of.root) not in _FIVE_RUNS
+    return [first, *(() if is_one else map(result.summary_of, runs[1:]))]
+
+
+def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary) -> DashboardPoint:
+    """Return the result of one run.
+
+    Raises:
+        UnreadableError: It has none that belongs in its folder.
+    """
     paths = result.paths
-    scenario = summary.scenario
-    found = _value(summary)
-    if scenario is None or summary.loadgen_result is None or found is None:
-        return None
+    scenario, ran = _FOLDERS.get(re.sub("[-_]", "", paths.scenario.lower()), paths.scenario), summary.scenario
+    if ran is None or summary.loadgen_result is None:
+        raise UnreadableError("is of no performance test with a result")
+    is_own = scenario == ran or (scenario == INTERACTIVE and ran is Scenario.SERVER)
+    found = _value(summary) if is_own else _inferred(result, summary, scenario)
+    if found is None and not is_own:
+        raise UnreadableError(f"is of {ran}, its folder of {printable(paths.scenario)}, which does not follow from it")
+    if found is None or not (math.isfinite(found[1]) and found[1] > 0):
+        raise UnreadableError("is of no performance test with a result")
     metric, value = found
     bound = summary.target_latency_ns if metric == "samples_per_query" else None
     latencies = summary.query_latency.percentiles_ns or summary.sample_latency.percentiles_ns
-    p99 = latencies.get("p99") if scenario is Scenario.MULTI_STREAM else None
+    p99 = latencies.get("p99") if scenario == ran == Scenario.MULTI_STREAM else None
     is_slow = bound is not None and p99 is not None and p99 > bound
     accelerators = _count(description.get("accelerators_per_node"))
     nodes = max(1, _count(description.get("number_of_nodes")))
+    multistream = _INFERRED_N if not is_own else summary.samples_per_query
     return DashboardPoint(
         source=Source.TREE,
-        round=round_of_seeds(summary) or _round_of(paths.of.root),
+        round=_round(summary, paths.of.root),
         division=paths.of.division,
         submitter=printable(paths.of.submitter),
         system_id=printable(paths.system),
@@ -124,10 +138,11 @@ def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary)
         metric=metric,
         value=value,
         verdict=str(Verdict.INVALID) if is_slow else summary.loadgen_result,
-        samples_per_query=summary.samples_per_query if scenario is Scenario.MULTI_STREAM else None,
+        samples_per_query=multistream if scenario == Scenario.MULTI_STREAM else None,
         p99_ns=p99,
         bound_ns=bound or bound_ns(paths.benchmark, str(scenario), metric),
         accuracy_percent=_accuracy(result),
+        inferred_from="" if is_own else str(ran),
         link=printable(paths.performance / SUMMARY_LOG),
         notes="its summary says VALID, but its p99 is over its bound"
         if is_slow and summary.loadgen_result == Verdict.VALID
@@ -135,25 +150,52 @@ def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary)
     )
 
 
+def _inferred(result: TreeResult, summary: Summary, scenario: str) -> tuple[str, float] | None:
+    """Return the metric and the value that a scenario has by the test of another; None where the rules know none.
+
+    As the official checkers count it: Offline follows from SingleStream (without LoadGen's own time between queries)
+    and, since v2.0, from MultiStream; MultiStream of 8 samples then from the estimate of SingleStream's p99.
+    """
+    estimates, ran = summary.early_stopping_results.get("latency"), summary.scenario
+    if scenario == Scenario.OFFLINE and ran is Scenario.SINGLE_STREAM:
+        detail = result.performance_detail  # which has all digits, since v1.0
+        exact = detail.results.get("result_qps_without_loadgen_overhead") if isinstance(detail, Detail) else None
+        printed = (float(one.value) for one in summary.other_metrics if one.name == _WITHOUT_OVERHEAD)
+        rate = float(exact) if isinstance(exact, int | float) else next(printed, None)
+        return None if rate is None else ("samples_per_second", rate)
+    if estimates is None:
+        return None
+    mean_ns, n = summary.query_latency.mean_ns, summary.samples_per_query
+    if scenario == Scenario.OFFLINE and ran is Scenario.MULTI_STREAM and mean_ns and n:
+        return "samples_per_second", n * 1e9 / mean_ns
+    if scenario == Scenario.MULTI_STREAM and ran is Scenario.SINGLE_STREAM and "p99" in estimates.estimates_ns:
+        return "p99_latency_ns", float(_INFERRED_N * estimates.estimates_ns["p99"])
+    return None
+
+
 def _value(summary: Summary) -> tuple[str, float] | None:
     """Return the metric of a scenario and its value.
 
-    Since v2.0 both streams' is LoadGen's early-stopping estimate, of p90 for SingleStream and of p99 for MultiStream;
-    before that SingleStream's is p90 itself and MultiStream's how many samples a query has.
+    Since v2.0 both streams' is LoadGen's early-stopping estimate of the percentile that it reports; before that
+    SingleStream's is p90 itself and MultiStream's how many samples a query has.
     """
-    estimates = summary.early_stopping_results.get("latency")
     figure = summary.metric
-    if summary.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
-        name = "p90" if summary.scenario is Scenario.SINGLE_STREAM else "p99"
-        if estimates is not None and name in estimates.estimates_ns:
-            return f"{name}_latency_ns", float(estimates.estimates_ns[name])
-        if figure is not None and figure.unit == "ns" and estimates is None:
-            return (f"{name}_latency_ns", float(figure.value)) if figure.name.startswith(name[1:]) else None
-    if figure is None or figure.unit == "ns":
+    if figure is None:
         return None
-    if summary.scenario is Scenario.MULTI_STREAM:
-        return ("samples_per_query", float(figure.value)) if figure.unit == "samples" else None
-    return re.sub(r"[^a-z0-9]+", "_", figure.name.lower()).strip("_"), float(figure.value)
+    if summary.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
+        estimates = summary.early_stopping_results.get("latency")
+        read = _PERCENTILE.match(figure.name) if figure.unit == "ns" else None
+        if read is not None:
+            name = f"p{float(read[1]):g}"
+            value = figure.value if estimates is None else estimates.estimates_ns.get(name)
+            return None if value is None else (f"{name}_latency_ns", float(value))
+        is_count = summary.scenario is Scenario.MULTI_STREAM and figure.unit == "samples"
+        return ("samples_per_query", float(figure.value)) if is_count else None
+    if figure.unit == "ns":
+        return None
+    # Of language models the rounds publish tokens, where LoadGen counts both.
+    rate = next((one for one in summary.other_metrics if one.unit == "tokens/s"), figure)
+    return re.sub(r"[^a-z0-9]+", "_", rate.name.lower()).strip("_"), float(rate.value)
 
 
 def _of_runs(points: list[DashboardPoint]) -> DashboardPoint:
@@ -165,8 +207,10 @@ def _of_runs(points: list[DashboardPoint]) -> DashboardPoint:
     return replace(worst, verdict=str(verdict), notes=f"the least of {len(points)} runs; {worst.notes}")
 
 
-def _round_of(root: Path) -> str:
-    """Return the round that a folder's name tells: `inference_results_v5.1`."""
+def _round(summary: Summary, root: Path) -> str:
+    """Return the round whose seeds a test has, else that which a folder's name tells: `inference_results_v5.1`."""
+    if (seeded := round_of_seeds(summary)) is not None:
+        return seeded
     absolute = root.absolute()
     names = [absolute.name, *(parent.name for parent in absolute.parents)]
     return next((match[0] for name in names if (match := _ROUND.search(name))), _UNKNOWN_ROUND)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.dashboard.benchmarks import compared_as
-from sweep.dashboard.points import DashboardPoint, Source
+from sweep.dashboard.points import INTERACTIVE, DashboardPoint, Source
 from sweep.dashboard.table import metric_of, row_of
 from sweep.report.figure import BREAK
 from sweep.report.words import ms
@@ -27,7 +27,7 @@ SOURCES = {
 }
 """Sources, in words."""
 
-_SCENARIOS = (Scenario.MULTI_STREAM, Scenario.SINGLE_STREAM, Scenario.SERVER, Scenario.OFFLINE)
+_SCENARIOS = (Scenario.MULTI_STREAM, Scenario.SINGLE_STREAM, Scenario.SERVER, INTERACTIVE, Scenario.OFFLINE)
 _BENCHMARKS = ("resnet", "mobilenet", "ssd-small", "ssd-large", "gnmt")
 _LINE, _LINES = 46, 3
 """Characters of a line beside a mark, so that it has room in a narrow plot, and lines that one fact may fill."""
@@ -138,9 +138,11 @@ def plain(point: DashboardPoint) -> dict[str, Any]:
 
 
 def look_of(point: DashboardPoint) -> str:
-    """Return how a point is drawn: by its source; hollow when its test was short; crossed out when INVALID."""
+    """Return how a point is drawn: by its source; hollow when short or inferred; crossed out when INVALID."""
     if point.verdict == Verdict.INVALID:
         return "invalid"
+    if point.inferred_from:
+        return "inferred"
     return f"{point.source}" if point.is_full else f"{point.source}-short"
 
 
@@ -148,7 +150,9 @@ def ending_of(point: DashboardPoint) -> str:
     """Return what stands behind a system's name beside its row of a plot: that is never cut off."""
     when = point.run_class if point.run_class and not point.is_full else point.round
     invalid = "INVALID" if point.verdict == Verdict.INVALID else ""
-    return "".join(f" · {part}" for part in (point.precision, point.doubt, when, invalid) if part)
+    inferred = "inferred" if point.inferred_from else ""
+    parts = (point.apart, point.precision, point.doubt, inferred, when, invalid)
+    return "".join(f" · {part}" for part in parts if part)
 
 
 def figure(value: float | None) -> str:
@@ -169,6 +173,7 @@ def spoken(point: DashboardPoint) -> list[str]:
         " · ".join(part for part in (SOURCES[point.source], point.submitter, point.round, point.division) if part),
         f"{point.benchmark} {point.scenario}: {figure(point.value / metric.divisor)} {metric.unit} {point.verdict}",
     ]
+    lines += [f"inferred from its {point.inferred_from} test"] if point.inferred_from else []
     if point.per_accelerator is not None and point.accelerators > 1:
         lines.append(f"{figure(point.per_accelerator / metric.divisor)} per accelerator")
     if point.samples_per_query is not None and point.metric != "samples_per_query":
