@@ -591,6 +591,8 @@ def test_a_detail_log_cut_between_two_lines_is_not_complete(name, tmp_path):
 
 
 LAST_PERCENTILE = entry("result_99.90_percentile_latency_ns", 5)
+TOKENS = entry("requested_use_token_latencies", "true")
+LATE = entry("warning_generic_message", '"Logging allocation detected: tid: 515 reserved_entries: 1024"')
 
 
 @pytest.mark.parametrize(
@@ -598,8 +600,17 @@ LAST_PERCENTILE = entry("result_99.90_percentile_latency_ns", 5)
     [
         ("1.0 @ 1d0f", LAST_PERCENTILE, True),
         (".5a1 @ 8180", LAST_PERCENTILE, True),
-        ("4.1 @ 70d6", LAST_PERCENTILE, False),
+        ("4.1 @ 70d6", LAST_PERCENTILE, True),
+        ("4.1 @ 70d6", LAST_PERCENTILE + LATE, True),
+        ("4.1 @ 70d6", entry("result_99.00_percentile_latency_ns", 5) + LATE, False),
+        ("4.1 @ 70d6", TOKENS + LAST_PERCENTILE, False),
+        ("4.1 @ 70d6", TOKENS + LAST_PERCENTILE + entry("result_tokens_per_second", 5), True),
+        ("4.1 @ 70d6", LAST_PERCENTILE + entry("result_inferred_completed_tokens_per_second", 5), True),
+        ("5.0.15 @ 70d6", LAST_PERCENTILE, True),
+        ("5.0.16 @ 70d6", LAST_PERCENTILE, False),
         ("6.0.17 @ d614", LAST_PERCENTILE, False),
+        ("6.0.17 @ d614", LAST_PERCENTILE + LATE, False),
+        ("6.0.17 @ d614", LAST_PERCENTILE + entry("num_errors", 0) + LATE + LATE, True),
         ("6.0.17 @ d614", LAST_PERCENTILE + entry("num_errors", 0), True),
         ("odd", LAST_PERCENTILE, False),
         ("6.0.17 @ d614", entry("loaded_qsl_set", [3, 1, 3]) + entry("power_end", '"t"'), False),
@@ -619,6 +630,21 @@ def test_where_a_detail_log_ends_depends_on_its_generation(version, records, com
     head = entry("loadgen_version", f'"{version}"') + entry("qsl_reported_total_count", 4)
     path.write_text(head + entry("effective_test_mode", '"AccuracyOnly"') + records)
     assert parse_detail(path).complete is complete
+
+
+def test_an_accuracy_test_in_plain_text_ends_once_all_samples_of_the_library_were_run(tmp_path):
+    """Of the rounds up to v0.7, and of the entries that CK kept of them."""
+    path = tmp_path / "mlperf_log_detail.txt"
+    messages = ["QSL total size : 4", "Effective Settings:", "Scenario : MultiStream", "Test mode : AccuracyOnly"]
+    for samples in ("[3,1,3]", "[2, 0,2]"):
+        end = 'POWER_END: "mode" : Accuracy, "time" : 09-18-2020 09:56:11.080'
+        messages += [f'Loading QSL : "set" : "{samples}"', "Log Contention Counters:", "0 : cas", end]
+    lines = [f'"pid": 6, "tid": 6, "ts": 9ns : {message}\n' for message in messages]
+    for count in range(1, len(lines)):
+        path.write_text("".join(lines[:count]))
+        assert not parse_detail(path).complete, lines[count - 1]
+    path.write_text("".join(lines))
+    assert parse_detail(path).complete
 
 
 @pytest.mark.parametrize("value", ["[" * 400 + "]" * 400, '{"a": 1}', "true", "null"])

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.imports.entries import ACCURACY, example_files, write_zip
 
 from sweep.cli import main
 
@@ -97,3 +98,36 @@ def test_an_imported_test_is_in_the_round_and_division_that_it_was_made_for(
     assert code == 2
     assert reason in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_an_accuracy_test_whose_detail_log_was_kept_is_exported_with_it_if_it_is_whole(is_whole, tmp_path, monkeypatch):
+    """CK kept it of every test; its plain text ends once the last samples of the library were run."""
+    files = example_files()
+    (path,) = [one for one in files if one.startswith(f"{ACCURACY}/ckp-") and one.endswith(".0001.json")]
+    point = json.loads(files[path])
+    lines = accuracy_detail(50_000)
+    point["characteristics_list"][0]["run"]["mlperf_log"]["detail"] = lines if is_whole else lines[:-5]
+    entries = write_zip(tmp_path / "entries.zip", files | {path: json.dumps(point).encode()})
+    monkeypatch.chdir(tmp_path)
+    assert main(["import-ck", str(entries)]) == 0
+    arguments = ["--round", "v0.7", "--division", "closed", "--submitter", "Us", "--out", "tree"]
+    assert main(["submission", "export", *arguments]) == (0 if is_whole else 2)
+    kept = [one.read_text() for one in Path("tree").glob("**/accuracy/mlperf_log_detail.txt")]
+    assert kept == (["".join(lines)] if is_whole else [])
+
+
+def accuracy_detail(total, held=1024):
+    """Return the lines of an accuracy test's detail log, as LoadGen wrote it in 2020."""
+    messages = ["version : .5a1 @ 818cbe272a", f"QSL total size : {total}", f"QSL performance size : {held}"]
+    messages += ["Effective Settings:", "Scenario : Multi Stream", "Test mode : Accuracy", "Starting accuracy mode:"]
+    for first in range(0, total, held):
+        samples = ",".join(map(str, range(first, min(first + held, total))))
+        messages += [
+            f'Loading QSL : "set" : "[{samples}]"',
+            'GeneratedQueries: "queries" : 15, "samples per query" : 70, "duration" : 750000000',
+            "Log Contention Counters:",
+            'POWER_BEGIN: "mode" : Accuracy, "time" : 09-18-2020 09:56:12.138',
+            'POWER_END: "mode" : Accuracy, "time" : 09-18-2020 09:56:13.442',
+        ]
+    return [f'"pid": 6457, "tid": 6457, "ts": {ts}ns : {message}\n' for ts, message in enumerate(messages)]

@@ -16,7 +16,15 @@ _TEXT_LINE = re.compile(r'"pid": [^,]+, "tid": [^,]+, "ts": -?\d+ns : ?(.*)')
 # How many lines a value may go on for: a name or message of the system under test can hold newlines.
 _CONTINUATION = 4
 _NOT_JSON = re.compile(r'("value": )(-?(?:inf|nan(?:\([a-z]+\))?|1\.#[A-Z]+0*))(?=[,}])')
-_VERSION = re.compile(r"v?(\d{0,4})\.")
+_VERSION = re.compile(r"v?(\d{0,4})\.(\d{0,4})(?:\.(\d{1,4}))?")
+_COUNTS_ERRORS_SINCE = (5, 0, 16)
+_INDICES = re.compile(r'Loading QSL ?: "set" : "\[([\d, ]*)\]"')
+# LoadGen's logger says so when one of its threads ends, which may be after the last line of the test.
+_LATE = "Logging allocation detected"
+_TOKEN_FIGURES = frozenset(
+    f"result_{figure}_per_second"
+    for figure in ("tokens", "completed_tokens", "inferred_tokens", "inferred_completed_tokens")
+)
 _GENERATED = re.compile(r'GeneratedQueries: +"queries" : (\d{1,19}), "samples per query" : (\d{1,19})')
 _POWER = re.compile(r'POWER_(BEGIN|END): .*"time" : (.*)')
 _FLAGGED = re.compile(r"(ERROR|WARNING) ?: (.*)")
@@ -57,10 +65,11 @@ class Detail:
         warnings: What it flagged as warnings.
         complete: Whether the end of the log was seen; False for a log that was cut off, were it between two lines, and
             for one of which it cannot be known. Plain text ends in the end of the measured interval; nothing tells its
-            end before LoadGen logged that, in accuracy mode and of FindPeakPerformance. JSON ends in the count of
-            errors since the later builds of 5.0, in the last percentile up to 3.x; in between, figures about tokens
-            may follow that, so that it cannot be known. In accuracy mode JSON ends in the end of the interval in which
-            the last samples of the library were run. A test that LoadGen gave up has no end.
+            end before LoadGen logged that, and of FindPeakPerformance. JSON ends in the count of errors since 5.0.16,
+            before that in the last percentile, or in tokens per second where tokens were timed (4.0 and later; where
+            they were only inferred, which no setting tells, that one figure may be missing). In accuracy mode both end
+            in the end of the interval in which the last samples of the library were run. Notes of LoadGen's logger
+            about itself may follow. A test that LoadGen gave up has no end.
         unknown_lines: Lines in neither format, and a last line that was cut off.
         repeated: Keys of settings and results that are there more than once with other values: LoadGen writes each once
             a phase, so in a log of one test somebody else has written.
@@ -149,7 +158,8 @@ class _Reading:
             return self._take_json(lines)
         if match := _TEXT_LINE.fullmatch(line):
             self.count += 1
-            self.last = ""
+            if not match[1].startswith(_LATE):
+                self.last = ""
             # The commit history and file hashes follow their title on lines of their own.
             self.listing = match[1].endswith(":")
             self._take_text(match[1])
@@ -171,7 +181,8 @@ class _Reading:
 
     def _keep(self, key: str, value: Any, flag: str | None) -> None:
         self.count += 1
-        self.last = key
+        if not str(value).startswith(_LATE):
+            self.last = key
         if flag:
             (self.errors if flag == "errors" else self.warnings).append(value)
         prefix, _, name = key.partition("_")
@@ -205,6 +216,8 @@ class _Reading:
         elif match := _POWER.fullmatch(message):
             self.values[f"power_{match[1].lower()}"] = match[2]
             self.last = message
+        elif match := _INDICES.match(message):
+            self.loaded.update(map(int, re.findall(r"\d{1,19}", match[1])))
         elif name := _WORDS.get(key):
             self.values[name] = value if name.endswith("name") or (count := number(value)) is None else count
 
@@ -222,14 +235,16 @@ class _Reading:
     def ended(self) -> bool:
         """Say whether the last record is one that LoadGen writes last; what each generation does is in `Detail`."""
         mode = str(self.settings["effective"].get("test_mode", "")).lower()
-        if self.last.startswith("POWER_END"):
-            return mode.startswith(("performance", "submission")) and '"mode" : Performance' in self.last
-        if self.last == "result_99.90_percentile_latency_ns":
-            version = _VERSION.match(self._text("loadgen_version") or "")
-            return version is not None and int(version[1] or 0) < 4
-        if self.last == "power_end" and mode.startswith("accuracy"):
+        if mode.startswith("accuracy") and self.last.lower().startswith("power_end"):
             total = self._count("qsl_reported_total_count")
             return total is not None and 0 < total <= len(self.loaded)
+        if self.last.startswith("POWER_END"):
+            return mode.startswith(("performance", "submission")) and '"mode" : Performance' in self.last
+        if self.last == "result_99.90_percentile_latency_ns" or self.last in _TOKEN_FIGURES:
+            version = _VERSION.match(self._text("loadgen_version") or "")
+            if version is None or tuple(int(part or 0) for part in version.groups()) >= _COUNTS_ERRORS_SINCE:
+                return False
+            return self.last in _TOKEN_FIGURES or not self.settings["requested"].get("use_token_latencies")
         return self.last == "num_errors"
 
     def detail(self, *, complete: bool) -> Detail:

@@ -168,7 +168,7 @@ def accuracy_reasons(stored: StoredTrial, demand: Demand) -> Iterator[str]:
     try:
         evidence = read_evidence(stored)
     except LogError as error:
-        yield str(error)
+        yield f"its accuracy test: {error}"
         return
     if evidence.summary.mode is not TestMode.ACCURACY:
         yield f"{SUMMARY_LOG} is of {evidence.summary.mode_text or 'another mode'}"
