@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.compare.estimate import Estimate, Metric
-from sweep.compare.keys import Key, N, shared_with_search
+from sweep.compare.keys import Key, N, as_labelled, shared_with_search
 from sweep.compare.points import Point
 from sweep.errors import RecordError
 from sweep.paths import write_json
@@ -200,5 +200,5 @@ def _point(saved: _SavedPoint, environments: Mapping[str, Mapping[str, Any]]) ->
         raise ValueError(f"an estimate of {value:g} from {estimate.low:g} to {high}")
     plain = {each.name: getattr(saved, each.name) for each in fields(_SavedPoint)}
     # A file does not keep the order of names, so they have the one that they are compared in.
-    own = {"key": tuple(sorted(saved.key.items())), "files": tuple(sorted(saved.files.items(), reverse=True))}
+    own = {"key": as_labelled(saved.key), "files": tuple(sorted(saved.files.items(), reverse=True))}
     return Point(**{**plain, **own}, environment=environments[saved.environment_digest])

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweep.results.selection import SearchRecord
-from sweep.trial.spec import TrialSpec
-from sweep.vocabulary import TestMode
+from sweep.trial.spec import CUSTOM_RULES, RulesSpec, TrialSpec
+from sweep.vocabulary import RunClass, TestMode, Weights
 
 Key = tuple[tuple[str, str], ...]
 """Names and values, in order."""
@@ -71,9 +71,9 @@ def _of_test(spec: TrialSpec) -> dict[str, str]:
     return key | {
         "performance_sample_count": str(spec.dataset.performance_sample_count),
         "engine_batch": _SAME_AS_N if spec.engine_batch == spec.samples_per_query else str(spec.engine_batch),
-        "rules": rules.edition,
+        "rules": spec.rules_label,
         "checks": " ".join(rules.checks),
-        "run": str(run.run_class),
+        "run": str(spec.run_class),
         "min_query_count": str(run.min_query_count),
         "max_query_count": str(run.max_query_count),
         "min_duration_ms": str(run.min_duration_ms),
@@ -106,6 +106,18 @@ def _text(value: object) -> str:
 
 def _short(digest: str) -> str:
     return digest[:_DIGEST_CHARACTERS]
+
+
+def as_labelled(key: Mapping[str, str]) -> Key:
+    """Return a key from a file with its rules labelled as in `key_of`, which files of an older sweep do not do."""
+    rules = key.get("rules", "")
+    if "checks" not in key or rules.startswith(CUSTOM_RULES) or key.get("weights") == Weights.UNKNOWN:
+        return tuple(sorted(key.items()))
+    bound = key.get("target_latency_ms", "none")
+    target_ns = None if bound == "none" else round(float(bound) * 1e6)
+    read = RulesSpec(rules, tuple(key["checks"].split()), target_ns, float(key.get("percentile", "nan")))
+    changes = {} if read.is_shipped else {"rules": read.label, "run": str(RunClass.CUSTOM)}
+    return tuple(sorted({**key, **changes}.items()))
 
 
 def without_n(key: Key) -> Key:

@@ -35,7 +35,7 @@ from sweep.models import Calibration, model_config, resolve_model
 from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
 from sweep.paths import cache_dir
 from sweep.trial.messages import TrialFiles
-from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, TrialSpec
+from sweep.trial.spec import SHIPPED, BackendSpec, DatasetSpec, ModelSpec, TrialSpec
 from sweep.vocabulary import COMPUTED, AbortRule, Precision, RunClass, Scenario, TestMode, Weights
 
 _PRECISIONS = {str(one): one for one in COMPUTED}
@@ -139,7 +139,11 @@ class PointBuilder:
                     if (unread := fields.get(key)) is not None:
                         self._notes.append(f"{key}={unread} is not read: mode=accuracy runs each sample once")
         held = None if dataset is None else self._held(dataset)
-        if run.run_class is RunClass.OFFICIAL:
+        if run.run_class is RunClass.OFFICIAL and rules.edition not in SHIPPED:
+            run = replace(run, run_class=RunClass.CUSTOM)
+            why = f"rules {rules.edition} are not sweep's own ({', '.join(SHIPPED)})"
+            self._notes.append(f"run=official: {why}, so that it is a custom run, whatever its length")
+        elif run.run_class is RunClass.OFFICIAL:
             shipped = models_as_shipped(self._named_model(), self._composed.choices.get("model", ""))
             check_official(fields, shipped, rules, run, batch, held, backend_options)
         if fields.problems or held is None or backend is None or dataset is None or dataset_choice is None:

@@ -46,9 +46,13 @@ def read_rules(fields: Fields) -> RulesSpec:
         fields.problems.extend(changes)
         return _NO_RULES
     checks = fields.texts("rules.checks", CHECKS)
+    given, wrong = fields.get("rules.checks"), None
     if "no_errors" not in checks:
-        reason = "a test with errors in its log would be VALID"
-        fields.problems.append(Problem("rules.checks", shown(fields.get("rules.checks")), reason, "add no_errors"))
+        wrong = "a test with errors in its log would be VALID", "add no_errors"
+    elif not isinstance(given, list) or len(set(checks)) < len(checks):
+        wrong = "must be a list that names each check once", f"for example [{', '.join(dict.fromkeys(checks))}]"
+    if wrong is not None:
+        fields.problems.append(Problem("rules.checks", shown(given), *wrong))
         return _NO_RULES
     edition_percentile = fields.number("rules.percentile", 0, _PERCENTILE_MAX) or 99.0
     percentile = _read_percentile(fields) or edition_percentile
@@ -176,7 +180,7 @@ def check_official(
     for key, least in usual.items():
         require(key, getattr(run, key), f"{least} at least", holds=getattr(run, key) >= least)
     require(
-        "percentile", f"{rules.percentile:g}", f"{edition_percentile:g}", holds=rules.percentile >= edition_percentile
+        "percentile", f"{rules.percentile:g}", f"{edition_percentile:g}", holds=rules.percentile == edition_percentile
     )
     if bounded and bound_ms is not None and rules.target_latency_ns is not None:
         target_ms = rules.target_latency_ns / 1e6

@@ -25,7 +25,7 @@ from sweep.gpus import Gpu
 from sweep.search.base import Domain, Question
 from sweep.study.search import SearchPlan
 from sweep.trial.messages import TrialFiles
-from sweep.trial.spec import RunSpec, TrialSpec
+from sweep.trial.spec import SHIPPED, RunSpec, TrialSpec
 from sweep.vocabulary import AbortRule, Precision, RunClass
 
 _ACCURACY_BATCH = 32
@@ -211,7 +211,8 @@ def _performance(fields: Fields) -> dict[str, Any]:
         fix = "leave it out; search.min_accuracy=0.99 checks the accuracy first"
         fields.problems.append(Problem("mode", "accuracy", "a search measures performance", fix))
         instead["mode"] = "performance"
-    if fields.get("run") == RunClass.OFFICIAL and fields.get("rules.bounded") is not True:
+    is_shipped = fields.get("rules.edition") in SHIPPED
+    if fields.get("run") == RunClass.OFFICIAL and is_shipped and fields.get("rules.bounded") is not True:
         reason = f"official {fields.get('rules.edition')} tests have {edition_batch(fields)} samples per query"
         fields.problems.append(
             Problem("run", "official", f"{reason}, so there is nothing to find", "use run=screening")

@@ -78,7 +78,7 @@ def _key(result: TrialResult) -> Hashable:
     return (
         *machine,
         *(origin, spec.model.name, spec.model.weights, spec.model.changed, spec.precision, spec.backend.name),
-        *(spec.scenario, rules.edition, rules.target_latency_ns, rules.percentile, spec.run.run_class),
+        *(spec.scenario, spec.rules_label, rules.target_latency_ns, rules.percentile, spec.run_class),
         None if rules.target_latency_ns is not None else spec.samples_per_query,
     )
 
@@ -107,7 +107,7 @@ def _point(stored: StoredTrial, alike: Sequence[StoredTrial], accuracy: TrialRes
     machine = f"{gpu or cpu or 'machine that is not known'}{f' ({host})' if host else ''}"
     return DashboardPoint(
         source=Source.OWN if imported is None else Source.IMPORTED,
-        round=f"{spec.rules.edition} rules",
+        round=f"{spec.rules_label} rules",
         division="" if imported is None else imported.division,
         submitter="",
         system_id=host if imported is None else imported.system,
@@ -128,7 +128,7 @@ def _point(stored: StoredTrial, alike: Sequence[StoredTrial], accuracy: TrialRes
         bound_ns=bound,
         accuracy_percent=None if accuracy is None or accuracy.accuracy is None else accuracy.accuracy.accuracy,
         precision=str(spec.precision),
-        run_class=str(spec.run.run_class),
+        run_class=str(spec.run_class),
         doubt=_DOUBTS.get(spec.model.weights, "") or _other_bound(spec),
         link=str(stored.directory),
         notes="; ".join(dict.fromkeys(_notes(result, alike, accuracy))),
@@ -145,8 +145,8 @@ def _other_bound(spec: TrialSpec) -> str:
 def _notes(result: TrialResult, alike: Sequence[StoredTrial], accuracy: TrialResult | None) -> Iterable[str]:
     """Yield what to know before the point is set beside others."""
     spec = result.spec
-    if spec.run.run_class is not RunClass.OFFICIAL:
-        yield f"{spec.run.run_class} run, not official: {result.query_count} queries"
+    if spec.run_class is not RunClass.OFFICIAL:
+        yield f"{spec.run_class} run, not official: {result.query_count} queries"
     yield from warnings_of(spec)
     if spec.rules.target_latency_ns is not None:
         bound_ms = spec.rules.target_latency_ns / _NS_PER_MS

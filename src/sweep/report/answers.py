@@ -74,7 +74,7 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
     valid = {test.n for test in tests if test.kind is Kind.VALID}
     invalid = {test.n for test in tests if test.kind in _BAD and not test.set_aside}
     sure, mixed = valid - invalid, sorted(valid & invalid)
-    rules = tests[0].stored.result.spec.rules
+    spec = tests[0].stored.result.spec
     if not sure:
         whole = sorted(invalid - valid)
         lines = [_seen(tests, whole[0])] if whole else []
@@ -89,8 +89,8 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
     below = [n for n in sorted(invalid - valid) if n < largest]
     lines += [f"not VALID below it: N={', '.join(map(str, below))}"] if below else []
     lines += _of_both(tests, mixed) + _failed(tests)
-    if rules.target_latency_ns is None:
-        lines.append(f"rules {rules.edition} have no latency bound, so a larger one may be VALID too")
+    if spec.rules.target_latency_ns is None:
+        lines.append(f"rules {spec.rules_label} have no latency bound, so a larger one may be VALID too")
     gap = (largest + 1, above - 1) if above is not None and above - largest > 1 else None
     between = "" if above is None else between_of(gap).replace("undecided", "not shown")
     return Answer(

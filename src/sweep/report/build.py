@@ -115,7 +115,8 @@ def _series(
         group.trials.values(), key=lambda one: (one[0].result.spec.samples_per_query, one[0].result.timing.started_at)
     )
     tests = _without_disturbed([_test(stored, short) for stored, short in order])
-    runs = PROBES if group.run is None else runs_of(group.run)
+    of_full = dataclasses.replace(group.spec, run=group.run or group.spec.run)
+    runs = PROBES if group.run is None else runs_of(of_full)
     answers = answerer.answers(group, tests, runs)
     edge = (answers[0].max_streams, answers[0].first_invalid)
     plotted = nearest(tests, TESTS_PLOTTED, edge) if is_drawn else []
@@ -127,7 +128,7 @@ def _series(
         name=name,
         configuration=group.configuration,
         differs={key: group.configuration[key] for key in differing},
-        run_class=str((group.run or group.spec.run).run_class),
+        run_class=str(of_full.run_class),
         runs=runs,
         rules=group.spec.rules,
         environment=environment,

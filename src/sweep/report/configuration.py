@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sweep.datasets.digits import times_over_text
@@ -49,11 +50,11 @@ def configuration_of(spec: TrialSpec, run: RunSpec | None) -> dict[str, str]:
         "calibration": " ".join(f"{key}={_short(value)}" for key, value in calibration.items()),
         "model file": _short(model.digest),
         "scenario": str(spec.scenario),
-        "rules": rules.edition,
+        "rules": spec.rules_label,
         "bound": bound,
         "percentile": f"p{rules.percentile:g}",
         "checks": ", ".join(rules.checks),
-        RUN: PROBES if run is None else str(run.run_class),
+        RUN: PROBES if run is None else str(replace(spec, run=run).run_class),
         LENGTH: "" if run is None else span_of(run),
         "dataset": dataset.name,
         "samples": ", ".join(

@@ -28,12 +28,12 @@ def write_search_plot(outcome: SearchOutcome, path: Path) -> None:
     near = near_edge(panel)
     figure = Figure(figsize=(_WIDE_INCHES if near else _INCHES, _HEIGHT_INCHES), layout="constrained")
     FigureCanvasAgg(figure)
-    spec, rules = outcome.plan.spec, outcome.plan.spec.rules
+    spec = outcome.plan.spec
     label = " ".join(f"{key}={value}" for key, value in outcome.plan.label.items())
     figure.suptitle(answer_of(outcome), fontweight="bold")
     axes = figure.subplots(1, 2 if near else 1, squeeze=False)[0]
     draw_panel(axes[0], panel)
-    about = f"{spec.model.name} on {spec.backend.name}, {rules.edition} rules"
+    about = f"{spec.model.name} on {spec.backend.name}, {spec.rules_label} rules"
     axes[0].set_title(f"{about}, {label}" if label else about, fontsize=9, wrap=True)
     if near:
         draw_panel(axes[1], replace(panel, points=near), edge=True)

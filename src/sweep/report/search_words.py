@@ -25,7 +25,7 @@ def percent(probability: float) -> str:
 def answer_of(outcome: SearchOutcome) -> str:
     """Return the answer in one line, with how long the tests ran: a short run's VALID is not an official one."""
     certificate, question = outcome.certificate, outcome.plan.question
-    by = f"by {outcome.plan.spec.run.run_class} runs"
+    by = f"by {outcome.plan.spec.run_class} runs"
     if outcome.accuracy_failed:
         return "max streams: not searched, the accuracy is too low"
     if certificate.status is Status.NONE_VALID:

@@ -264,7 +264,7 @@ def all_table(report: Report, links: Links) -> Table:
         failure = "" if result.failure is None else f"{result.failure.kind}: {result.failure.message}"
         cells = (
             *(spec.model.name, str(spec.precision), spec.backend.name, str(spec.samples_per_query)),
-            *("performance" if performance else "accuracy", str(spec.run.run_class) if performance else ""),
+            *("performance" if performance else "accuracy", str(spec.run_class) if performance else ""),
             *(verdict if performance or result.failure else accuracy or verdict,),
             *(ms(result.percentile_ns) if performance else "", str(result.query_count)),
             *("" if rate is None else f"{rate:,.1f}", names[result.environment_digest], _time(result)),

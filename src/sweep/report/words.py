@@ -42,9 +42,9 @@ def span_of(run: RunSpec) -> str:
     return least if not most or most == least else f"{least}, at most {most.replace(' and ', ' or ')}"
 
 
-def runs_of(run: RunSpec) -> str:
+def runs_of(spec: TrialSpec) -> str:
     """Return what tests an answer rests on: `screening runs`; those of no class say how long they are."""
-    return f"{run.run_class} runs" + (f" of {span_of(run)}" if run.run_class is RunClass.CUSTOM else "")
+    return f"{spec.run_class} runs" + (f" of {span_of(spec.run)}" if spec.run_class is RunClass.CUSTOM else "")
 
 
 def _amount(query_count: int, duration_ms: int) -> str:
@@ -60,7 +60,7 @@ def conditions(spec: TrialSpec) -> str:
     if spec.rules.target_latency_ns is not None:
         bound = f", p{spec.rules.percentile:g} <= {spec.rules.target_latency_ns / 1e6:g} ms"
     length = f"at least {_amount(spec.run.min_query_count, spec.run.min_duration_ms)}"
-    return f"{spec.scenario}, {spec.rules.edition} rules, {spec.run.run_class} run: {length}{bound}"
+    return f"{spec.scenario}, {spec.rules_label} rules, {spec.run_class} run: {length}{bound}"
 
 
 def telemetry_line(telemetry: Telemetry) -> str:

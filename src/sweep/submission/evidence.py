@@ -106,8 +106,10 @@ def record_reasons(stored: StoredTrial, division: str) -> Iterator[str]:
         yield f"FAILED: {result.failure.message if result.failure else 'unfinished'}"
     elif result.imported is not None and spec.run.run_class is not RunClass.OFFICIAL:
         yield "imported as a custom test: too short for its round, or a compliance test"
-    elif result.imported is None and spec.run.run_class is not RunClass.OFFICIAL:
-        yield f"a {spec.run.run_class} test, not an official one: run again with run=official"
+    elif result.imported is None and spec.has_custom_rules:
+        yield f"rules {spec.rules_label} are not sweep's own: run again with rules=v0.5 or rules=current, run=official"
+    elif result.imported is None and spec.run_class is not RunClass.OFFICIAL:
+        yield f"a {spec.run_class} test, not an official one: run again with run=official"
     elif result.result is not Verdict.VALID:
         yield f"{result.result}: {result.why}"
     if spec.scenario is not Scenario.MULTI_STREAM:

@@ -62,7 +62,7 @@ def _loadgen_words(result: TrialResult) -> str:
     if not failed:
         return result.loadgen_result
     reasons = "; ".join(check.evidence for check in failed)
-    waived = "" if any(check.required for check in failed) else f"; rules {result.spec.rules.edition} do not ask for it"
+    waived = "" if any(check.required for check in failed) else f"; rules {result.spec.rules_label} do not ask for it"
     return f"{result.loadgen_result} ({reasons}{waived})"
 
 

@@ -78,7 +78,7 @@ def show_trials(out: Console, trials: Sequence[StoredTrial], now: dt.datetime | 
         _Field("precision", lambda one: str(one.result.spec.precision), 7),
         _Field("backend", lambda one: one.result.spec.backend.name, 2),
         _Field("N", lambda one: str(one.result.spec.samples_per_query), is_figure=True),
-        _Field("run", lambda one: str(one.result.spec.run.run_class) if _is_performance(one) else "accuracy", 4),
+        _Field("run", lambda one: str(one.result.spec.run_class) if _is_performance(one) else "accuracy", 4),
         _Field("result", _verdict),
         _Field(
             f"{percentile} ms", lambda one: ms(one.result.percentile_ns) if _is_performance(one) else _NONE, 10, True
@@ -119,7 +119,7 @@ def show_certificates(out: Console, searches: Sequence[SearchRecord]) -> None:
         _Field("model", lambda one: one.saved.plan.spec.model.name, 5),
         _Field("precision", lambda one: str(one.saved.plan.spec.precision), 4),
         _Field("backend", lambda one: one.saved.plan.spec.backend.name, 2),
-        _Field("run", lambda one: str(one.saved.plan.spec.run.run_class), 3),
+        _Field("run", lambda one: str(one.saved.plan.spec.run_class), 3),
         _Field("max streams", _max_streams, is_figure=True),
         _Field("confidence", _confidence, 8, is_figure=True),
         _Field("first INVALID", lambda one: _figure(one.saved.certificate.first_invalid), 7, is_figure=True),

@@ -64,7 +64,7 @@ class SearchWatcher:
         question = plan.question
         self.say(
             f"searching N from {question.domain.low} to {question.domain.high} for p{question.percentile:g} <= "
-            f"{question.target_latency_ns / 1e6:g} ms by {plan.algorithm}; a full test is {plan.spec.run.run_class}, "
+            f"{question.target_latency_ns / 1e6:g} ms by {plan.algorithm}; a full test is {plan.spec.run_class}, "
             f"of at least {question.full_query_count} queries"
         )
 

@@ -38,4 +38,5 @@ def headline(result: TrialResult) -> str:
         return str(result.accuracy)
     bound = f"p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms"
     why = f": {result.why}" if result.why else ""
-    return f"{result.result} ({bound}){why}"
+    rules = f", {result.spec.rules_label} rules" if result.spec.has_custom_rules else ""
+    return f"{result.result} ({bound}{rules}){why}"

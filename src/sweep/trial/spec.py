@@ -63,6 +63,20 @@ class DatasetSpec:
     performance_sample_count: int
 
 
+_BOUND = "performance_constraint"
+SHIPPED: Mapping[str, tuple[float, frozenset[str]]] = {
+    "v0.5": (99.0, frozenset({"min_duration", "min_queries", "no_errors"})),
+    "current": (99.0, frozenset({"loadgen_result", "min_duration", "min_queries", "early_stopping", "no_errors"})),
+}
+"""The percentile and the checks, but for the bound's, of each edition in `conf/rules/`.
+
+In code, so that no file in anybody's folder can say what sweep's own rules are.
+"""
+
+CUSTOM_RULES = "custom:"
+"""What the names of other rules begin with where they are shown."""
+
+
 @dataclass(frozen=True)
 class RulesSpec:
     """What VALID means.
@@ -91,6 +105,18 @@ class RulesSpec:
                 f"rules {self.edition}: a latency bound ({self.target_latency_ns} ns) and the check "
                 f"performance_constraint go together, but the checks are {list(self.checks)}"
             )
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether they are sweep's own of that name, in every value."""
+        bound = () if self.target_latency_ns is None else (_BOUND,)  # one that is asked for is checked in any edition
+        percentile, checks = SHIPPED.get(self.edition, (None, frozenset()))
+        return (self.percentile, frozenset(self.checks)) == (percentile, checks.union(bound))
+
+    @property
+    def label(self) -> str:
+        """Their edition for people: `v0.5`; `custom:NAME` for rules that are not sweep's own."""
+        return self.edition if self.is_shipped else f"{CUSTOM_RULES}{self.edition}"
 
 
 @dataclass(frozen=True)
@@ -151,6 +177,24 @@ class TrialSpec:
             ValueError: The data is not a spec; the message says where.
         """
         return read_plain(cls, data)
+
+    @property
+    def has_custom_rules(self) -> bool:
+        """Whether its rules differ in any value from those of sweep's own that have their name.
+
+        Imported trials, whose weights are unknown, have the rules of their round, and are judged by those.
+        """
+        return self.model.weights is not Weights.UNKNOWN and not self.rules.is_shipped
+
+    @property
+    def rules_label(self) -> str:
+        """The edition of its rules for people: `v0.5`; `custom:NAME` for rules that are not sweep's own."""
+        return self.rules.edition if self.model.weights is Weights.UNKNOWN else self.rules.label
+
+    @property
+    def run_class(self) -> RunClass:
+        """How long it runs, in the classes of sweep's own rules; `custom` where it has others."""
+        return RunClass.CUSTOM if self.has_custom_rules else self.run.run_class
 
     @property
     def digest(self) -> str:
