@@ -38,4 +38,4 @@ def headline(result: TrialResult) -> str:
         return str(result.accuracy)
     bound = f"p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms"
     why = f": {result.why}" if result.why else ""
-    return f"{result.result} ({bound}){why}"
+    return f"{result.result}{result.mark} ({bound}){why}"
