@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
+DISTURBED = "disturbed"
+"""What is said beside a number that others, or the machine itself, had a part in."""
+
 
 class Scenario(StrEnum):
     """LoadGen's scenarios."""

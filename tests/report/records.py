@@ -17,11 +17,10 @@ from sweep.study.certificate_file import certificate_json
 from sweep.study.measure import Outcome
 from sweep.study.search import SearchOutcome, SearchPlan, SearchTest
 from sweep.trial.abort import Abort
-from sweep.trial.machine_load import MachineLoad
+from sweep.trial.machine_load import BUSY, MachineLoad
 from sweep.trial.result import Failure, Latencies, Timing, TrialResult
 from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, RulesSpec, RunSpec, TrialSpec, percentile_index
 from sweep.trial.telemetry import COLUMNS, Spread, Telemetry
-from sweep.trial.trial import BUSY
 from sweep.trial.verdict import Check
 from sweep.vocabulary import AbortRule, Precision, RunClass, Scenario, TestMode, TrialState, Verdict, Weights
 

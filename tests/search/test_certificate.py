@@ -11,10 +11,10 @@ from sweep.search.certificate import Status, certify
 V, X, F, M, R = Shown.VALID, Shown.INVALID, Shown.FAILED, Shown.OUT_OF_MEMORY, Shown.REFUSED
 
 
-def seen(n, shown, over=0, count=1440, full=True):
+def seen(n, shown, over=0, count=1440, full=True, busy=False):
     latencies = np.full(count, 40, np.int64)
     latencies[:over] = 60
-    return Observation(n, full, shown, latencies, over, count)
+    return Observation(n, full, shown, latencies, over, count, busy)
 
 
 @pytest.mark.parametrize("make", [BisectionSearcher, BoundarySearcher])
@@ -64,3 +64,41 @@ def test_a_status_for_what_was_seen(make, tests, status, answer, first_invalid, 
     assert sum(one.full_tests + one.short_tests for one in certificate.evidence) == len(tests)
     roles = {one.samples_per_query: one.role for one in certificate.evidence if one.role}
     assert roles.get(answer, "answer") == "answer"
+
+
+BUSY = {"busy": True}
+
+
+@pytest.mark.parametrize(
+    ("tests", "disturbed", "status"),
+    [
+        ([(4, V), (5, X, 40)], False, Status.EXACT),
+        ([(4, V), (5, X, 40, BUSY)], True, Status.INTERVAL),
+        ([(4, V, 0, BUSY), (5, X, 40)], True, Status.INTERVAL),
+        ([(4, V, 0, BUSY), (4, V), (5, X, 40, BUSY), (5, X, 40)], False, Status.EXACT),
+        # One undisturbed INVALID that could be luck, and a disturbed one that made it sure.
+        ([(4, V), (5, X, 15), (5, X, 900, BUSY)], True, Status.INTERVAL),
+        ([(4, V), (5, M, 0, BUSY)], False, Status.EXACT),
+        ([(4, V), (5, X, 40), (7, X, 40, BUSY)], False, Status.EXACT),
+        # Not shown INVALID, but what might have been VALID is neither.
+        ([(4, V), (5, X, 15, BUSY), (6, X, 40)], True, Status.INTERVAL),
+        ([(4, V), (5, X, 15, BUSY)], True, Status.OPEN),
+        ([(8, V, 0, BUSY)], True, Status.ALL_VALID),
+        ([(4, V), (2, X, 15, BUSY), (5, X, 40)], False, Status.EXACT),
+        ([(1, X, 40, BUSY)], True, Status.NONE_VALID),
+        ([(1, X, 40, BUSY), (1, X, 40)], False, Status.NONE_VALID),
+        # Set aside: an undisturbed test was VALID.
+        ([(4, X, 40, BUSY), (4, V), (5, X, 40)], False, Status.EXACT),
+    ],
+)
+def test_an_answer_that_no_undisturbed_test_shows_is_disturbed_and_claims_less(tests, disturbed, status):
+    """Fails where a neighbour's load makes an answer too small, and it calls itself exact."""
+    searcher = BoundarySearcher(Question(Domain(1, 8), 50, 99.0, 1440, 0.95))
+    for n, shown, *rest in tests:
+        over = next((one for one in rest if isinstance(one, int)), 0)
+        searcher.tell(seen(n, shown, over, busy=BUSY in rest, count=0 if shown is M else 1440))
+    certificate = certify(searcher, is_complete=True)
+    assert (certificate.disturbed, certificate.status) == (disturbed, status)
+    assert ("disturbed" in certificate.remark) is disturbed
+    if disturbed and certificate.confidence is not None:
+        assert certificate.confidence <= 0.99

@@ -9,7 +9,7 @@ import pytest
 from sweep.search.base import Ask, Shown
 from sweep.search.certificate import Status
 from sweep.study.search import Purse, TestRefusedError, observation
-from sweep.trial.trial import BUSY
+from sweep.trial.machine_load import BUSY
 from sweep.vocabulary import Verdict
 
 from .bed import FULL, Bed, Ledger

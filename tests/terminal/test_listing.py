@@ -9,8 +9,8 @@ from tests.points import Outputs
 
 from sweep.results.selection import select
 from sweep.terminal.listing import age_text, show_certificates, show_sweeps, show_trials, started_text
+from sweep.trial.machine_load import BUSY
 from sweep.trial.telemetry import SHARED, THROTTLED
-from sweep.trial.trial import BUSY
 
 NOW = dt.datetime(2026, 1, 3, 6, tzinfo=dt.UTC)
 

@@ -19,7 +19,6 @@ from sweep.store.records import StoredTrial
 from sweep.study.observe import stored_latencies
 from sweep.trial.imported import IMPORTED
 from sweep.trial.spec import TrialSpec
-from sweep.trial.trial import DISTURBANCES
 from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict
 
 
@@ -114,7 +113,7 @@ def _searches(searches: Sequence[SearchRecord], *, newest: bool) -> Iterator[Poi
             result=str(last.saved.certificate.status),
             commit=_commit(first),
             files=files_of(last.saved.plan.spec),
-            disturbed=sum(_is_disturbed(test) for one in counted for test in one.tests if test is not None),
+            disturbed=sum(bool(test.result.disturbances) for one in counted for test in one.tests if test is not None),
             is_asked=True,
             measured_at=_last_started(last)[0],
             sessions=sum(one.value is not None for one in (estimate, *others)),
@@ -239,7 +238,7 @@ def _point(group: Sequence[StoredTrial], *, is_asked: bool, sessions: int) -> Po
         result=_result(last) if least is None else str(Verdict.INVALID),
         commit=_commit(last),
         files=files_of(spec),
-        disturbed=sum(_is_disturbed(one) for one in group),
+        disturbed=sum(bool(one.result.disturbances) for one in group),
         is_asked=is_asked,
         measured_at=last.result.timing.started_at,
         sessions=sessions,
@@ -304,7 +303,3 @@ def _result(stored: StoredTrial) -> str:
 def _commit(stored: StoredTrial) -> str | None:
     commit = stored.result.environment.get("git")
     return None if commit is None else str(commit)
-
-
-def _is_disturbed(stored: StoredTrial) -> bool:
-    return any(note.startswith(DISTURBANCES) for note in stored.result.notes)

@@ -12,6 +12,7 @@ from sweep.report.words import count_of, duration, ms
 from sweep.results.selection import SearchRecord, SweepRecord
 from sweep.search.certificate import Status
 from sweep.study.search import SearchOutcome
+from sweep.vocabulary import DISTURBED
 
 _BAD = (Kind.INVALID, Kind.STOPPED)
 _DOUBTS = 4
@@ -49,7 +50,8 @@ def answer_of_search(search: SearchRecord, tests: Sequence[Test]) -> Answer:
         source=Source.CERTIFICATE,
         text=answer_of(outcome),
         max_streams=certificate.max_streams,
-        figure=figure,
+        figure=f"{figure}{certificate.mark}",
+        disturbed=certificate.disturbed,
         confidence=certificate.confidence,
         status=str(certificate.status),
         first_invalid=certificate.first_invalid,
@@ -81,7 +83,10 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
         lines += _of_both(tests, mixed) + _failed(tests)
         tested = "no full test was finished" if not valid | invalid else "no tested N is VALID"
         figure = "none" if valid | invalid else "unknown"
-        return Answer(Source.TESTS, f"{tested} (by {runs})", None, figure, lines=tuple(lines))
+        disturbed = _is_disturbed(tests, 0, min(invalid, default=None))
+        mark = f", {DISTURBED}" if disturbed else ""
+        text = f"{tested}{mark} (by {runs})"
+        return Answer(Source.TESTS, text, None, f"{figure}{mark}", lines=tuple(lines), disturbed=disturbed)
     largest = max(sure)
     above = min((n for n in invalid - valid if n > largest), default=None)
     lines = [_seen(tests, largest)]
@@ -91,13 +96,16 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
     lines += _of_both(tests, mixed) + _failed(tests)
     if spec.rules.target_latency_ns is None:
         lines.append(f"rules {spec.rules_label} have no latency bound, so a larger one may be VALID too")
+    disturbed = _is_disturbed(tests, largest, above)
+    mark = f", {DISTURBED}" if disturbed else ""
     gap = (largest + 1, above - 1) if above is not None and above - largest > 1 else None
     between = "" if above is None else between_of(gap).replace("undecided", "not shown")
     return Answer(
         source=Source.TESTS,
-        text=f"largest VALID tested N: {largest} (by {runs})",
+        text=f"largest VALID tested N: {largest}{mark} (by {runs})",
         max_streams=largest,
-        figure=str(largest),
+        figure=f"{largest}{mark}",
+        disturbed=disturbed,
         first_invalid=above,
         undecided=gap,
         between=between,
@@ -152,6 +160,14 @@ def _effort(outcome: SearchOutcome) -> str:
     certificate, plan = outcome.certificate, outcome.plan
     cost = f"{count_of(certificate.tests, 'test')}, {count_of(certificate.query_count, 'query')}"
     return f"{cost}, {duration(outcome.seconds)}; algorithm {plan.algorithm}, study {plan.name}"
+
+
+def _is_disturbed(tests: Sequence[Test], largest: int, above: int | None) -> bool:
+    """Return whether no undisturbed test shows the answer of some tests: VALID there, INVALID at what bounds it."""
+    at = [test for test in tests if test.n == largest and test.kind is Kind.VALID]
+    over = [one for one in tests if one.kind in _BAD and not one.set_aside and largest < one.n <= (above or one.n)]
+    bounding = {test.n: [one for one in over if one.n == test.n] for test in over}
+    return any(group and all(test.marks for test in group) for group in (at, *bounding.values()))
 
 
 def _seen(tests: Sequence[Test], n: int) -> str:

@@ -21,7 +21,7 @@ from sweep.results.filters import Filters
 from sweep.results.selection import SearchRecord, Selection, SweepRecord
 from sweep.store.records import StoredTrial
 from sweep.study.observe import stored_latencies
-from sweep.trial.trial import DISTURBANCES
+from sweep.trial.result import DISTURBANCES
 from sweep.vocabulary import Scenario, TestMode
 
 SERIES_SHOWN = 24
@@ -146,8 +146,7 @@ def _series(
 def _test(stored: StoredTrial, short: bool) -> Test:
     result = stored.result
     point = PlotPoint(result.spec.samples_per_query, kind_of(result, is_short=short), result.percentile_ns, None, None)
-    marks = tuple(kind for kind in DISTURBANCES if any(note.startswith(kind) for note in result.notes))
-    return Test(stored, point, marks)
+    return Test(stored, point, result.disturbances)
 
 
 def _with_interval(test: Test) -> Test:

@@ -62,6 +62,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "text": answer.text,
         "max_streams": answer.max_streams,
         "confidence": answer.confidence,
+        "disturbed": answer.disturbed,
         "status": answer.status or None,
         "first_invalid": answer.first_invalid,
         "undecided": None if answer.undecided is None else list(answer.undecided),

@@ -49,6 +49,7 @@ def search_row(outcome: SearchOutcome) -> dict[str, Any]:
         "status": str(certificate.status),
         "max_streams": certificate.max_streams,
         "confidence": certificate.confidence,
+        "disturbed": certificate.disturbed,
         "latency_at_percentile_ms": None if latency_ns is None else latency_ns / 1e6,
         "first_invalid": certificate.first_invalid,
         "undecided_from": first,

@@ -29,14 +29,18 @@ def answer_of(outcome: SearchOutcome) -> str:
     if outcome.accuracy_failed:
         return "max streams: not searched, the accuracy is too low"
     if certificate.status is Status.NONE_VALID:
-        return f"max streams: none, not even N={question.domain.low} is VALID ({by})"
+        return f"max streams: none{certificate.mark}, not even N={question.domain.low} is VALID ({by})"
     if certificate.max_streams is None or certificate.status is Status.UNKNOWN:
         return "max streams: unknown"
-    surely = by if certificate.confidence is None else f"confidence {percent(certificate.confidence)}, {by}"
+    surely = (
+        by
+        if certificate.confidence is None or certificate.disturbed
+        else f"confidence {percent(certificate.confidence)}, {by}"
+    )
     kind = {Status.ALL_VALID: " or more", Status.OPEN: " or more", Status.UNCONFIRMED: ", not confirmed"}.get(
         certificate.status, ""
     )
-    return f"max streams: {certificate.max_streams}{kind} ({surely})"
+    return f"max streams: {certificate.max_streams}{kind}{certificate.mark} ({surely})"
 
 
 def evidence_lines(outcome: SearchOutcome) -> Iterator[str]:

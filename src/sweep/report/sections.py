@@ -33,7 +33,7 @@ class Answer:
         source: What it rests on.
         text: The answer in one line.
         max_streams: The largest N shown VALID, or the largest VALID one that was tested; None where there is none.
-        figure: The same, for a heading: `306`, `8192 or more`, `none`, `unknown`.
+        figure: The same, for a heading: `306`, `8192 or more`, `306, disturbed`, `none`, `unknown`.
         confidence: Of a certificate; None where it gives none.
         status: Of a certificate; empty without one.
         first_invalid: The smallest N above it shown INVALID; None where there is none.
@@ -45,6 +45,7 @@ class Answer:
         certificate: Its file; None without one.
         evidence: Of a certificate, per N.
         settings: What a joint search tried.
+        disturbed: Whether it rests on disturbed tests.
     """
 
     source: Source
@@ -62,6 +63,7 @@ class Answer:
     certificate: Path | None = None
     evidence: tuple[Evidence, ...] = ()
     settings: tuple[SettingResult, ...] = ()
+    disturbed: bool = False
 
     @property
     def label(self) -> str:

@@ -92,7 +92,7 @@ def answers_table(report: Report, links: Links) -> Table:
                     Cell(f"{config['rules']}, {bound}"),
                     Cell(series.runs),
                     Cell(answer.figure),
-                    Cell("" if answer.confidence is None else percent(answer.confidence)),
+                    Cell("" if answer.confidence is None or answer.disturbed else percent(answer.confidence)),
                     Cell(_text(answer.first_invalid)),
                     Cell(_undecided(answer)),
                     rests,

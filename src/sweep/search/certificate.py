@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from sweep.search.base import ROUND_VALUES, Question, Shown
+from sweep.search.base import ROUND_VALUES, Observation, Question, Shown
 from sweep.search.evidence import Pool, pools
 from sweep.search.searcher import Searcher
+from sweep.vocabulary import DISTURBED
+
+DISTURBED_CONFIDENCE = 0.99
+"""The most that is claimed for an answer that rests on disturbed tests: counts know nothing of neighbours."""
 
 
 class Status(StrEnum):
     """What kind of answer a certificate gives."""
 
     EXACT = "exact"
-    """N is VALID, and the next larger one INVALID."""
+    """N is VALID, and the next larger one INVALID; never of an answer that rests on disturbed tests."""
     INTERVAL = "interval"
     """N is VALID, some larger one INVALID; what lies between is undecided."""
     OPEN = "open"
@@ -80,6 +84,7 @@ class Certificate:
         evidence: Per N that was tested, ascending.
         tests: Tests altogether.
         query_count: Queries altogether.
+        disturbed: Whether the answer rests on disturbed tests, as `with_disturbances` says.
     """
 
     status: Status
@@ -93,6 +98,12 @@ class Certificate:
     evidence: tuple[Evidence, ...]
     tests: int
     query_count: int
+    disturbed: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What stands behind its figures: `, disturbed`, or nothing."""
+        return f", {DISTURBED}" if self.disturbed else ""
 
 
 def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
@@ -116,7 +127,7 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
         undecided = (answer + domain.step, last) if last > answer else None
     # What bounds the search without a verdict is no INVALID.
     invalid = None if bad is None or by_n[bad].has_no_verdict else bad
-    return Certificate(
+    certificate = Certificate(
         status=status,
         max_streams=answer,
         confidence=None if answer is None else searcher.confidence(answer),
@@ -131,6 +142,50 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
         tests=sum(one.shown is not Shown.REFUSED for one in searcher.seen),
         query_count=sum(one.query_count for one in searcher.seen),
     )
+    return with_disturbances(certificate, question, searcher.seen)
+
+
+def with_disturbances(certificate: Certificate, question: Question, seen: Sequence[Observation]) -> Certificate:
+    """Return a certificate that says whether its answer rests on disturbed tests, and then claims less.
+
+    It does where undisturbed tests alone show less: no VALID at the answer, or no INVALID, as sure as with all tests,
+    at an N that bounds it from above. A disturbance only makes queries slower. So a disturbed VALID holds, and its
+    confidence is too low if anything; but a disturbed INVALID may make the answer too small, by any number. Such an
+    answer is not exact, and has a confidence of `DISTURBED_CONFIDENCE` at most.
+
+    Args:
+        certificate: From these tests.
+        question: Of the search.
+        seen: Its tests, with or without their latencies.
+    """
+    why = tuple(_disturbances(pools(question, seen), certificate))
+    if not why:
+        return certificate
+    confidence = certificate.confidence
+    return replace(
+        certificate,
+        disturbed=True,
+        status=Status.INTERVAL if certificate.status is Status.EXACT else certificate.status,
+        confidence=None if confidence is None else min(confidence, DISTURBED_CONFIDENCE),
+        remark="; ".join(filter(None, (*why, certificate.remark))),
+    )
+
+
+def _disturbances(by_n: Mapping[int, Pool], certificate: Certificate) -> Iterator[str]:
+    """Yield what of an answer no undisturbed test shows, in words."""
+    answer, bad = certificate.max_streams, certificate.first_invalid
+    invalid = []
+    for n, pool in by_n.items():
+        calm = replace(pool, tests=tuple(test for test in pool.tests if not test.busy))
+        is_above = (answer is None or n > answer) and (bad is None or n <= bad)
+        if n == answer and pool.valid_tests and not calm.valid_tests:
+            yield f"{DISTURBED}: N={n} was VALID on a disturbed machine, which holds all the same"
+        elif is_above and pool.invalid_tests and not pool.does_not_run:
+            stands = calm.is_bad if pool.is_bad else calm.invalid_tests > 0
+            invalid += [] if stands else [n]
+    if invalid:
+        names = f"N={', '.join(map(str, invalid))}"
+        yield f"{DISTURBED}: {names} INVALID on a disturbed machine; an idle one may reach more: search again on one"
 
 
 def _answer(searcher: Searcher, by_n: Mapping[int, Pool]) -> tuple[int | None, Status, int | None]:

@@ -94,6 +94,12 @@ def samples_per_second(result: TrialResult) -> float | None:
     return result.spec.samples_per_query * 1e9 / result.latencies.mean
 
 
+def _disturbed(result: TrialResult) -> bool | None:
+    """Return whether a test was disturbed; None where that cannot be told."""
+    is_known = result.machine_load is not None and result.machine_load.busy is not None
+    return True if result.disturbances else False if is_known else None
+
+
 def _device(name: str) -> Callable[[StoredTrial], Any]:
     return _of(lambda r: None if r.device_latencies is None else r.device_latencies.percentiles.get(name))
 
@@ -203,6 +209,7 @@ COLUMNS: tuple[Column, ...] = (
         "what of it is not as it ships",
         lambda spec: ", ".join(spec.model.changed) or None,
     ),
+    Column("disturbed", "boolean", "others or its own GPU had a part in its figures", _of(_disturbed)),
     Column(
         "busy", "boolean", "others loaded the machine", _of(lambda r: r.machine_load.busy if r.machine_load else None)
     ),

@@ -9,20 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sweep.errors import RecordError
-from sweep.search.base import Ask, Question
-from sweep.search.certificate import Certificate
+from sweep.search.base import Ask, Observation, Question, Shown
+from sweep.search.certificate import Certificate, with_disturbances
 from sweep.store.records import StoredTrial, read_versioned
 from sweep.study.measure import Outcome
 from sweep.study.search import SearchOutcome, SearchPlan, SearchTest, SettingResult
 from sweep.trial.plain import read_plain
+from sweep.trial.result import OUT_OF_MEMORY
 from sweep.trial.spec import TrialSpec
+from sweep.vocabulary import Verdict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """History of the file's format. Newer is refused, older is migrated.
 
 1: first.
 2: `asked`, which older files lack.
+3: `disturbed` in the certificate; of older files it follows from what they say of their tests.
 """
 
 
@@ -249,7 +254,24 @@ def _from_plain(data: dict[str, Any]) -> SavedCertificate:
     if not isinstance(data.get("asked", {}), dict):
         raise TypeError("asked: is no object")
     read_plain(_Said, {name: data[name] for name in _SAID if name in data})
-    return SavedCertificate(plan, read_plain(Certificate, shown), data)
+    certificate = read_plain(Certificate, shown)
+    if "disturbed" not in shown:
+        certificate = with_disturbances(certificate, question, [_observation(test) for test in data["tests"]])
+    return SavedCertificate(plan, certificate, data)
+
+
+def _observation(test: Mapping[str, Any]) -> Observation:
+    """Return what a test showed, as far as the file says: not its latencies."""
+    failed = {None: Shown.INVALID, OUT_OF_MEMORY: Shown.OUT_OF_MEMORY}.get(test.get("failure_kind"), Shown.FAILED)
+    return Observation(
+        samples_per_query=test["samples_per_query"],
+        is_full=test["asked_query_count"] is None,
+        shown=Shown.VALID if test.get("result") == Verdict.VALID else failed,
+        latencies_ns=np.zeros(0, np.int64),
+        over_latency_count=test.get("over_latency_count") or 0,
+        query_count=test.get("query_count") or 0,
+        busy=bool(test.get("busy") or test.get("gpu_disturbed")),
+    )
 
 
 def _tests(data: Mapping[str, Any]) -> list[SavedTest]:

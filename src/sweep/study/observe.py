@@ -11,7 +11,6 @@ from sweep.paths import AttemptPaths
 from sweep.search.base import Ask, Latencies, Observation, Shown
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import percentile_index
-from sweep.trial.trial import DISTURBANCES
 from sweep.vocabulary import TrialState, Verdict
 
 
@@ -41,7 +40,7 @@ def observation(ask: Ask, result: TrialResult, directory: Path) -> Observation:
         latencies_ns=latencies,
         over_latency_count=max(over or 0, _over_by_loadgen(result)),
         query_count=result.query_count,
-        busy=any(note.startswith(DISTURBANCES) for note in result.notes),
+        busy=bool(result.disturbances),
         why=result.why,
     )
 

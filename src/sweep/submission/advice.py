@@ -13,7 +13,7 @@ from sweep.submission.evidence import CLOSED, is_scored_again, is_shortened
 from sweep.submission.measurements import model_key
 from sweep.submission.rounds import Round
 from sweep.submission.system_file import ENVIRONMENT_DIGITS, SystemFile
-from sweep.trial.trial import DISTURBANCES
+from sweep.trial.result import DISTURBANCES
 from sweep.vocabulary import Weights
 
 if TYPE_CHECKING:

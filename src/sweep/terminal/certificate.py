@@ -16,8 +16,7 @@ from sweep.study.search import SearchOutcome, SearchTest
 from sweep.terminal.search_plot import plot_text
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
 from sweep.terminal.words import conditions, count_of, duration, ms
-from sweep.trial.result import TrialResult
-from sweep.trial.trial import DISTURBANCES
+from sweep.trial.result import DISTURBANCES, TrialResult
 from sweep.vocabulary import Verdict
 
 _NEAR = 4
@@ -109,7 +108,7 @@ def _show_evidence(out: Console, outcome: SearchOutcome) -> None:
     table.add_column("role", no_wrap=True)
     for one in chosen:
         counts = (one.full_tests, one.valid_tests, one.invalid_tests, one.short_tests)
-        known = percent(one.p_valid) if one.query_count else "-"
+        known = percent(one.p_valid) if one.query_count and not outcome.certificate.disturbed else "-"
         seen = (one.query_count, one.over_latency_count, ms(one.percentile_ns), known)
         role = ", ".join(filter(None, (one.role, one.failure)))
         style = "bold" if one.role == "answer" else ""
@@ -240,6 +239,7 @@ def _answer_cells(outcome: SearchOutcome) -> tuple[str, ...]:
     streams = "none" if certificate.status is Status.NONE_VALID else "-" if found is None else str(found)
     if certificate.status is Status.ALL_VALID:
         streams = f">= {found}"
+    streams += certificate.mark
     at = next((one.percentile_ns for one in certificate.evidence if one.samples_per_query == found), None)
     undecided = "-"
     if certificate.undecided is not None:
@@ -247,7 +247,7 @@ def _answer_cells(outcome: SearchOutcome) -> tuple[str, ...]:
         undecided = str(first) if first == last else f"{first} to {last}"
     return (
         streams,
-        "-" if certificate.confidence is None else percent(certificate.confidence),
+        "-" if certificate.confidence is None or certificate.disturbed else percent(certificate.confidence),
         ms(at),
         "-" if certificate.first_invalid is None else str(certificate.first_invalid),
         undecided,
@@ -260,7 +260,8 @@ def _status(outcome: SearchOutcome) -> Text:
     if outcome.failure:
         return Text("FAILED", style="bold red")
     status = outcome.certificate.status
-    return Text(str(status), style=_STATUS_STYLES.get(status, "yellow"))
+    style = "yellow" if outcome.certificate.disturbed else _STATUS_STYLES.get(status, "yellow")
+    return Text(str(status), style=style)
 
 
 def _why(outcome: SearchOutcome) -> str:

@@ -36,7 +36,7 @@ def show_single(out: Console, outcome: Outcome) -> None:
             if check.required:
                 out.print(f"  {check.name}: {_yes(check.holds)} ({check.evidence})", highlight=False, markup=False)
         out.print(f"LoadGen's own result: {_loadgen_words(result)}", highlight=False, markup=False)
-        text = Text("result: ").append(str(result.result), style=STYLES[str(result.result)])
+        text = Text("result: ").append(f"{result.result}{result.mark}", style=STYLES[str(result.result)])
         out.print(text.append(f" ({conditions(spec)})"))
         if result.recommendation:
             out.print(result.recommendation, markup=False)
@@ -158,7 +158,7 @@ def _grid_table(
         result = outcome.stored.result
         verdict = str(result.state if result.state is TrialState.FAILED or result.result is None else result.result)
         cells = [*(point.label.get(key, "") for key in others), str(result.spec.samples_per_query), *cells_of(result)]
-        row = [*(Text(cell) for cell in cells), Text(verdict, style=STYLES.get(verdict, ""))]
+        row = [*(Text(cell) for cell in cells), Text(f"{verdict}{result.mark}", style=STYLES.get(verdict, ""))]
         table.add_row(*row, *([Text(_why(outcome))] if with_why else ()))
     return table
 
@@ -200,7 +200,7 @@ def _show_largest(out: Console, pairs: Sequence[tuple[Point, Outcome]], others: 
             continue
         best = max(valid, key=lambda result: result.spec.samples_per_query)
         bound = f"p{best.spec.rules.percentile:g} {ms(best.percentile_ns)} ms"
-        line = f"{name}largest VALID: batch={best.spec.samples_per_query} ({bound})"
+        line = f"{name}largest VALID: batch={best.spec.samples_per_query}{best.mark} ({bound})"
         below = sorted(
             result.spec.samples_per_query
             for result in results

@@ -22,8 +22,8 @@ from sweep.store.table import COLUMNS, samples_per_second
 from sweep.terminal.tables import print_table, width_of
 from sweep.terminal.words import STYLES, count_of, ms
 from sweep.trial.imported import IMPORTED
+from sweep.trial.machine_load import BUSY
 from sweep.trial.telemetry import SHARED, THROTTLED
-from sweep.trial.trial import BUSY
 from sweep.vocabulary import TestMode
 
 T = TypeVar("T")
@@ -219,7 +219,7 @@ def _verdict(stored: StoredTrial) -> Text:
     result = stored.result
     word = str(result.state if result.result is None else result.result)
     kind = f" ({result.failure.kind})" if result.failure is not None else ""
-    return Text(f"{word}{kind}", style=STYLES.get(word, ""))
+    return Text(f"{word}{kind}{result.mark}", style=STYLES.get(word, ""))
 
 
 def _bound(stored: StoredTrial) -> str:
@@ -260,14 +260,14 @@ def _answer(search: SearchRecord) -> str:
 def _max_streams(search: SearchRecord) -> str:
     certificate = search.saved.certificate
     if certificate.max_streams is None:
-        return "none" if certificate.status is Status.NONE_VALID else "unknown"
+        return f"none{certificate.mark}" if certificate.status is Status.NONE_VALID else "unknown"
     more = " or more" if certificate.status in (Status.OPEN, Status.ALL_VALID) else ""
-    return f"{certificate.max_streams}{more}"
+    return f"{certificate.max_streams}{more}{certificate.mark}"
 
 
 def _confidence(search: SearchRecord) -> str:
-    confidence = search.saved.certificate.confidence
-    return _NONE if confidence is None else percent(confidence)
+    certificate = search.saved.certificate
+    return _NONE if certificate.confidence is None or certificate.disturbed else percent(certificate.confidence)
 
 
 def _figure(value: int | None) -> str:

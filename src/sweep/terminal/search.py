@@ -19,7 +19,6 @@ from sweep.terminal.watch import PLAIN_EVERY_S, state_of
 from sweep.terminal.words import duration, ms
 from sweep.trial.measurement import Progress
 from sweep.trial.result import TrialResult
-from sweep.trial.trial import DISTURBANCES
 from sweep.vocabulary import Verdict
 
 _BAR_WIDTH = 24
@@ -151,8 +150,7 @@ def said_of(test: SearchTest) -> str:
     figures = f"p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms, {_over(result)}"
     if result.aborted is not None:
         figures += ", stopped early"
-    marks = [kind for kind in DISTURBANCES if any(note.startswith(kind) for note in result.notes)]
-    disturbed = "".join(f", {kind}" for kind in marks)
+    disturbed = "".join(f", {kind}" for kind in result.disturbances)
     if test.ask.query_count is not None:
         return f"{figures}{disturbed}"
     why = f": {result.why}" if _needs_reason(result) else ""

@@ -10,9 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from sweep.trial.result import TrialResult
+from sweep.trial.machine_load import BUSY
+from sweep.trial.result import DISTURBANCES, TrialResult
 from sweep.trial.telemetry import SHARED, THROTTLED
-from sweep.trial.trial import BUSY, DISTURBANCES
 
 _PLAIN_WIDTH = 240
 _ANY_WIDTH = 100_000

@@ -39,4 +39,4 @@ def headline(result: TrialResult) -> str:
     bound = f"p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms"
     why = f": {result.why}" if result.why else ""
     rules = f", {result.spec.rules_label} rules" if result.spec.has_custom_rules else ""
-    return f"{result.result} ({bound}{rules}){why}"
+    return f"{result.result}{result.mark} ({bound}{rules}){why}"

@@ -24,6 +24,9 @@ BUSY_TIME = 0.005
 A percentile of 99 asks about the slowest hundredth of the queries: half of that, in bursts, can decide it.
 """
 
+BUSY = "busy machine"
+"""How the note of a test on a busy machine begins."""
+
 WINDOW_S = 1.0
 """Over how long the load is averaged: a burst in a long test would vanish in its mean."""
 

@@ -12,13 +12,14 @@ from sweep.errors import RecordError
 from sweep.loadgen.accuracy import Accuracy
 from sweep.trial.abort import Abort
 from sweep.trial.imported import Imported
-from sweep.trial.machine_load import MachineLoad
+from sweep.trial.machine_load import BUSY, MachineLoad
 from sweep.trial.messages import Warmup
-from sweep.trial.plain import SHARED, read_plain
+from sweep.trial.plain import SHARED as IS_SHARED
+from sweep.trial.plain import read_plain
 from sweep.trial.spec import TrialSpec
-from sweep.trial.telemetry import Telemetry
+from sweep.trial.telemetry import SHARED, THROTTLED, Telemetry
 from sweep.trial.verdict import Check
-from sweep.vocabulary import TestMode, TrialState, Verdict
+from sweep.vocabulary import DISTURBED, TestMode, TrialState, Verdict
 
 SCHEMA_VERSION = 3
 """History of the record's format. Newer is refused, older is migrated.
@@ -27,6 +28,9 @@ SCHEMA_VERSION = 3
 2: `device_latencies`, `engine` and `telemetry`, which older records lack.
 3: `imported`, and in the spec `seeds`; both may be missing.
 """
+
+DISTURBANCES = (BUSY, THROTTLED, SHARED)
+"""How the notes begin that say of a test that others, or its own machine, had a part in its figures."""
 
 _SINCE_2: Mapping[str, Any] = {"device_latencies": None, "engine": {}, "telemetry": None}
 
@@ -132,7 +136,7 @@ class TrialResult:
     spec: TrialSpec
     spec_digest: str
     model_path: str | None
-    environment: Mapping[str, Any] = field(metadata={SHARED: True})
+    environment: Mapping[str, Any] = field(metadata={IS_SHARED: True})
     environment_digest: str
     attempt: int
     state: TrialState
@@ -155,7 +159,7 @@ class TrialResult:
     accuracy: Accuracy | None
     machine_load: MachineLoad | None
     telemetry: Telemetry | None
-    engine: Mapping[str, Any] = field(metadata={SHARED: True})
+    engine: Mapping[str, Any] = field(metadata={IS_SHARED: True})
     timing: Timing
     failure: Failure | None
     notes: tuple[str, ...]
@@ -185,6 +189,16 @@ class TrialResult:
         broken = [rule for rule, is_broken in problems.items() if is_broken]
         if broken:
             raise ValueError("; ".join(broken))
+
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """What had a part in its figures beside the test, of `DISTURBANCES`; empty where it ran undisturbed."""
+        return tuple(kind for kind in DISTURBANCES if any(note.startswith(kind) for note in self.notes))
+
+    @property
+    def mark(self) -> str:
+        """What stands behind its verdict: `, disturbed`, or nothing."""
+        return f", {DISTURBED}" if self.disturbances and self.result is not None else ""
 
     @property
     def percentile_ns(self) -> int | None:

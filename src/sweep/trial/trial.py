@@ -24,11 +24,12 @@ from sweep.loadgen.seeds import ROUND_SEEDS
 from sweep.paths import SUMMARY_LOG, AttemptPaths, write_bytes, write_text
 from sweep.trial.executor import Executor, planned_query_count
 from sweep.trial.interrupts import InterruptGate
+from sweep.trial.machine_load import BUSY
 from sweep.trial.measurement import Measurement, Progress
 from sweep.trial.messages import RunRequest
 from sweep.trial.result import Failure, Latencies, Timing, TrialResult
 from sweep.trial.spec import percentile_index
-from sweep.trial.telemetry import SHARED, THROTTLED, series_csv
+from sweep.trial.telemetry import series_csv
 from sweep.trial.verdict import JUDGE_VERSION, Judgement, judge, judge_aborted
 from sweep.vocabulary import TestMode, TrialState, Weights
 
@@ -36,12 +37,6 @@ _PERCENTILES = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
 _SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
 _RERUNS = 2
 _ERRORS_SHOWN, _ERROR_CHARACTERS = 2, 200
-
-BUSY = "busy machine"
-"""How the note of a test on a busy machine begins."""
-
-DISTURBANCES = (BUSY, THROTTLED, SHARED)
-"""How the notes begin that say of a test that others, or its own machine, had a part in its figures."""
 
 
 def run_trial(
@@ -282,7 +277,7 @@ class _Record:
         """Yield what others, or the machine itself, did to the test, and what is not known of that."""
         seen, load = self._seen, self._seen.machine_load
         if load is not None and load.busy:
-            yield f"{BUSY}: {load}; measure again when it is idle (resume=false)"
+            yield f"{BUSY}: {load}; measure again when it is idle (resume=false, or busy.reject=true)"
         if load is not None and load.busy is None and seen.failure is None:
             yield "whether others kept the machine busy could not be told: the test was too short"
         for words in seen.telemetry.disturbances if seen.telemetry is not None else ():
