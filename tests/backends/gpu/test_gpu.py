@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from sweep.backends.base import EngineRequest
+from sweep.backends.gpu.parts import ALIGNMENT
+from sweep.backends.gpu.pipeline import Pipeline
 from sweep.backends.registry import backend_class, backend_names
 from sweep.cli import main
 from sweep.config.calibration import CalibrationSettings, calibration_for
@@ -96,6 +98,28 @@ def test_answers_are_those_of_the_cpu_sample_by_sample(gpu_backend, precision):
 )
 def test_the_way_of_a_query_changes_no_answer(gpu_backend, options):
     assert (_answers(gpu_backend, "fp32", **options)[0] == _answers(gpu_backend, "fp32")[0]).all()
+
+
+@pytest.mark.parametrize("engine_batch", [7, 8, 13, 32])
+def test_every_launch_of_a_split_query_is_aligned(gpu_backend, engine_batch, monkeypatch):
+    """TensorRT refuses any other address; another engine is given the same ones."""
+    addresses, made = [], Pipeline.__init__
+
+    def watch(self, cuda, compute, engine, *rest):
+        bind = engine.bind
+
+        def watched(count, inputs, outputs, stream):
+            addresses.extend([*inputs.values(), *outputs.values()])
+            return bind(count, inputs, outputs, stream)
+
+        engine.bind = watched
+        made(self, cuda, compute, engine, *rest)
+
+    monkeypatch.setattr(Pipeline, "__init__", watch)
+    split, _ = _answers(gpu_backend, "fp32", engine_batch=engine_batch)
+    assert len(addresses) == 2 * -(-_BATCH // engine_batch)
+    assert not [address for address in addresses if address % ALIGNMENT]
+    assert (split == _answers(gpu_backend, "fp32")[0]).all()
 
 
 def test_accuracy_mode_with_a_last_query_that_is_smaller(gpu_backend, tmp_path, capsys):
