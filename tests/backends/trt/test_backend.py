@@ -151,6 +151,21 @@ def test_tensorrt_for_rtx_never_gets_a_profile_of_one_size(machine, options, n):
         assert profile["opt"] == n
 
 
+@pytest.mark.parametrize(
+    ("flavour", "precision", "said"),
+    [(RTX, "int8", True), (RTX, "fp16", False), (TENSORRT, "int8", False)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_the_record_says_that_int8_is_slow_on_tensorrt_for_rtx(machine, tmp_path, flavour, precision, said):
+    """Its fp16 is faster: a user would conclude that int8 is no gain on the GPU."""
+    machine.flavour = flavour
+    file = tmp_path / "mine.engine"
+    file.write_bytes(engine_bytes(1, 8, 8))
+    for options in ({}, {"engine": str(file)}):
+        notes = machine.facts(replace(machine.request(**options), precision=precision))["notes"]
+        assert any("int8 is slower" in note for note in notes) is said
+
+
 def test_an_engine_is_never_larger_than_a_query(machine):
     assert machine.facts(machine.request(4, 32))["profile"]["max"] == 4
 
