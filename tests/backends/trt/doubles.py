@@ -265,10 +265,16 @@ class World:
             ExecutionContextAllocationStrategy=ExecutionContextAllocationStrategy,
             Runtime=lambda logger: Runtime(self, logger),
         )
+        self.plugins = []  # namespaces whose plug-ins were made known, as many as there were engines then
+        self.module.init_libnvinfer_plugins = self._init_plugins
         if compiles:
             self.module.IRuntimeCache = IRuntimeCache
             self.module.CudaGraphStrategy = CudaGraphStrategy
             self.module.DynamicShapesKernelSpecializationStrategy = DynamicShapesKernelSpecializationStrategy
+
+    def _init_plugins(self, logger, namespace):
+        self.plugins.append((namespace, self.live))
+        return True
 
     def answer(self, name):
         return name not in self.false

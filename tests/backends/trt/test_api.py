@@ -57,6 +57,7 @@ def test_every_name_of_a_double_is_a_name_of_tensorrt(kind, name):
         *("TensorIOMode.INPUT", "TensorIOMode.OUTPUT", "TensorLocation.DEVICE", "CudaGraphStrategy.DISABLED"),
         *("DynamicShapesKernelSpecializationStrategy.EAGER", "ExecutionContextAllocationStrategy.USER_MANAGED"),
         *("ICudaEngine.device_memory_size_v2", "ICudaEngine.num_optimization_profiles", "ILogger.Severity.WARNING"),
+        "init_libnvinfer_plugins",
         *("IRuntimeConfig.cuda_graph_strategy", "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy"),
     ],
 )

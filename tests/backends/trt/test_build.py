@@ -6,9 +6,10 @@ Such an engine can be loaded only on a GPU, so that what is checked is the netwo
 import hashlib
 import re
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from sweep.backends.trt.build import build, prepare, tf32_of
 from sweep.backends.trt.cache import Timings
@@ -125,6 +126,13 @@ def test_too_small_a_workspace_says_which_option(rtx, resolved):
         build(rtx, model.path, BuildSettings(EXACT.profile, workspace_mib=1), targets=["8.6"])
     assert not isinstance(raised.value, EngineOutOfMemoryError)
     assert "\n" not in str(raised.value)
+
+
+def test_a_product_that_turing_lacks_says_which_precision_has_it(rtx, onnx_file):
+    w = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
+    path = onnx_file(helper.make_node("MatMul", ["x", "w"], ["y"]), initializers=[w])
+    with pytest.raises(BackendError, match=r"Turing.*; set precision=fp16"):
+        build(rtx, path, EXACT, targets=["7.5"])
 
 
 def test_a_version_compatible_engine_is_refused_before_minutes_have_passed(rtx, onnx_file):

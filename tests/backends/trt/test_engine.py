@@ -190,6 +190,18 @@ def test_a_runtime_that_cannot_start_is_not_touched(world):
     assert world.names("Runtime") == []
 
 
+def test_the_standard_plug_ins_are_known_before_an_engine_is_loaded(world):
+    """Else «Plugin not found»: engines of detectors hold NMS as one of them."""
+    world.refuses = lambda data: None if world.plugins else "IRuntime::deserializeCudaEngine: Plugin not found"
+    _open(world)
+    assert world.plugins == [("", 0)]
+
+
+def test_a_flavour_without_plug_ins_is_asked_for_none(world):
+    del world.module.init_libnvinfer_plugins
+    _open(world)
+
+
 def test_a_runtime_that_is_not_made_is_one_line(world):
     def fail(logger):
         raise TypeError("pybind11::init(): factory function\nreturned nullptr")

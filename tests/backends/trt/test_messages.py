@@ -49,6 +49,39 @@ def test_memory_that_ran_out_is_told_from_everything_else(text):
     assert messages.out_of_memory
 
 
+NO_KERNEL = (
+    "IBuilder::buildSerializedNetwork: Error Code 10: Internal Error (Could not find any implementation for node"
+)
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        "Skipping tactic 0x2 due to insufficient memory on requested size of 4096 detected for tactic 0x2.",
+        "Tactic Device request: 5120MB Available: 2048MB. Device memory is insufficient to use tactic.",
+        "UNSUPPORTED_STATE: Skipping tactic 0 due to insufficient memory on requested size of 8589934592",
+        "There may not be enough free memory for allocation to succeed.",
+    ],
+)
+def test_a_builder_that_had_no_room_to_try_its_kernels_is_out_of_memory(warning):
+    """A search reads any other failure as an engine that cannot be had."""
+    messages = Messages()
+    messages.add(NO_KERNEL, error=True)
+    assert not messages.out_of_memory
+    messages.add(warning, error=False)
+    assert messages.out_of_memory
+    messages.clear()
+    messages.add(NO_KERNEL, error=True)
+    assert not messages.out_of_memory, "a warning of an earlier build"
+
+
+def test_an_error_with_a_cause_of_its_own_is_not_memory():
+    messages = Messages()
+    messages.add("Skipping tactic 0x2 due to insufficient memory on requested size of 4096", error=False)
+    messages.add("Error Code 4: Internal Error (network has unsupported data type)", error=True)
+    assert not messages.out_of_memory
+
+
 def test_a_second_error_while_the_first_is_looked_at_is_not_lost(rtx, tmp_path):
     """TensorRT ignores a new logger while an object of the old one is alive, as in the traceback of an error."""
     kept = []

@@ -15,6 +15,9 @@ from sweep.backends.trt.progress import Report, Reporter, monitor, print_progres
 from sweep.backends.trt.settings import BuildSettings, Profile
 from sweep.errors import BackendError, EngineOutOfMemoryError
 
+_NO_FP32_GEMM = "FP32 GEMM is not supported"
+"""TensorRT for RTX has no matrix product in fp32 for Turing, which the builder finds: some models have none."""
+
 RECIPE = 1
 """Version of this module's way to build: raised when the same settings make another engine."""
 
@@ -90,6 +93,8 @@ def build(
     data = plan.parsed.builder.build_serialized_network(plan.parsed.network, plan.config)
     if data is None:
         message = f"{library.title} cannot build {path}: {messages.reason()}"
+        if _NO_FP32_GEMM in message:
+            raise BackendError(f"{message}; set precision=fp16, or backend.flavour=tensorrt")
         if settings.workspace_mib is not None:
             raise BackendError(f"{message}; if memory is short, raise backend.workspace_mib={settings.workspace_mib}")
         raise EngineOutOfMemoryError(message) if messages.out_of_memory else BackendError(message)

@@ -20,6 +20,15 @@ _OUT_OF_MEMORY = re.compile(
 )
 """TensorRT returns nothing and logs one of these."""
 
+_SHORT_OF_MEMORY = re.compile(
+    r"insufficient (device |gpu )?(memory|workspace)|memory is insufficient|enough (free )?(gpu |device )?memory",
+    re.IGNORECASE,
+)
+"""What a builder warns of when it leaves out kernels that it has no room to try."""
+
+_NO_KERNEL = re.compile(r"Could not find any implementation", re.IGNORECASE)
+"""The error of a builder that has none left. Any other has a cause of its own, whatever was warned of before."""
+
 
 class Messages:
     """Collects warnings and errors, the newest last, and shows each on stderr once."""
@@ -28,6 +37,7 @@ class Messages:
         self._logger: Any = None
         self.errors: deque[str] = deque(maxlen=_KEPT)
         self.warnings: deque[str] = deque(maxlen=_KEPT)
+        self._short_of_memory = False  # whether a warning since `clear` says so
 
     def logger(self, module: Any) -> Any:
         """Return the one logger, made of a TensorRT module at the first call."""
@@ -52,6 +62,7 @@ class Messages:
         """Keep a message, unless it is the same as the one before."""
         line = one_line(text)
         kept = self.errors if error else self.warnings
+        self._short_of_memory |= bool(_SHORT_OF_MEMORY.search(line) or _OUT_OF_MEMORY.search(line)) and not error
         if not line or (kept and kept[-1] == line):
             return
         kept.append(line)
@@ -60,6 +71,7 @@ class Messages:
     def clear(self) -> None:
         """Forget the errors: what comes next is about something else."""
         self.errors.clear()
+        self._short_of_memory = False
 
     def reason(self, otherwise: str = "it gave no reason") -> str:
         """Return the first errors since `clear`, in one line."""
@@ -69,6 +81,7 @@ class Messages:
     def create(self, module: Any, kind: str, what: str) -> Any:
         """Return a new object of a TensorRT module, and forget earlier errors.
 
+        TensorRT's own plug-ins are made known first, where the flavour has any: a network or an engine may use them.
         Where CUDA does not start, some versions give an object that crashes the process when it is touched; all that
         tells it is an error in the log.
 
@@ -80,6 +93,8 @@ class Messages:
         Raises:
             BackendError: It cannot be made.
         """
+        if hasattr(module, "init_libnvinfer_plugins"):
+            module.init_libnvinfer_plugins(self.logger(module), "")
         self.clear()
         try:
             made = getattr(module, kind)(self.logger(module))
@@ -92,8 +107,10 @@ class Messages:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether an error since `clear` says that memory ran out."""
-        return any(_OUT_OF_MEMORY.search(line) for line in self.errors)
+        """Whether what was said since `clear` is that memory ran out."""
+        if any(_OUT_OF_MEMORY.search(line) or _SHORT_OF_MEMORY.search(line) for line in self.errors):
+            return True
+        return self._short_of_memory and (not self.errors or any(_NO_KERNEL.search(line) for line in self.errors))
 
 
 def one_line(text: str, longest: int = _LONGEST) -> str:
