@@ -33,6 +33,8 @@ NOT_OURS_TO_SET = {
     "XDG_CACHE_HOME",  # SWEEP_CACHE is set, which wins
     "LD_LIBRARY_PATH",  # the image's own
     "HYDRA_FULL_ERROR",  # set, not read
+    "COMP_LINE",  # the shell's, when Tab is typed
+    "COMP_POINT",
 }
 
 LOOK_UPS = {"os.environ.get", "os.environ.setdefault", "os.getenv"}

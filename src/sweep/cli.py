@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import importlib
+import io
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 import sweep
-from sweep.errors import SweepError
+from sweep.errors import SweepError, printable
 from sweep.vocabulary import ExitCode
 
 _COMMANDS = {
@@ -38,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     _open_standard_streams()
+    with _printable_streams():
+        return _run(given)
+
+
+def _run(given: list[str]) -> int:
     try:
         code = _dispatch(given)
         sys.stdout.flush()
@@ -73,6 +83,49 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
 
 
+class _PrintableStream:
+    """A standard stream through which no text steers the terminal, wherever that text is from.
+
+    Attributes:
+        raw_stream: The stream itself, for what makes text printable on its own and writes colours: rich's consoles.
+    """
+
+    def __init__(self, stream: TextIO, *, keep_bytes: bool) -> None:
+        self.raw_stream = stream
+        self._keep_bytes = keep_bytes
+
+    def write(self, text: str) -> int:
+        self.raw_stream.write(printable(text, keep_bytes=self._keep_bytes))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw_stream, name)
+
+
+@contextmanager
+def _printable_streams() -> Iterator[None]:
+    """Make what is printed printable, in the encoding of the streams too; names for a program keep their bytes."""
+    before = sys.stdout, sys.stderr
+    codecs.register_error("sweep", _encoded)
+    for stream in before:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="sweep")
+    sys.stdout = cast("TextIO", _PrintableStream(before[0], keep_bytes=not before[0].isatty()))
+    sys.stderr = cast("TextIO", _PrintableStream(before[1], keep_bytes=False))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _encoded(error: UnicodeError) -> tuple[bytes | str, int]:
+    """Return what is written for a character that the encoding of a stream lacks: a byte of a file's name, or `?`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end]
+    return b"".join(bytes([ord(c) - 0xDC00]) if 0xDC80 <= ord(c) <= 0xDCFF else b"?" for c in part), error.end
+
+
 def _give_up_stdout() -> None:
     """Send what is still to be written nowhere, so that no second error comes when Python flushes it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -82,32 +135,57 @@ def _dispatch(given: list[str]) -> int:
     if given and given[0] in _COMMANDS:
         code: int = importlib.import_module(_COMMANDS[given[0]]).main(given[1:])
         return code
-    if given and given[0].isalpha() and given not in (["help"], ["version"]) and not _is_setting(given[0]):
+    if given and _WORD.fullmatch(given[0]) and given not in (["help"], ["version"]) and _is_no_setting(given[0]):
         return _unknown_command(given[0])
     if "--version" in given or given == ["version"]:
         print(f"sweep {sweep.__version__}")
         return ExitCode.OK
     from sweep.commands import help as help_text
 
-    if help_text.wanted(given) or given == ["help"]:
-        return help_text.main(given)
+    if help_text.wanted(given) or given in ([], ["help"]):
+        return help_text.main(given or ["--help"])
+    if given[:1] in (["-sc"], ["--shell-completion"]) and _completed_without_hydra():
+        return ExitCode.OK
     from sweep.commands.run import main as run
 
     return run(given)
 
 
-def _is_setting(word: str) -> bool:
-    """Return whether a word names a setting or a group of them, which its user forgot to give a value."""
+def _completed_without_hydra() -> bool:
+    """Answer the Tab key where a command is typed, which Hydra knows nothing of; return whether that is all.
+
+    A shell that gets no answer completes names of files, which is what most arguments of commands are.
+    """
+    line = re.sub(r"^\S*python[\d.]* -m sweep\b", "sweep", os.environ.get("COMP_LINE", ""))
+    os.environ["COMP_LINE"] = line  # for Hydra
+    words = line[: int(os.environ.get("COMP_POINT") or len(line))].split(" ")[1:]
+    if len(words) == 1 and (fitting := [name for name in _COMMANDS if name.startswith(words[0])]):
+        print("\n".join(fitting))
+        return bool(words[0])
+    return bool(words) and words[0] in _COMMANDS
+
+
+_WORD = re.compile(r"[a-z]+([-_][a-z]+)*", re.IGNORECASE)
+
+
+def _is_no_setting(word: str) -> bool:
+    """Return whether a word names neither a setting, nor a choice, which its user forgot to write as KEY=VALUE."""
+    from sweep.config.files import choices, groups
     from sweep.config.words import setting_names
 
-    return word in setting_names()
+    return word not in setting_names() and not any(word in choices(group) for group in groups())
 
 
 def _unknown_command(word: str) -> int:
     import difflib
 
-    near = difflib.get_close_matches(word, _COMMANDS, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    from sweep.config.files import choices
+    from sweep.config.words import setting_names
+
+    settings = {name: f"{name}={'|'.join(choices(name)) or 'VALUE'}" for name in setting_names()}
+    known = {**settings, **dict(zip(_COMMANDS, _COMMANDS, strict=True))}
+    near = difflib.get_close_matches(word.lower().replace("_", "-"), known, n=2)
+    hint = f"did you mean {' or '.join(known[name] for name in near)}? " if near else ""
     print(
         f"error: {word}: unknown command; {hint}commands: {', '.join(_COMMANDS)}; settings are KEY=VALUE (see --help)",
         file=sys.stderr,

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)|[\ud800-\udfff]"
+)
+_LINE_BREAKS = re.compile(r"\s*[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]\s*")
+"""What `str.splitlines` splits at."""
+
+
+def printable(text: str, *, keep_bytes: bool = False) -> str:
+    """Return text with what steers a terminal made visible, as its code: whoever wrote it, it is only read.
+
+    Args:
+        text: From anywhere: a server, a file, the name of one. Its ends of lines and tabs stay.
+        keep_bytes: Whether bytes that are no UTF-8 stay as they are (as surrogates), for names that a program reads.
+    """
+
+    def escaped(found: re.Match[str]) -> str:
+        code = ord(found[0])
+        if 0xDC80 <= code <= 0xDCFF:
+            return found[0] if keep_bytes else f"\\x{code - 0xDC00:02x}"
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+    return _CONTROLS.sub(escaped, text)
 
 
 @dataclass(frozen=True)
@@ -29,7 +53,7 @@ class Problem:
     def __str__(self) -> str:
         subject = self.field if self.value is None else f"{self.field}={_one_line(self.value)}"
         text = f"{subject}: {self.reason}"
-        return f"{text}; {self.fix}" if self.fix else text
+        return _LINE_BREAKS.sub(" ", f"{text}; {self.fix}" if self.fix else text)
 
 
 class SweepError(Exception):

@@ -210,7 +210,21 @@ def refused(capfd, tmp_path):
         (["--config-name", "nothing"], ["nothing"]),
         (["--config-dir", "no/such/folder"], ["no/such/folder"]),
         (["hydra/launcher=joblib", "-m", "batch=1,2"], ["launcher=joblib"]),
-        (["serch"], ["serch", "unknown command"]),
+        (["hydra.launcher=joblib", "-m", "batch=1,2"], ["hydra.launcher=joblib", "leave it out"]),
+        (["hydra.launcher.n_jobs=2", "batch=1"], ["hydra.launcher.n_jobs=2", "leave it out"]),
+        (["serch"], ["serch", "unknown command", "did you mean search=joint|max_streams|none"]),
+        (["import_ck"], ["did you mean import-ck?"]),
+        (["model=net.onnx"], ["model=net.onnx", "write model=onnx model.path=net.onnx"]),
+        (["model=nets/b"], ["write model=onnx model.path=nets/b"]),
+        (["batch=${oc.env:N}"], ["batch=${oc.env:N}", "environment", 'batch="$N"']),
+        (["batch=${oc.env:N,8}"], ["batch=${oc.env:N,8}", "environment"]),
+        (["-m", "batch=1,${oc.env:N,8}"], ["batch=${oc.env:N,8}", "environment"]),
+        (["study=${dataset.path}", "dataset.path=${oc.env:HOME}"], ["study=${dataset.path}", "environment"]),
+        (["backend=${oc.create:${oc.env:N,{}}}"], ["backend="]),
+        (["rules.checks=[no_errors,${oc.env:HOME}]"], ["rules.checks.1=${oc.env:HOME}", "environment"]),
+        (["hydra.sweep.dir=${oc.env:HOME}/x"], ["hydra.sweep.dir=${oc.env:HOME}/x", "environment"]),
+        (["hydra.sweep.dir=${oc.env:HOME}/x", "-m", "batch=1,2"], ["hydra.sweep.dir=${oc.env:HOME}/x", "environment"]),
+        (["study=${hydra:sweep.dir}", "hydra.sweep.dir=${oc.env:HOME}/x"], ["study=", "environment"]),
         (["outputs=''"], ["outputs"]),
         (["-m", "batch=range(0)"], ["batch"]),
         (["search=max_stream"], ["search=max_stream", "did you mean max_streams", "joint", "none"]),
@@ -312,6 +326,28 @@ def test_one_line_names_the_field_and_the_fix(refused, arguments, words):
     line = refused(*arguments)
     for word in words:
         assert word in line, line
+
+
+def test_a_configuration_of_somebody_elses_puts_no_secret_into_a_record(refused, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "theirs.yaml").write_text(
+        "defaults: [config, _self_]\nmodel:\n  name: ${dataset.path}\ndataset:\n  path: ${oc.env:SECRET}\n"
+    )
+    for grid in ([], ["-m", "batch=1,2"]):
+        line = refused("--config-dir", "theirs", "-cn", "theirs", *grid)
+        assert "model.name=${dataset.path}: comes from the environment" in line
+        assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
+def test_a_folder_with_files_in_it_is_not_taken_for_a_new_one(refused, tmp_path, key):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "results.csv").write_text("mine")
+    grid = ["-m", "batch=1,2"] if key == "hydra.sweep.dir" else []
+    line = refused("backend=simulated", "run=quick", f"{key}=mine", *grid)
+    assert f"{key}=mine: is a folder that holds other files already" in line
+    assert [(file.name, file.read_text()) for file in (tmp_path / "mine").iterdir()] == [("results.csv", "mine")]
 
 
 def test_what_is_wrong_is_told_before_a_calibration(refused, tmp_path):

@@ -206,6 +206,8 @@ def test_where_a_sweeps_tables_go_can_be_set(sweep, tmp_path):
     assert (tmp_path / "tables" / "one" / "results.csv").is_file()
     sweep(*SIMULATED, "hydra.run.dir=tables/two", "batch=1")
     assert (tmp_path / "tables" / "two" / "results.parquet").is_file()
+    sweep(*SIMULATED, "hydra.run.dir=tables/two", "batch=1")  # the same command goes on in its own folder
+    sweep(*SIMULATED, "hydra.run.dir=tables/two", "batch=2", expect=2)
     sweep(*SIMULATED, "outputs=elsewhere", "batch=1")
     assert list(tmp_path.glob("elsewhere/trials/*/001/result.json"))
 
@@ -218,6 +220,33 @@ def test_tab_completion_knows_groups_and_keys(sweep):
 
     assert set(complete("sweep model=")) == {"model=digits", "model=mobilenet", "model=onnx", "model=resnet"}
     assert "target_latency_ms=" in complete("sweep target_la")
+    assert {"doctor", "ls", "model="} <= set(complete("sweep "))
+    assert complete("sweep sh") == ["show"]
+    for line in ("sweep ls outp", "python -m sweep ls outp", "sweep report "):
+        assert complete(line) == []  # the shell completes names of files then
+
+
+def test_alone_it_shows_its_help_and_runs_nothing(sweep, tmp_path):
+    assert "python -m sweep KEY=VALUE" in sweep().stdout
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_pipe_gets_no_cursor_movement(sweep):
+    for word in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        done = sweep(*SIMULATED, "-m", "batch=1,2", **{word: "1"})
+        assert not re.search(r"\x1b\[[\d;?]*[^\d;?m]", done.stdout + done.stderr)
+    assert "[1/2]" in done.stderr
+    done = sweep(*SIMULATED, "search=max_streams", "search.max=4", FORCE_COLOR="1")
+    assert not re.search(r"\x1b\[[\d;?]*[^\d;?m]", done.stdout + done.stderr)
+
+
+def test_passwords_on_the_command_line_are_not_kept(sweep, tmp_path):
+    sweep(
+        *SIMULATED, "batch=1", "+model.reference_url=https://me:hunter2@host/x", "model.reference_url=https://tok@h/x"
+    )
+    (manifest,) = tmp_path.glob("outputs/sweeps/*/sweep.json")
+    assert "hunter2" not in manifest.read_text()
+    assert "tok@" not in manifest.read_text()
 
 
 def test_killed_in_mid_grid_only_the_rest_is_measured(start, sweep, tmp_path):

@@ -21,7 +21,7 @@ def watched(simulated, request_for, searches, monkeypatch):
             request = request_for(simulated(batch=batch))
             points.append(Point(request.spec, request.files, {"batch": str(batch)}, ()))
         out = Console(file=io.StringIO(), width=120, force_terminal=terminal, color_system=None)
-        monkeypatch.setattr(watch, "Console", lambda **_: out)
+        monkeypatch.setattr(watch, "progress_console", lambda: out)
         with Watcher(points) as watcher:
             story(watcher, points, [searches.test(batch).outcome for batch in (8, 4, 2)])
         return out.file.getvalue()

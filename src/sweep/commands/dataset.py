@@ -60,14 +60,14 @@ def _imagenet_options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _imagenet(arguments: Sequence[str]) -> int:
     options = _imagenet_options(arguments)
-    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from sweep.datasets.imagenet_prepare import prepare_imagenet
+    from sweep.terminal import progress_console
 
     out = default_store(cache_dir()) if options.out is None else options.out
     wanted = INTERPOLATIONS if options.interpolation == "both" else (options.interpolation,)
-    console = Console(stderr=True)
+    console = progress_console()
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("images", total=None)

@@ -28,10 +28,11 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(_no_reference(options.model, known))
     config = model_config(load_choice("model", options.model))
 
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
+    from sweep.terminal import progress_console
+
+    console = progress_console()
     columns = (TextColumn(config.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("download", total=None)

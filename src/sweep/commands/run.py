@@ -51,7 +51,7 @@ def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     check_writable("outputs", options.outputs)
     for note in dict.fromkeys(note for point in points for note in point.notes):
         print(f"note: {note}", file=sys.stderr)
-    manifest = Manifest(paths, arguments, planned=len(points))
+    manifest = Manifest(composition, arguments, planned=len(points))
     manifest.write(())
 
     stopped: KeyboardInterrupt | SweepError | None = None

@@ -18,7 +18,6 @@ from sweep.paths import OutputPaths, SweepPaths, write_json
 from sweep.report.search_plot import write_search_plot
 from sweep.report.search_table import write_search_table
 from sweep.search.certificate import Status
-from sweep.search.database import without_password
 from sweep.search.studies import Study, StudyBook, open_studies
 from sweep.store.records import Store
 from sweep.study.certificate_file import certificate_json
@@ -49,7 +48,7 @@ def run_searches(
     with ExitStack() as stack:
         searches, studies = _open(searches, options, stack)
         gate = InterruptGate()
-        manifest = Manifest(paths, [_without_password(one) for one in arguments], planned=len(searches))
+        manifest = Manifest(composition, arguments, planned=len(searches))
         command = _Command(searches, studies, options, paths, manifest, gate)
         return command.run(is_grid=composition.is_grid)
 
@@ -71,11 +70,6 @@ def _open(
         named.append(one)
         studies.append((book, study))
     return named, studies
-
-
-def _without_password(argument: str) -> str:
-    key, equals, value = argument.partition("=")
-    return f"{key}={without_password(value)}" if equals and key.lstrip("+").endswith("search.storage") else argument
 
 
 def _free(name: str, book: StudyBook) -> str:

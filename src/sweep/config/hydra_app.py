@@ -5,11 +5,12 @@ With `hydra_errors` and the sweeper plug-in the only importer of Hydra.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,8 +21,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
 
 from sweep.config.arguments import check_arguments, flags_first
 from sweep.config.hydra_errors import damaged, translated
@@ -54,11 +56,13 @@ class Composition:
         points: One, or a whole grid.
         directory: Folder for this run's summary files, as Hydra's `sweep.dir` says, or a `run.dir` other than `.`.
         is_grid: Whether it came from a multirun.
+        folder_key: Which of the two says so.
     """
 
     points: tuple[Composed, ...]
     directory: Path
     is_grid: bool
+    folder_key: str = "hydra.sweep.dir"
 
 
 Handler = Callable[[Composition], int]
@@ -85,9 +89,11 @@ class _Task:
             typed = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
             overrides = [str(override) for override in typed] if isinstance(typed, list) else []
             choices = _choices(hydra_config.runtime.choices)
-            own = Path(hydra_config.run.dir)
-            directory = Path(hydra_config.sweep.dir) if own == Path() else own
-            return Composition((_composed(config, overrides, (), choices),), directory.expanduser(), False)
+            point = _composed(config, overrides, (), choices)
+            own = Path(_folder(hydra_config.run, "hydra.run"))
+            if own != Path():
+                return Composition((point,), own.expanduser(), False, "hydra.run.dir")
+            return Composition((point,), Path(_folder(hydra_config.sweep, "hydra.sweep")).expanduser(), False)
 
         self._handle(compose)
 
@@ -96,14 +102,14 @@ class _Task:
 
         def compose() -> Composition:
             if _choices(master.hydra.runtime.choices).get("hydra/launcher", "basic") != "basic":
-                _refuse("hydra/launcher", "trials run in sweep's own workers")
+                _refuse("hydra/launcher", "trials run in sweep's own workers")  # by a configuration file
             composed = tuple(
                 _composed(config, overrides, varied, {**_choices(master.hydra.runtime.choices), **_made(overrides)})
                 for config, overrides in points
             )
             # The folder may depend on keys of the task (`outputs`), which only a composed point knows.
-            directory = Path(str(points[0][0].hydra.sweep.dir)).expanduser() if points else Path.cwd()
-            return Composition(composed, directory, True)
+            directory = Path(_folder(points[0][0].hydra.sweep, "hydra.sweep")) if points else Path.cwd()
+            return Composition(composed, directory.expanduser(), True)
 
         self._handle(compose)
 
@@ -145,6 +151,7 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     token = functools.cache(lambda: secrets.token_hex(2))
     OmegaConf.register_new_resolver("sweep_token", lambda *_: token(), replace=True)
+    OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
     before = sys.argv
     sys.argv = ["sweep", *flags_first(arguments)]
     try:
@@ -174,13 +181,72 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
 
 
 def _composed(config: DictConfig, overrides: Sequence[str], varied: Sequence[str], choices: dict[str, str]) -> Composed:
-    plain = OmegaConf.to_container(config, resolve=True)
+    _variables_read.clear()
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:
+        _refuse_environment(config)  # a variable that is not set
+        raise
+    _refuse_environment(config)
     if not isinstance(plain, dict):
         raise TypeError("a Hydra configuration is a mapping")
     plain.pop("hydra", None)
     values = _made(overrides)
     label = {key: values[key] for key in varied if key in values}
     return Composed({str(key): value for key, value in plain.items()}, tuple(overrides), label, choices)
+
+
+_variables_read: list[str] = []
+"""Names of environment variables that `${oc.env:...}` has looked up since this was cleared."""
+
+_NOT_RECORDED = ("hydra", "dataset.path")
+"""Keys whose values no record holds."""
+
+
+def _environment(*arguments: Any) -> Any:
+    """Resolve `oc.env`, and remember that it was asked."""
+    _variables_read.append(str(arguments[0]))
+    return oc.env(*arguments)
+
+
+def _folder(node: Any, name: str) -> str:
+    """Return where a run leaves its files; its name is recorded too."""
+    _variables_read.clear()
+    folder = str(node.dir)
+    if _variables_read:
+        raw: Any = OmegaConf.to_container(node, resolve=False)
+        raise ConfigError(_from_environment(f"{name}.dir", raw["dir"]))
+    return folder
+
+
+def _refuse_environment(config: DictConfig) -> None:
+    """Refuse values that environment variables give, directly or by way of other keys: they may be secrets.
+
+    Somebody else's configuration could put them into records, which are made to be published.
+    """
+    if _variables_read and (problems := list(_environment_problems(config, ""))):
+        raise ConfigError(problems)
+
+
+def _environment_problems(node: Any, prefix: str) -> Iterator[Problem]:
+    raw: Any = OmegaConf.to_container(node, resolve=False)
+    for key in raw if isinstance(raw, dict) else range(len(raw)):
+        name = f"{prefix}{key}"
+        if name in _NOT_RECORDED or OmegaConf.is_missing(node, key):
+            continue
+        _variables_read.clear()
+        value = None
+        with contextlib.suppress(OmegaConfBaseException):
+            value = node[key]
+        if _variables_read:
+            yield _from_environment(name, raw[key])
+        elif isinstance(value, (DictConfig, ListConfig)):
+            yield from _environment_problems(value, f"{name}.")
+
+
+def _from_environment(key: str, written: object) -> Problem:
+    reason = "comes from the environment, and no record may hold what does"
+    return Problem(key, written, reason, f'write the value itself; in a shell {key}="${_variables_read[-1]}" does')
 
 
 def _made(overrides: Sequence[str]) -> dict[str, str]:

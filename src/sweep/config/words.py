@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterator, Sequence
 
@@ -50,6 +51,10 @@ def _override_problems(key: str, value: str, following: str) -> Iterator[Problem
         items = [item.strip() for item in (f"{value}{following}" if value.endswith(",") else value).split(",")]
         fix = f"write lists without blanks: {key}={','.join(filter(None, items))}"
         yield Problem(key, value, "has an empty item", fix)
+    if re.match(r"hydra[./]launcher\b", key) and value != "basic":
+        yield Problem(key, value, "cannot be chosen: trials run in sweep's own workers", "leave it out")
+    if key == "model" and plain and (value.endswith(".onnx") or "/" in value or os.path.isfile(value)):  # noqa: PTH113
+        yield Problem(key, value, "is a file, not the name of a model", f"write model=onnx model.path={value}")
     if key == "hydra/sweeper" and value != "grid":  # another one makes folders before it can be refused
         yield Problem(key, value, "cannot be chosen: the grid is sweep's own, and made as a whole", "leave it out")
     if key in groups() and (no_name := _NO_NAME.fullmatch(value)):

@@ -15,6 +15,7 @@ from rich.text import Text
 from sweep.report.search_words import answer_of
 from sweep.search.base import Ask
 from sweep.study.search import SearchOutcome, SearchPlan, SearchTest, SearchView
+from sweep.terminal.tables import progress_console
 from sweep.terminal.watch import PLAIN_EVERY_S, state_of
 from sweep.terminal.words import duration, ms
 from sweep.trial.measurement import Progress
@@ -32,7 +33,7 @@ class SearchWatcher:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or progress_console()
         self._stack = ExitStack()
         self._plan: SearchPlan | None = None
         self._title = ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from sweep.errors import printable
 from sweep.trial.machine_load import BUSY
 from sweep.trial.result import DISTURBANCES, TrialResult
 from sweep.trial.telemetry import SHARED, THROTTLED
@@ -24,7 +26,14 @@ _UNDISTURBED = {BUSY: "idle", THROTTLED: "cool", SHARED: "free"}
 
 
 class _Console(Console):
-    """Lets the command line decide what becomes of a reader that has left, where rich would exit on its own."""
+    """Makes text printable, and lets the command line decide what becomes of a reader that has left.
+
+    rich would exit on its own then.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704  (rich calls it while it handles the BrokenPipeError)
@@ -32,7 +41,17 @@ class _Console(Console):
 
 def console() -> Console:
     """Return the console for results: as wide as the terminal, or wide enough when it is a file or a pipe."""
-    return _Console(soft_wrap=True) if sys.stdout.isatty() else _Console(width=_PLAIN_WIDTH, soft_wrap=True)
+    file = getattr(sys.stdout, "raw_stream", sys.stdout)
+    return _Console(file=file, width=None if file.isatty() else _PLAIN_WIDTH, soft_wrap=True)
+
+
+def progress_console() -> Console:
+    """Return the console for what is going on: it moves the cursor of a terminal, and of nothing that says it is one.
+
+    `FORCE_COLOR` and its like would have rich take a pipe for a terminal.
+    """
+    file = getattr(sys.stderr, "raw_stream", sys.stderr)
+    return _Console(file=file, force_terminal=None if file.isatty() else False)
 
 
 def aligned(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from sweep.config.point import Point
 from sweep.study.measure import Outcome
+from sweep.terminal.tables import progress_console
 from sweep.terminal.words import duration, headline, ms, name_of
 from sweep.trial.measurement import Progress as TrialProgress
 from sweep.trial.spec import TrialSpec
@@ -29,7 +29,7 @@ class Watcher:
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
-        self._console = Console(stderr=True)
+        self._console = progress_console()
         self._live = self._console.is_terminal
         self._stack = ExitStack()
         self._bar: Progress | None = None
