@@ -25,6 +25,12 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _own_locks(tmp_path_factory):
+    """Have no test wait for the CPU that another process of this test run, or a sweep of the user's, tests on."""
+    os.environ["SWEEP_LOCKS"] = str(tmp_path_factory.mktemp("locks"))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """Keep tests out of the user's cache, and one test run's files warm for all its tests."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the tests import ONNX Runtime themselves, too

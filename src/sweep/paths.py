@@ -44,10 +44,10 @@ def cache_dir() -> Path:
 
 
 def lock_dir() -> Path:
-    """Return where processes that use a GPU meet, whoever they belong to: `$SWEEP_LOCKS`, else `/tmp`.
+    """Return where processes that test on one machine meet, whoever they belong to: `$SWEEP_LOCKS`, else `/tmp`.
 
     Not the user's or the session's own temporary folder (`$TMPDIR`, `$XDG_RUNTIME_DIR`): it must be the same for all.
-    Containers that share a GPU share it only when they are given one folder.
+    Containers that share a machine know of each other only when they are given one folder.
     """
     return Path(os.environ.get("SWEEP_LOCKS") or "/tmp").absolute()  # noqa: S108  (see above)
 
@@ -55,6 +55,11 @@ def lock_dir() -> Path:
 def gpu_lock(uuid: str) -> Path:
     """Return the file whose lock is held while a GPU is under test."""
     return lock_dir() / f"{_LOCK_PREFIX}{uuid.replace('/', '_')}.lock"
+
+
+def cpu_lock() -> Path:
+    """Return the file whose lock is held while the CPU is under test."""
+    return lock_dir() / "sweep-cpu.lock"
 
 
 def gpu_locks() -> list[Path]:

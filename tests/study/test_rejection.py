@@ -1,4 +1,4 @@
-"""With telemetry.reject=true a disturbed test is measured again, nothing measured is lost, and none is judged twice."""
+"""Where it is told to reject, a disturbed test is measured again, nothing is lost, and none is judged twice."""
 
 import json
 import threading
@@ -15,6 +15,8 @@ from sweep.study import measure, rejection
 from sweep.study.grid import run_grid
 from sweep.study.points import GridPoint
 from sweep.study.rejection import KEPT, Rejection
+from sweep.trial.idle import BusyOptions
+from sweep.trial.machine_load import BUSY
 from sweep.trial.nvml import NoNvmlError
 from sweep.trial.telemetry import Seen, TimedReading, summarised
 from sweep.vocabulary import TestMode
@@ -49,7 +51,8 @@ def bed(searches, simulated, tmp_path, monkeypatch):
 
 
 def bench(bed, retries=2, reject=True, resume=True):
-    wanted = Rejection(retries, 60.0, bed.said.append) if reject else None
+    options = SimpleNamespace(reject=reject, retries=retries, cooldown_s=60.0)
+    wanted = Rejection.wanted(options, bed.said.append)
     return replace(bed.bench(resume), rejection=wanted)
 
 
@@ -140,9 +143,11 @@ def test_failed_tests_and_tests_of_accuracy_are_not_rejected(bed):
     assert len(attempts(bed)) == 1
     result = measured(bed, n=17).stored.result
     spec = replace(result.spec, mode=TestMode.ACCURACY)
-    accuracy = replace(result, spec=spec, spec_digest=spec.digest, result=None, telemetry=HEATED)
-    assert not Rejection(2, 60.0, print).refuses(accuracy)
-    assert Rejection(2, 60.0, print).refuses(replace(result, telemetry=HEATED))
+    heated = replace(result, notes=HEATED.disturbances)
+    accuracy = replace(heated, spec=spec, spec_digest=spec.digest, result=None)
+    rejection = bench(bed).rejection
+    assert not rejection.refuses(accuracy)
+    assert rejection.refuses(heated)
 
 
 def test_ctrl_c_in_the_cool_down_loses_nothing_and_the_next_run_measures_again(bed, ctrl_c, monkeypatch):
@@ -221,4 +226,81 @@ def test_the_options_make_one_only_where_they_ask_for_it():
     options = SimpleNamespace(reject=False, retries=3, cooldown_s=9.0)
     assert Rejection.wanted(options, print) is None
     options.reject = True
-    assert Rejection.wanted(options, print) == Rejection(3, 9.0, print)
+    (demand,) = Rejection.wanted(options, print).demands
+    assert (demand.group, demand.retries, demand.wait_s) == ("telemetry", 3, 9.0)
+    options.reject = False
+    (demand,) = Rejection.wanted(options, print, BusyOptions(reject=True)).demands
+    assert (demand.group, demand.retries, demand.wait_s) == ("busy", 2, 60.0)
+
+
+class TestBusy:
+    """The same for other processes: `busy.reject=true`."""
+
+    @pytest.fixture
+    def machine(self, bed, monkeypatch):
+        """Have `machine.busy` say of one test after the other whether others kept the machine busy."""
+        machine = SimpleNamespace(busy=[], waited=[], telemetry=SimpleNamespace(reject=False, retries=2, cooldown_s=60))
+        real = bed._run_trial
+
+        def run_trial(*arguments):
+            result = real(*arguments)
+            is_busy = machine.busy.pop(0) if machine.busy else False
+            notes = (f"{BUSY}: other processes used up to 1.0 of 2 cores; measure again when it is idle",)
+            hot = machine.telemetry.reject and is_busy == "and hot"
+            return replace(result, notes=(*(notes if is_busy else ()), *(HEATED.disturbances if hot else ())))
+
+        def wait_for_idle(limit_s, say, sleep):
+            machine.waited.append(limit_s)
+            return True
+
+        monkeypatch.setattr(measure, "run_trial", run_trial)
+        monkeypatch.setattr(rejection, "wait_for_idle", wait_for_idle)
+        return machine
+
+    def bench(self, bed, machine, **options):
+        wanted = Rejection.wanted(machine.telemetry, bed.said.append, BusyOptions(**{"reject": True, **options}))
+        return replace(bed.bench(True), rejection=wanted)
+
+    def measured(self, bed, machine, **options):
+        return self.bench(bed, machine, **options).measure(bed.point(16, None).spec, None, lambda _: None).stored.result
+
+    @pytest.mark.parametrize(("wait_s", "waits"), [(None, 60.0), (5.0, 5.0), (0.0, 0.0)])
+    def test_a_busy_test_is_measured_again_on_an_idle_machine_and_every_try_is_kept(self, bed, machine, wait_s, waits):
+        machine.busy = [True, True, False]
+        assert self.measured(bed, machine, wait_s=wait_s).attempt == 3
+        assert [one.result.mark for one in attempts(bed)] == [", disturbed", ", disturbed", ""]
+        assert machine.waited == [waits] * 2
+        assert "up to 1.0 of 2 cores: measured again (1 of 2) once the machine is idle" in bed.said[0]
+        assert "measure again when" not in bed.said[0]
+
+    def test_the_last_try_stands_and_is_reused(self, bed, machine):
+        machine.busy = [True] * 9
+        result = self.measured(bed, machine, retries=1)
+        assert result.attempt == 2
+        assert result.notes[-1] == f"{KEPT}: each of its 2 tries was disturbed (busy.retries=1)"
+        assert self.bench(bed, machine).newest(result.spec).stored.result == result
+
+    def test_without_it_a_busy_test_is_marked_and_with_it_never_reused(self, bed, machine):
+        machine.busy = [True]
+        marked = bed.bench(True).measure(bed.point(16, None).spec, None, lambda _: None).stored.result
+        assert marked.mark == ", disturbed"
+        assert bed.bench(True).newest(marked.spec).reused
+        assert self.bench(bed, machine).newest(marked.spec) is None
+        assert self.bench(bed, machine).unused(marked.spec, ()) is None
+
+    def test_what_stood_for_its_gpu_does_not_stand_for_its_machine(self, bed, machine):
+        """Fails where a busy test that a hot GPU was forgiven for is never measured again."""
+        machine.telemetry.reject, machine.telemetry.retries = True, 0
+        machine.busy = ["and hot"]
+        stood = replace(bed.bench(True), rejection=Rejection.wanted(machine.telemetry, print))
+        result = stood.measure(bed.point(16, None).spec, None, lambda _: None).stored.result
+        assert "telemetry.retries=0" in result.notes[-1]
+        assert stood.newest(result.spec).reused
+        assert self.bench(bed, machine).newest(result.spec) is None
+
+    def test_both_are_waited_for_and_counted_apart(self, bed, machine):
+        machine.telemetry.reject = True
+        machine.busy = ["and hot", True, False]
+        assert self.measured(bed, machine).attempt == 3
+        assert "the GPU is cool and free" in " ".join(bed.said)
+        assert "measured again (2 of 2) once the machine is idle" in bed.said[-1]

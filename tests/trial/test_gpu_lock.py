@@ -13,7 +13,7 @@ import pytest
 
 from sweep.errors import ConfigError
 from sweep.gpus import Gpu
-from sweep.paths import gpu_lock
+from sweep.paths import cpu_lock, gpu_lock
 from sweep.trial.gpu_lock import GpuLock, under_test
 from sweep.trial.interrupts import InterruptGate, LaneGate
 
@@ -145,3 +145,15 @@ def test_a_folder_in_which_no_lock_works_is_no_busy_gpu(monkeypatch):
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(ConfigError, match="SWEEP_LOCKS=.*does not work there: No locks available; set SWEEP_LOCKS"):
         GpuLock(GPU).take()
+
+
+def test_the_cpu_has_one_lock_that_is_no_gpus():
+    lock, said = GpuLock(None), []
+    assert lock.take()
+    assert not GpuLock(None).take()
+    assert GpuLock(GPU).take()
+    assert under_test() == 1
+    threading.Timer(1.0, lock.release).start()
+    assert GpuLock(None).wait(InterruptGate(), said.append)
+    assert said == [f"waiting for the CPU: process {os.getpid()} tests on it (busy.lock=ignore does not wait)"]
+    assert stat.S_IMODE(cpu_lock().stat().st_mode) == 0o666

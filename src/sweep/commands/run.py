@@ -94,8 +94,15 @@ def _run(
     grid = [GridPoint(point.spec, point.files, point.gpus, exact="device" in point.label) for point in points]
     with Watcher(points) as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
         try:
-            rejection = Rejection.wanted(options.telemetry, watcher.say)
-            bench = Bench(Store(options.outputs), executor, gate, options.resume, rejection, say=watcher.say)
+            bench = Bench(
+                store=Store(options.outputs),
+                executor=executor,
+                gate=gate,
+                resume=options.resume,
+                rejection=Rejection.wanted(options.telemetry, watcher.say, options.busy),
+                say=watcher.say,
+                busy=options.busy,
+            )
             outcomes.update(run_grid(grid, bench, watcher))
         except (KeyboardInterrupt, SweepError) as reason:
             stopped = reason

@@ -128,8 +128,15 @@ class _Command:
         """Search into the outcomes; return what stopped that early."""
         options = self._options
         with SearchWatcher() as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
-            rejection = Rejection.wanted(options.telemetry, watcher.say)
-            shared = Bench(Store(options.outputs), executor, self._gate, options.resume, rejection, say=watcher.say)
+            shared = Bench(
+                store=Store(options.outputs),
+                executor=executor,
+                gate=self._gate,
+                resume=options.resume,
+                rejection=Rejection.wanted(options.telemetry, watcher.say, options.busy),
+                say=watcher.say,
+                busy=options.busy,
+            )
             for number, (search, (book, study)) in enumerate(zip(self._searches, self._studies, strict=True)):
                 gpus = () if search.gpu is None else (search.gpu,)
                 bench = shared.on(gpus, exact="device" in search.plan.label)

@@ -15,6 +15,7 @@ from sweep.config.point import Point, PointBuilder
 from sweep.errors import ConfigError, Problem, unwritable
 from sweep.trial.executor import Timeouts
 from sweep.trial.gpu_meter import TelemetryOptions
+from sweep.trial.idle import BusyLock, BusyOptions
 
 _Built = TypeVar("_Built")
 
@@ -30,12 +31,14 @@ class Options:
         resume: Whether what is measured already is reused.
         timeouts: When a worker counts as hung.
         telemetry: What is asked of GPUs, and what becomes of tests that they disturbed.
+        busy: What is done about other processes on the machine.
     """
 
     outputs: Path
     resume: bool
     timeouts: Timeouts
     telemetry: TelemetryOptions
+    busy: BusyOptions
 
 
 def build(points: Sequence[Composed]) -> tuple[list[Point], Options]:
@@ -99,15 +102,17 @@ def _options(composed: Composed) -> Options:
     groups = (
         ("timeout", "is a group of two settings", "write timeout.load_s=SECONDS or timeout.query_s=SECONDS"),
         ("telemetry", "is a group of settings", "write telemetry.enabled=false, or telemetry.reject=true"),
+        ("busy", "is a group of settings", "write busy.wait_s=SECONDS, busy.reject=true or busy.lock=ignore"),
     )
     for group, reason, fix in groups:
         if not isinstance(fields.get(group), dict):
             raise ConfigError(Problem(group, fields.get(group), reason, fix))
     timeouts = Timeouts(fields.duration_s("timeout.load_s", 1e6), fields.duration_s("timeout.query_s", 1e6))
     telemetry = _telemetry(fields)
+    busy = _busy(fields)
     if fields.problems:
         raise ConfigError(fields.problems)
-    return Options(Path(outputs).expanduser().absolute(), resume, timeouts, telemetry)
+    return Options(Path(outputs).expanduser().absolute(), resume, timeouts, telemetry, busy)
 
 
 def _telemetry(fields: Fields) -> TelemetryOptions:
@@ -122,6 +127,16 @@ def _telemetry(fields: Fields) -> TelemetryOptions:
         fix = "leave out telemetry.enabled=false, or telemetry.reject=true"
         fields.problems.append(Problem("telemetry.reject", True, "needs the telemetry that it judges by", fix))
     return options
+
+
+def _busy(fields: Fields) -> BusyOptions:
+    wait_s = fields.whole("busy.wait_s", 0, 86_400, -1)
+    return BusyOptions(
+        wait_s=None if wait_s < 0 else float(wait_s),
+        reject=fields.truth("busy.reject"),
+        retries=fields.whole("busy.retries", 0, 100, 2),
+        lock=fields.member("busy.lock", BusyLock),
+    )
 
 
 def check_writable(field: str, folder: Path) -> None:

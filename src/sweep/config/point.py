@@ -53,12 +53,13 @@ _KEYS = {
         *("model", "backend", "dataset", "rules", "batch", "engine_batch", "precision", "mode", "scenario", "run"),
         *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms"),
         *("max_duration_ms", "performance_sample_count", "abort", "resume", "outputs", "timeout", "search", "study"),
-        *("calibration", "telemetry", "device", "seeds"),
+        *("calibration", "telemetry", "busy", "device", "seeds"),
     ),
     "rules": ("edition", "bounded", "percentile", "checks", "samples_per_query", "run_classes"),
     "timeout": ("load_s", "query_s"),
     "calibration": CALIBRATION_KEYS,
     "telemetry": ("enabled", "interval_ms", "reject", "cooldown_s", "retries"),
+    "busy": ("wait_s", "reject", "retries", "lock"),
 }
 """Every key there is outside model, backend, dataset and search, which check their own."""
 

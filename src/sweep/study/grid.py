@@ -41,7 +41,7 @@ def run_in_turn(
         bench.pause()
         own = bench.on(point.gpus, exact=point.exact)
         outcome = own.newest(point.spec)
-        if outcome is None and own.gpu != own.executor.gpu:
+        if outcome is None and not own.is_reserved:
             own.reserve()
             outcome = own.newest(point.spec)  # the sweep that it waited for may have measured it
         if outcome is None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sweep.environment import environment_digest
+from sweep.errors import ConfigError
 from sweep.gpus import Gpu
 from sweep.store.records import Store, StoredTrial
-from sweep.study.rejection import Rejection
+from sweep.study.rejection import Demand, Rejection
 from sweep.trial.executor import Executor, planned_query_count
 from sweep.trial.gpu_lock import GpuLock
+from sweep.trial.idle import BusyLock, BusyOptions, Neighbours, wait_for_idle
 from sweep.trial.interrupts import InterruptGate
 from sweep.trial.measurement import Progress
 from sweep.trial.messages import RunRequest, TrialFiles
@@ -42,7 +45,7 @@ def _tell_nobody(words: str) -> None:
 class Bench:
     """Where tests are measured and kept.
 
-    Ctrl-C stops it at a running test, between two of them, or while a GPU cools down for another try; never between a
+    Ctrl-C stops it at a running test, between two of them, or while it waits for the machine to be fit; never between a
     test's end and the outcome's way to the caller, who would not count what is on disk.
 
     Attributes:
@@ -50,11 +53,13 @@ class Bench:
         executor: Measures.
         gate: Open while a test runs; closed otherwise.
         resume: Whether what was measured before is reused.
-        rejection: Measures again what a GPU has disturbed; None leaves it at a mark.
+        rejection: Measures again what was disturbed; None leaves it at a mark.
         gpus: What a test may run on; none for the CPU. It runs on the first, and a record from any of them, or from one
             like it, is a record of that test.
         exact: Whether only a record from one of these very GPUs is, since the test is to compare them.
         say: Told what the user should know meanwhile, in one line.
+        busy: What is done about other processes on the machine, and other sweeps; None for nothing.
+        neighbours: Says, once for a command, who is on the machine with it.
     """
 
     store: Store
@@ -65,6 +70,8 @@ class Bench:
     gpus: tuple[Gpu, ...] = ()
     exact: bool = False
     say: Callable[[str], None] = _tell_nobody
+    busy: BusyOptions | None = None
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
     def on(self, gpus: tuple[Gpu, ...], *, exact: bool = False) -> Bench:
         """Return the same bench for tests on other GPUs."""
@@ -112,7 +119,7 @@ class Bench:
     def measure(self, spec: TrialSpec, files: TrialFiles, on_progress: Callable[[Progress], None]) -> Outcome:
         """Measure a test and store it, whatever became of it; again, as an attempt of its own, where it is rejected.
 
-        On a GPU it waits until no other sweep tests on that.
+        It waits until no other sweep tests on the same GPU, or on the CPU, and for an idle machine where it is told to.
 
         Returns:
             The last attempt: one that stands.
@@ -121,29 +128,64 @@ class Bench:
             ConfigError: The output folder cannot be written, or no GPU be reserved.
         """
         self.reserve()
-        retries = 0 if self.rejection is None else self.rejection.retries
-        for retry in range(retries):
-            outcome = self._measure_once(spec, files, on_progress, is_last=False)
-            if self.rejection is None or not self.rejection.refuses(outcome.stored.result):
-                return outcome
-            on_progress(Progress("cooling the GPU down", 0, planned_query_count(spec), None, None, None))
+
+        def waiting(words: str) -> None:
+            on_progress(Progress(words, 0, planned_query_count(spec), None, None, None))
             self.gate.open()
-            self.rejection.wait(outcome.stored.result, retry + 1, self.gate.sleep)
+
+        if self.busy is not None and self.busy.wait_s:
+            waiting("waiting for an idle machine")
+            wait_for_idle(self.busy.wait_s, self.say, self.gate.sleep)
             self.gate.close()
-        return self._measure_once(spec, files, on_progress, is_last=True)
+        spent: Counter[str] = Counter()
+        tries = 0
+        while True:
+            tries += 1
+            outcome, again = self._measure_once(spec, files, on_progress, spent, tries)
+            if self.rejection is None or not again:
+                return outcome
+            for demand in again:
+                spent[demand.group] += 1
+                waiting(demand.waiting)
+                self.rejection.wait(outcome.stored.result, demand, spent[demand.group], self.gate.sleep)
+                self.gate.close()
 
     def _measure_once(
-        self, spec: TrialSpec, files: TrialFiles, on_progress: Callable[[Progress], None], *, is_last: bool
-    ) -> Outcome:
+        self,
+        spec: TrialSpec,
+        files: TrialFiles,
+        on_progress: Callable[[Progress], None],
+        spent: Mapping[str, int],
+        tries: int,
+    ) -> tuple[Outcome, tuple[Demand, ...]]:
+        """Measure and store a test; return why it is to be measured again, if it is.
+
+        Args:
+            spec: Of the test.
+            files: Where its parts lie.
+            on_progress: Told how far it is.
+            spent: How often it was measured again, by the group of keys that asked for it.
+            tries: How often it was measured, this time included.
+        """
         attempt = self.store.begin(spec, environment_digest(self.gpu))
         request = RunRequest(spec, files, str(attempt.paths.directory))
         result = run_trial(self.executor, request, attempt.number, on_progress, self.gate)
-        if is_last and self.rejection is not None and self.rejection.refuses(result):
-            result = self.rejection.standing(result)
-        return Outcome(self.store.finish(attempt, result), reused=False)
+        again = () if self.rejection is None else self.rejection.retry(result, spent)
+        if not again and self.rejection is not None and self.rejection.refuses(result):
+            result = self.rejection.standing(result, tries)
+        return Outcome(self.store.finish(attempt, result), reused=False), again
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the tests that follow can begin: what they run on is this sweep's, or may be shared."""
+        is_at_hand = self.gpu == self.executor.gpu
+        return is_at_hand and (self.gpu is not None or self.busy is None or self.executor.holds_lock)
 
     def reserve(self, is_wanted: Callable[[], bool] = lambda: True) -> bool:
-        """Have the GPU for the tests that follow, once no other sweep tests on it; return whether it is to be had.
+        """Have the GPU, or the CPU, for the tests that follow, once no other sweep tests on it; return whether.
+
+        On the CPU `busy.lock=ignore` waits for nobody. A machine on which there can be no lock for the CPU is told, and
+        no more: others disturb a test there, and are seen, but break none.
 
         Args:
             is_wanted: Asked now and then while it waits, which ends when this is False.
@@ -152,15 +194,36 @@ class Bench:
             ConfigError: No GPU can be reserved.
             KeyboardInterrupt: It was interrupted.
         """
-        if self.gpu == self.executor.gpu:
+        if self.is_reserved:
             return True
-        self.executor.release()
-        if self.gpu is not None:
-            lock = GpuLock(self.gpu)
-            if not lock.wait(self.gate, self.say, is_wanted):
-                return False
-            self.executor.hold(lock)
+        if self.busy is not None and not self.busy.wait_s:
+            self.neighbours.look(self.say)
+        if self.gpu != self.executor.gpu:
+            self.executor.release()
+        if self.gpu is None:
+            self._reserve_cpu()
+            return True
+        lock = GpuLock(self.gpu)
+        if not lock.wait(self.gate, self.say, is_wanted):
+            return False
+        self.executor.hold(lock)
         return True
+
+    def _reserve_cpu(self) -> None:
+        if self.busy is None:
+            return
+        lock, beside = GpuLock(None), ""
+        try:
+            if self.busy.lock is BusyLock.WAIT:
+                lock.wait(self.gate, self.say)
+            elif not lock.take():
+                beside = f"{lock.holder} tests on the CPU as well: each may disturb the other (busy.lock=ignore)"
+        except ConfigError as error:
+            beside = f"other sweeps on the CPU are not waited for: {error.problems[0]}"
+        if beside:
+            self.neighbours.say_once(f"note: {beside}", self.say)
+        else:
+            self.executor.hold(lock)
 
     def _environments(self) -> list[str]:
         """Return the digests of all environments whose records count, that of the GPU tests run on first."""

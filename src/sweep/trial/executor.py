@@ -53,8 +53,8 @@ class Timeouts:
 class Executor:
     """Owns at most one worker; starts it when needed, replaces it when it was lost.
 
-    Its worker sees one GPU, or the machine as it is. The GPU is kept from other sweeps between tests, too: an engine of
-    theirs, idle as it may be, would take memory that a test was to find free.
+    Its worker sees one GPU, or the machine as it is. What it tests on is kept from other sweeps between tests, too: an
+    engine of theirs, idle as it may be, would take memory that a test was to find free.
 
     Args:
         timeouts: When to give a worker up.
@@ -79,13 +79,19 @@ class Executor:
         """What its tests run on; None for the CPU."""
         return None if self._lock is None else self._lock.gpu
 
+    @property
+    def holds_lock(self) -> bool:
+        """Whether what its tests run on is kept from other sweeps."""
+        return self._lock is not None
+
     def hold(self, lock: GpuLock) -> None:
-        """Have the tests that follow run on the GPU of a lock, which was taken; it is the executor's from here on."""
-        self.release()
+        """Have the tests that follow run on what a lock is of, which was taken; it is the executor's from here on."""
+        if self._lock is not None or lock.gpu != self.gpu:
+            self.release()
         self._lock = lock
 
     def release(self) -> None:
-        """End the worker, and let others have the GPU; tests that follow run on the CPU."""
+        """End the worker, and let others have what it ran on; tests that follow run on the CPU."""
         self.drop_worker()
         if self._gpus is not None:
             self._gpus.close()

@@ -1,4 +1,4 @@
-"""Two tests never share a GPU: whoever tests on one holds its lock, which the kernel takes off with the process."""
+"""Two tests share no GPU, nor the CPU: who tests there holds a lock, which the kernel takes off with the process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sweep.errors import ConfigError, Problem
 from sweep.gpus import Gpu
-from sweep.paths import gpu_lock, gpu_locks
+from sweep.paths import cpu_lock, gpu_lock, gpu_locks
 from sweep.trial.interrupts import InterruptGate
 
 _POLL_S = 0.2
@@ -26,15 +26,16 @@ _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class GpuLock:
-    """A claim on one GPU against all other sweeps of the machine.
+    """A claim on one GPU, or on the CPU, against all other sweeps of the machine.
 
     Args:
-        gpu: Which one.
+        gpu: Which one; None for the CPU.
     """
 
-    def __init__(self, gpu: Gpu) -> None:
+    def __init__(self, gpu: Gpu | None) -> None:
         self.gpu = gpu
-        self._path = gpu_lock(gpu.uuid)
+        self._name = "the CPU" if gpu is None else str(gpu)
+        self._path = cpu_lock() if gpu is None else gpu_lock(gpu.uuid)
         self._descriptor: int | None = None
 
     def take(self) -> bool:
@@ -48,9 +49,9 @@ class GpuLock:
         try:
             descriptor = _opened(self._path)
         except OSError as error:
-            fix = "set SWEEP_LOCKS to a folder that every user of the GPU can write"
+            fix = "set SWEEP_LOCKS to a folder that every user of it can write"
             raise ConfigError(
-                Problem("SWEEP_LOCKS", self._path, f"the lock of {self.gpu} cannot be opened: {error.strerror}", fix)
+                Problem("SWEEP_LOCKS", self._path, f"the lock of {self._name} cannot be opened: {error.strerror}", fix)
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,7 +60,7 @@ class GpuLock:
             return False
         except OSError as error:
             os.close(descriptor)
-            reason = f"the lock of {self.gpu} does not work there: {error.strerror}"
+            reason = f"the lock of {self._name} does not work there: {error.strerror}"
             fix = "set SWEEP_LOCKS to a folder on a disk of this machine"
             raise ConfigError(Problem("SWEEP_LOCKS", self._path, reason, fix)) from error
         self._descriptor = descriptor
@@ -104,10 +105,15 @@ class GpuLock:
         if descriptor is not None:
             os.close(descriptor)
 
-    def _words(self) -> str:
+    @property
+    def holder(self) -> str:
+        """Who holds it, for people."""
         holder = _holder(self._path)
-        whom = f"process {holder}" if holder is not None else "another process"
-        return f"waiting for {self.gpu}: {whom} tests on it ({self.gpu.uuid})"
+        return f"process {holder}" if holder is not None else "another process"
+
+    def _words(self) -> str:
+        more = "busy.lock=ignore does not wait" if self.gpu is None else self.gpu.uuid
+        return f"waiting for {self._name}: {self.holder} tests on it ({more})"
 
 
 def under_test() -> int:
