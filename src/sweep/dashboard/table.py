@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,11 @@ _METRICS = {
     "tokens_per_second": Metric("tokens per second", "tokens/s"),
     "completed_tokens_per_second": Metric("completed tokens per second", "tokens/s"),
 }
+
+
+def metric_key(name: str) -> str:
+    """Return the name of a metric as LoadGen prints it, `Samples per second`, as that of a column."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def metric_of(name: str) -> Metric:
