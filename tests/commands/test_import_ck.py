@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.imports.entries import ACCURACY, EXAMPLE, PERFORMANCE, Entry, write_folder
+from tests.imports.entries import ACCURACY, EXAMPLE, PERFORMANCE, Entry, detection, write_folder
 
 from sweep.cli import main
 from sweep.store.records import Store
@@ -93,6 +93,25 @@ def test_where_a_trial_comes_from_is_told_by_every_command(example, capfd):
     assert "imported from ck without the latencies of its queries" in capfd.readouterr().out
     assert main(["ls", "imported=ck", "--format", "paths"]) == 0
     assert len(capfd.readouterr().out.splitlines()) == 2
+
+
+def test_a_score_without_counts_is_shown_by_every_command_and_compared_by_none(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "repository", detection(mAP=22.911).files())
+    assert main(["import-ck", "repository"]) == 0
+    assert "MultiStream, mAP=22.911%\n" in capfd.readouterr().out
+    assert main(["ls"]) == 0
+    assert " 22.911% " in capfd.readouterr().out
+    assert main(["show", "ssd-mobilenet"]) == 0
+    assert "mAP=22.911%\n" in capfd.readouterr().out
+    assert main(["report", "--format", "md", "--out", "-"]) == 0
+    assert "| 22.911 mAP |" in capfd.readouterr().out
+    assert main(["compare", "outputs", "outputs"]) == 0
+    assert "mAP=22.911%: without counts nobody knows how uncertain it is" in capfd.readouterr().out
+    assert main(["pack", "x.zip"]) == 0
+    assert main(["unpack", "x.zip", "--outputs", "elsewhere"]) == 0
+    assert main(["ls", "elsewhere"]) == 0
+    assert " 22.911% " in capfd.readouterr().out
 
 
 def test_all_of_it_travels_in_an_archive(example, tmp_path, capfd):

@@ -2,9 +2,14 @@
 
 import dataclasses
 
+import pytest
+from tests.imports.entries import PERFORMANCE, Entry, detection, gnmt, write_folder
+
 from sweep.dashboard.own import own_points
 from sweep.dashboard.points import Source
 from sweep.dashboard.view import ending_of, look_of, spoken
+from sweep.imports.ck import import_ck
+from sweep.results.selection import select
 from sweep.search.certificate import Status
 from sweep.trial.imported import Imported
 from sweep.vocabulary import Precision, RunClass, Weights
@@ -151,3 +156,27 @@ def test_another_bound_than_the_benchmark_s_is_said_and_hollow(records):
     records.trial(64, bound_ms=60)
     (point,) = _points(records)
     assert (point.doubt, point.is_full) == ("bound 60 ms", False)
+
+
+def _imported(tmp_path, *entries):
+    for entry in entries:
+        write_folder(tmp_path / "repository", entry.files())
+    import_ck([tmp_path / "repository"], tmp_path / "outputs")
+    return own_points(select([tmp_path / "outputs"]))
+
+
+def test_an_imported_test_of_server_is_shown_by_its_rate(tmp_path):
+    (point,) = _imported(tmp_path, gnmt())
+    assert (point.scenario, point.metric, point.value) == ("Server", "scheduled_samples_per_second", 41546.64)
+    assert (point.samples_per_query, point.margin_percent) == (None, None)
+    assert "bound of 250 ms on p97, not p99" in point.notes
+
+
+def test_the_map_of_detection_stands_with_its_performance(tmp_path):
+    performance = Entry(PERFORMANCE.replace("resnet50", "ssd-mobilenet").replace("xavier", "velociti"))
+    accuracy = detection(mAP=22.911)
+    accuracy.name = performance.name.replace("performance", "accuracy")
+    performance.env["CK_LOADGEN_DATASET_SIZE"] = "5000"
+    (point,) = _imported(tmp_path, performance, accuracy)
+    assert point.accuracy_percent == pytest.approx(22.911)
+    assert "mAP over 5000 samples of imagenet" in point.notes

@@ -96,3 +96,50 @@ def write_zip(path, files):
         for name, data in files.items():
             archive.writestr(name, data)
     return path
+
+
+GNMT = "mlperf.closed.machine-translation.velociti.tensorrt.gnmt.server.performance"
+MLPERF_CONF = """\
+# The format is 'key = value'
+*.*.qsl_rng_seed = 3133965575612453542
+
+*.Server.target_latency = 10
+*.Server.target_latency_percentile = 99
+gnmt.*.performance_sample_count_override = 3903900
+gnmt.Server.target_latency = 250
+gnmt.Server.target_latency_percentile = 97
+"""
+
+
+def gnmt(name=GNMT, mlperf_conf=MLPERF_CONF, user_conf="*.Server.target_qps = 1575\n"):
+    """Return a run of GNMT whose p97 is within its bound, and whose p99 is not, as most of v0.5 were."""
+    text = (LOGS / "v0.5_server_valid_summary.txt").read_bytes().decode()
+    for old, new in (
+        ("target_latency (ns): 15000000", "target_latency (ns): 250000000"),
+        ("97.00 percentile latency (ns)   : 9059141", "97.00 percentile latency (ns)   : 222674220"),
+        ("99.00 percentile latency (ns)   : 10159013", "99.00 percentile latency (ns)   : 261865045"),
+        ("99.90 percentile latency (ns)   : 12561017", "99.90 percentile latency (ns)   : 503810996"),
+        ("Max latency (ns)                : 20699844", "Max latency (ns)                : 585695346"),
+    ):
+        assert old in text, old
+        text = text.replace(old, new)
+    entry = Entry(name).summary(text)
+    entry.env.pop("CK_LOADGEN_SCENARIO")
+    entry.run["mlperf_conf"] = {
+        "mlperf.conf": mlperf_conf.splitlines(keepends=True),
+        "user.conf": user_conf.splitlines(keepends=True),
+    }
+    return entry
+
+
+DETECTION = "mlperf.open.object-detection.velociti.tensorrt.ssd-mobilenet.multistream.accuracy"
+
+
+def detection(**score):
+    """Return a test of accuracy of an object detector, with what its score is said to be."""
+    entry = Entry(DETECTION, ACCURACY)
+    for name in ("accuracy", "good", "total"):
+        del entry.run[name]
+    entry.env["CK_LOADGEN_DATASET_SIZE"] = "5000"
+    entry.run.update(score)
+    return entry

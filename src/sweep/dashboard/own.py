@@ -8,6 +8,7 @@ from typing import Any
 
 from sweep.dashboard.benchmarks import bound_ns
 from sweep.dashboard.points import DashboardPoint, Source
+from sweep.dashboard.table import metric_key
 from sweep.datasets.digits import times_over_text
 from sweep.report.configuration import warnings_of
 from sweep.report.groups import groups_of
@@ -16,12 +17,15 @@ from sweep.results.selection import Selection
 from sweep.store.records import StoredTrial
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
-from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict, Weights
+from sweep.vocabulary import RunClass, Scenario, TestMode, TrialState, Verdict, Weights
 
 _NS_PER_MS = 1e6
 _DOUBTS = {Weights.NONE: "simulated", Weights.SYNTHETIC: "synthetic weights"}
 _SAID_ALREADY = ("stand-in engine", "imported from")
 """How a record's own notes begin on what its warnings say too."""
+
+_RATES = (Scenario.SERVER, Scenario.OFFLINE)
+"""Scenarios whose result is a rate; sweep itself runs neither."""
 
 _ENGINES = ("tensorrt", "onnxruntime", "onnxruntime-gpu", "tensorrt-rtx")
 
@@ -46,7 +50,7 @@ def own_points(selection: Selection) -> tuple[DashboardPoint, ...]:
             groups.setdefault(_key(stored.result), []).append(stored)
     points = []
     for group in groups.values():
-        valid = [one for one in group if one.result.result is Verdict.VALID and _value(one.result) is not None]
+        valid = [one for one in group if one.result.result is Verdict.VALID and _figure(one.result) is not None]
         if valid:
             best = max(valid, key=_merit)
             points.append(_point(best, group, accuracies.get(_model_key(best.result))))
@@ -79,28 +83,35 @@ def _key(result: TrialResult) -> Hashable:
         *machine,
         *(origin, spec.model.name, spec.model.weights, spec.model.changed, spec.precision, spec.backend.name),
         *(spec.scenario, spec.rules_label, rules.target_latency_ns, rules.percentile, spec.run_class),
-        None if rules.target_latency_ns is not None else spec.samples_per_query,
+        None if rules.target_latency_ns is not None or spec.scenario in _RATES else spec.samples_per_query,
     )
 
 
-def _value(result: TrialResult) -> int | None:
-    """Return N where a bound makes it the result, else the latency in ns: LoadGen's own estimate where it has one."""
-    if result.spec.rules.target_latency_ns is not None:
-        return result.spec.samples_per_query
-    return result.early_stopping_estimate_ns or result.percentile_ns
+def _figure(result: TrialResult) -> tuple[str, float] | None:
+    """Return the metric and the value: the rate that LoadGen printed of an imported test of Server or Offline.
+
+    Else N where a bound makes it the result, else the latency in ns: LoadGen's own estimate where it has one.
+    """
+    spec, imported = result.spec, result.imported
+    if spec.scenario in _RATES:
+        rate = None if imported is None else imported.metric_value
+        return None if imported is None or rate is None else (metric_key(imported.metric), rate)
+    if spec.rules.target_latency_ns is not None:
+        return "samples_per_query", float(spec.samples_per_query)
+    latency_ns = result.early_stopping_estimate_ns or result.percentile_ns
+    return None if latency_ns is None else (f"p{spec.rules.percentile:g}_latency_ns", float(latency_ns))
 
 
-def _merit(stored: StoredTrial) -> tuple[int, str]:
-    result = stored.result
-    value = _value(result) or 0
-    return (value if result.spec.rules.target_latency_ns is not None else -value, result.timing.started_at)
+def _merit(stored: StoredTrial) -> tuple[float, str]:
+    metric, value = _figure(stored.result) or ("", 0.0)
+    return (-value if metric.endswith("_ns") else value, stored.result.timing.started_at)
 
 
 def _point(stored: StoredTrial, alike: Sequence[StoredTrial], accuracy: TrialResult | None) -> DashboardPoint:
     result = stored.result
     spec, imported, environment = result.spec, result.imported, result.environment
     bound = spec.rules.target_latency_ns
-    percentile = f"p{spec.rules.percentile:g}"
+    metric, value = _figure(result) or ("", 0.0)
     gpu = _gpu(environment, every=imported is not None)
     cpu = str(environment.get("cpu") or "")
     host = str(environment.get("hostname") or "")
@@ -120,12 +131,12 @@ def _point(stored: StoredTrial, alike: Sequence[StoredTrial], accuracy: TrialRes
         software=_software(spec.backend.name, environment),
         benchmark=spec.model.name if imported is None else imported.benchmark or spec.model.name,
         scenario=str(spec.scenario),
-        metric="samples_per_query" if bound is not None else f"{percentile}_latency_ns",
-        value=float(_value(result) or 0),
+        metric=metric,
+        value=value,
         verdict=str(result.result),
-        samples_per_query=spec.samples_per_query,
+        samples_per_query=None if spec.scenario in _RATES else spec.samples_per_query,
         p99_ns=None if result.latencies is None else result.latencies.percentiles.get("p99"),
-        bound_ns=bound,
+        bound_ns=bound if spec.rules.percentile == 99 else None,
         accuracy_percent=None if accuracy is None or accuracy.accuracy is None else accuracy.accuracy.accuracy,
         precision=str(spec.precision),
         run_class=str(spec.run_class),
@@ -151,23 +162,20 @@ def _notes(result: TrialResult, alike: Sequence[StoredTrial], accuracy: TrialRes
     if spec.rules.target_latency_ns is not None:
         bound_ms = spec.rules.target_latency_ns / _NS_PER_MS
         if spec.rules.percentile != 99:
-            yield f"bound on p{spec.rules.percentile:g}, not p99"
+            yield f"bound of {bound_ms:g} ms on p{spec.rules.percentile:g}, not p99"
         best = spec.samples_per_query
-        failed = sorted(
-            {
-                one.result.spec.samples_per_query
-                for one in alike
-                if one.result.result is Verdict.INVALID and one.result.spec.samples_per_query <= best
-            }
-        )
+        invalid = {one.result.spec.samples_per_query for one in alike if one.result.result is Verdict.INVALID}
+        failed = sorted(n for n in invalid if n <= best) if spec.scenario is Scenario.MULTI_STREAM else []
         if failed:
             yield f"INVALID at N={', '.join(map(str, failed[:5]))} within the same {bound_ms:g} ms"
-    elif result.early_stopping_estimate_ns:
+    elif result.early_stopping_estimate_ns and spec.scenario not in _RATES:
         yield "value is LoadGen's early-stopping estimate"
     if accuracy is not None and accuracy.accuracy is not None:
         dataset = accuracy.spec.dataset
         times = times_over_text(dataset.name, dataset.count)
-        yield f"accuracy over {accuracy.accuracy.total} samples of {dataset.name}{f' ({times})' if times else ''}"
+        score = accuracy.accuracy
+        count = dataset.count if score.total is None else score.total
+        yield f"{score.metric} over {count} samples of {dataset.name}{f' ({times})' if times else ''}"
     if result.imported is not None:
         yield f"imported from {result.imported.source}, entry {result.imported.entry}"
     yield from (note for note in result.notes if not note.startswith(_SAID_ALREADY))

@@ -56,7 +56,7 @@ class DashboardPoint:
         doubt: In a word or two, why its figure is none of the benchmark's model: `simulated`, `synthetic weights`.
         inferred_from: Scenario of the test that the value was computed from, where that is not its own; else empty.
         apart: What tells its system from others of that name on the same page; empty where there are none.
-        link: Where more is to be read: a folder of records, or a file of the tree; empty for official ones.
+        link: Where more is to be read: a folder of records, or a file of a tree; empty for official ones in none.
         notes: What to know before using the number.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,23 +38,18 @@ class Metric:
     lower_is_better: bool = False
 
 
-_METRICS = {
-    "samples_per_query": Metric("samples per query", "samples per query"),
-    "samples_per_second": Metric("samples per second", "samples/s"),
-    "completed_samples_per_second": Metric("completed samples per second", "samples/s"),
-    "scheduled_samples_per_second": Metric("scheduled samples per second", "samples/s"),
-    "tokens_per_second": Metric("tokens per second", "tokens/s"),
-    "completed_tokens_per_second": Metric("completed tokens per second", "tokens/s"),
-}
+def metric_key(name: str) -> str:
+    """Return the name of a metric as LoadGen prints it, `Samples per second`, as that of a column."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def metric_of(name: str) -> Metric:
     """Return what a metric's name stands for: `p99_latency_ns` and the like are latencies, shown in ms."""
-    if name in _METRICS:
-        return _METRICS[name]
     if name.endswith("_latency_ns"):
         return Metric(f"{name.removesuffix('_latency_ns')} latency, ms", "ms", 1e6, lower_is_better=True)
-    return Metric(name.replace("_", " "), name)
+    label = name.replace("_", " ")
+    rate = re.search("([a-z]+)_per_second", name)
+    return Metric(label, f"{rate[1]}/s" if rate else label)
 
 
 @dataclass(frozen=True)

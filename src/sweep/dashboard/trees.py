@@ -11,6 +11,7 @@ from typing import Any
 
 from sweep.dashboard.benchmarks import bound_ns
 from sweep.dashboard.points import INTERACTIVE, DashboardPoint, Source
+from sweep.dashboard.table import metric_key
 from sweep.errors import ConfigError, Problem
 from sweep.loadgen.logs import Detail, Summary
 from sweep.paths import SUMMARY_LOG
@@ -195,7 +196,7 @@ def _value(summary: Summary) -> tuple[str, float] | None:
         return None
     # Of language models the rounds publish tokens, where LoadGen counts both.
     rate = next((one for one in summary.other_metrics if one.unit == "tokens/s"), figure)
-    return re.sub(r"[^a-z0-9]+", "_", rate.name.lower()).strip("_"), float(rate.value)
+    return metric_key(rate.name), float(rate.value)
 
 
 def _of_runs(points: list[DashboardPoint]) -> DashboardPoint:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sweep.imports.ck_entry import Entry
 from sweep.imports.ck_json import inside, mapping, plain, word
+from sweep.loadgen.conf import Conf
 from sweep.loadgen.logs import Detail
 from sweep.vocabulary import Precision
 
@@ -61,6 +62,7 @@ class Facts:
         dataset: Name of the dataset.
         description: For a measurements file.
         system_name: Full name of the system.
+        loadgen_model: The model's name for LoadGen, by which it finds settings in its files.
         environment: Fingerprint of machine and software, as far as they are known.
         options: Settings that can change the result and that no other field holds.
     """
@@ -75,6 +77,7 @@ class Facts:
     dataset: str
     description: Mapping[str, str]
     system_name: str
+    loadgen_model: str
     environment: Mapping[str, Any]
     options: Mapping[str, str]
 
@@ -83,13 +86,13 @@ class Facts:
         return word(self.settings, name)
 
 
-def read_facts(entry: Entry, point: Mapping[str, Any], user_conf: str, detail: Detail | None) -> Facts:
+def read_facts(entry: Entry, point: Mapping[str, Any], confs: Sequence[Conf], detail: Detail | None) -> Facts:
     """Return what an entry and a point of it say.
 
     Args:
         entry: The entry.
         point: The point's file, or what its extract holds of it.
-        user_conf: The text of user.conf, whose keys begin with the model's name.
+        confs: LoadGen's settings, user.conf last, whose keys begin with the model's name.
         detail: LoadGen's detail log, which tells LoadGen's version.
     """
     choices = mapping(point, "choices")
@@ -98,10 +101,12 @@ def read_facts(entry: Entry, point: Mapping[str, Any], user_conf: str, detail: D
     precision, number_format, said_in = _precision(entry, description)
     platform = mapping(point, "features", "platform", "features")
     system_name = word(platform, "platform", "name")
+    own = confs[-1].models if confs else frozenset()
+    benchmark = entry.named.benchmark or (plain(next(iter(own))) if len(own) == 1 else "")
     return Facts(
         settings=mapping(choices, "env"),
         program=word(choices, "data_uoa") or word(entry.pipeline, "choices", "data_uoa"),
-        benchmark=entry.named.benchmark or _model_of(user_conf),
+        benchmark=benchmark,
         library=entry.named.library,
         precision=precision,
         number_format=number_format,
@@ -109,6 +114,7 @@ def read_facts(entry: Entry, point: Mapping[str, Any], user_conf: str, detail: D
         dataset=_DATASETS.get(entry.named.task, entry.named.task),
         description=description,
         system_name=system_name,
+        loadgen_model=_loadgen_model(word(weights, "ML_MODEL_MODEL_NAME"), benchmark, confs),
         environment=_environment(entry, platform, system_name, detail),
         options=dict(_options(mapping(choices, "env"))),
     )
@@ -139,11 +145,11 @@ def _precision(entry: Entry, description: Mapping[str, str]) -> tuple[Precision,
     return Precision.UNKNOWN, "", ""
 
 
-def _model_of(user_conf: str) -> str:
-    """Return the one model that a user.conf is about; empty where it is about none, or several."""
-    keys = (line.partition("=")[0].strip().split(".") for line in user_conf.splitlines() if "=" in line)
-    names = {key[0] for key in keys if len(key) > 2 and key[0] != "*" and not key[0].startswith("#")}
-    return plain(names.pop()) if len(names) == 1 else ""
+def _loadgen_model(told: str, benchmark: str, confs: Sequence[Conf]) -> str:
+    """Return the name that the program told LoadGen; else the benchmark's, or the one that user.conf is about."""
+    own = confs[-1].models if confs else frozenset()
+    is_own = len(own) == 1 and not any(benchmark in conf.models for conf in confs)
+    return told or (next(iter(own)) if is_own else benchmark)
 
 
 def _options(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

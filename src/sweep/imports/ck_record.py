@@ -14,7 +14,7 @@ from sweep.imports.ck_facts import Facts, read_facts
 from sweep.imports.ck_json import RefusedError, plain, word
 from sweep.imports.ck_run import Run, read_run
 from sweep.imports.ck_spec import audits_of, spec_of
-from sweep.imports.judge import judge_imported, query_latency
+from sweep.imports.judge import ignored_errors, ignored_note, judge_imported, query_latency
 from sweep.loadgen.logs import Summary
 from sweep.paths import json_text
 from sweep.trial.imported import IMPORTED, Imported
@@ -55,9 +55,11 @@ def make_record(entry: Entry, point: Mapping[str, Any], item: Any, name: str, im
     """
     asked = _asked_mode(entry, point)
     run = read_run(item, asked)
-    facts = read_facts(entry, point, run.user_conf, run.detail)
+    facts = read_facts(entry, point, run.confs, run.detail)
     notes = list(run.notes)
     spec = spec_of(entry.named, facts, run, notes)
+    if ignored := ignored_errors(spec.seeds, run.summary, run.detail):
+        notes.append(ignored_note(spec.seeds, ignored))
     if found := audits_of(entry.named, run):
         notes.append(f"a compliance test ({', '.join(found)}), whose figures are no result")
     elif entry.named.rest:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sweep.errors import LogError
 from sweep.imports.ck_json import RefusedError, file_json, file_text, inside, mapping, plain, real, whole
+from sweep.imports.judge import ignored_errors
 from sweep.loadgen.accuracy import Accuracy
+from sweep.loadgen.conf import Conf, parse_conf
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
+from sweep.loadgen.seeds import ROUND_SEEDS
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
 from sweep.submission.logs import contradictions
 from sweep.vocabulary import TestMode
 
 _CONTRADICTIONS_SHOWN = 3
 _SCORE = ("accuracy", "good", "total")
+_MAP = "mAP"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Run:
         answers: How many answers the log of them holds.
         contradictions: Where what CK has extracted is not what the log says, a line each.
         notes: What is missing, a line each.
-        user_conf: The text of user.conf; empty where it was not kept.
+        confs: LoadGen's settings: mlperf.conf, then user.conf; without any value where one was not kept.
+        configured: What LoadGen takes from them, by the names of its detail log.
     """
 
     mode: TestMode
@@ -44,7 +49,8 @@ class Run:
     answers: int
     contradictions: tuple[str, ...]
     notes: tuple[str, ...]
-    user_conf: str
+    confs: tuple[Conf, ...]
+    configured: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_run(item: Any, asked_mode: str) -> Run:
@@ -68,6 +74,7 @@ def read_run(item: Any, asked_mode: str) -> Run:
     notes: list[str] = []
     files = dict(_files(run, log, notes))
     summary, detail = _parsed(files)
+    confs = tuple(_confs(files, notes))
     if summary.mode is None:
         raise RefusedError(f"LoadGen ran in the mode {plain(summary.mode_text)}, which sweep has no records for")
     parsed = _parsed_summary(run)
@@ -77,18 +84,25 @@ def read_run(item: Any, asked_mode: str) -> Run:
         if not parsed:
             notes.append("has no parsed_summary that LoadGen's summary could be held against")
         contradictions = (*_against(summary, parsed), *_between(summary, detail))
-        return Run(
-            TestMode.PERFORMANCE, files, summary, detail, None, 0, contradictions, tuple(notes), _user_conf(files)
-        )
-    _check_accuracy(summary, parsed, asked_mode)
-    score = _score(run)
+        return Run(TestMode.PERFORMANCE, files, summary, detail, None, 0, contradictions, tuple(notes), confs)
+    _check_accuracy(summary, detail, parsed, asked_mode)
+    score = _mean_precision(run, detail, notes) if _has_only_map(run) else _score(run)
     answers = log.get("accuracy")
     count = len(answers) if isinstance(answers, list) else 0
     if ACCURACY_LOG not in files:
         notes.append("LoadGen's log of answers was not kept: the score cannot be counted again")
-    elif count < score.total:
+    elif score.total is not None and count < score.total:
         notes.append(f"LoadGen's log of answers was kept in part: {count} answers for {score.total} samples")
-    return Run(TestMode.ACCURACY, files, summary, detail, score, count, (), tuple(notes), _user_conf(files))
+    return Run(TestMode.ACCURACY, files, summary, detail, score, count, (), tuple(notes), confs)
+
+
+def round_of(summary: Summary, detail: Detail | None) -> str | None:
+    """Return the round whose random seeds a test was drawn with; None for others, and where they are not said."""
+    logged = {} if detail is None else detail.effective
+    for name, seeds in ROUND_SEEDS.items():
+        if all(summary.settings.get(key, logged.get(key)) == value for key, value in seeds.by_setting().items()):
+            return name
+    return None
 
 
 def _parsed_summary(run: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -127,8 +141,14 @@ def _files(run: Mapping[str, Any], log: Mapping[str, Any], notes: list[str]) -> 
         notes.append("its user.conf was not kept")
 
 
-def _user_conf(files: Mapping[str, bytes]) -> str:
-    return files.get(AttemptPaths(Path()).user_conf.name, b"").decode()
+def _confs(files: Mapping[str, bytes], notes: list[str]) -> Iterator[Conf]:
+    """Yield LoadGen's settings, read as it reads them; user.conf, which overrides the other, is the last."""
+    own = AttemptPaths(Path())
+    for name in (own.mlperf_conf.name, own.user_conf.name):
+        conf = parse_conf(files.get(name, b"").decode())
+        if conf.bad_line is not None:
+            notes.append(f"LoadGen takes nothing of its {name}: it cannot read line {conf.bad_line}")
+        yield conf
 
 
 def _parsed(files: Mapping[str, bytes]) -> tuple[Summary, Detail | None]:
@@ -168,7 +188,7 @@ def _between(summary: Summary, detail: Detail | None) -> Iterator[str]:
         yield from (f"the detail log is of another test: {one}" for one in contradictions(summary, detail))
 
 
-def _check_accuracy(summary: Summary, parsed: Mapping[str, Any], asked_mode: str) -> None:
+def _check_accuracy(summary: Summary, detail: Detail | None, parsed: Mapping[str, Any], asked_mode: str) -> None:
     """Refuse a log of counts alone that is not, or may not be, of a test of accuracy that counts."""
     if asked_mode and not _is_accuracy(asked_mode):
         raise RefusedError(
@@ -176,8 +196,24 @@ def _check_accuracy(summary: Summary, parsed: Mapping[str, Any], asked_mode: str
         )
     if "Result is" in parsed:
         raise RefusedError("its parsed_summary is of a test of performance, LoadGen's summary holds no result")
-    if summary.error_count != 0:
+    if summary.error_count != 0 and not ignored_errors(round_of(summary, detail), summary, detail):
         raise RefusedError(f"LoadGen counted {summary.error_count} errors, so its answers do not count")
+
+
+def _has_only_map(run: Mapping[str, Any]) -> bool:
+    return run.get(_MAP) is not None and all(run.get(name) is None for name in _SCORE)
+
+
+def _mean_precision(run: Mapping[str, Any], detail: Detail | None, notes: list[str]) -> Accuracy:
+    """Return the score of detection, which CK's programs keep in percent, as the reference script prints it."""
+    found = real(run[_MAP])
+    if found is None or not 0 <= found <= 100:
+        raise RefusedError(f"has a score that cannot be read: {_MAP}={plain(run[_MAP])}")
+    if 0 < found <= 1:
+        notes.append(
+            f"its {_MAP} of {found:g} is taken for percent, as CK's programs keep it; a share would look so too"
+        )
+    return Accuracy(None, None if detail is None else detail.qsl_total_count, found)
 
 
 def _score(run: Mapping[str, Any]) -> Accuracy:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sweep.imports.ck_entry import Named
 from sweep.imports.ck_facts import Facts
 from sweep.imports.ck_json import RefusedError, plain, real, whole
-from sweep.imports.ck_run import Run
+from sweep.imports.ck_run import Run, round_of
 from sweep.imports.judge import is_bounded, required_checks
-from sweep.loadgen.seeds import ROUND_SEEDS
+from sweep.loadgen.conf import settings_of
 from sweep.submission.logs import audits
 from sweep.submission.rounds import ROUNDS
 from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, RulesSpec, RunSpec, TrialSpec
@@ -26,6 +27,9 @@ _MIN_QUERIES = {Scenario.SINGLE_STREAM: 1024, Scenario.SERVER: 270_336, Scenario
 
 _OFFLINE_MIN_SAMPLES = 24_576
 """Least samples of the one query of Offline in these rounds (there, `OFFLINE_MIN_SPQ`)."""
+
+_GNMT_PERCENTILE, _GNMT_QUERIES = 97, 90_112
+"""Of gnmt in MultiStream and Server, a benchmark of v0.5 alone (mlperf.conf of that round)."""
 
 _RULES_AS_V07 = {"v0.5": "v0.7"}
 """A round without a rule book of its own, and whose lengths it had."""
@@ -44,9 +48,10 @@ def spec_of(named: Named, facts: Facts, run: Run, notes: list[str]) -> TrialSpec
         RefusedError: It is not known what was measured.
     """
     scenario = _scenario(named, facts, run, notes)
+    run = replace(run, configured=settings_of(run.confs, facts.loadgen_model, scenario))
     n = _samples_per_query(scenario, facts, run, notes)
     performance = run.mode is TestMode.PERFORMANCE
-    round_name = _round(run)
+    round_name = round_of(run.summary, run.detail)
     if performance and round_name is None:
         notes.append(
             f"its random seeds are of no round that is known here: qsl_rng_seed {_setting(run, 'qsl_rng_seed')}"
@@ -75,8 +80,8 @@ def spec_of(named: Named, facts: Facts, run: Run, notes: list[str]) -> TrialSpec
         dataset=_dataset(facts, run, notes),
         samples_per_query=n,
         engine_batch=batch or n,
-        rules=_rules(scenario, run, round_name),
-        run=_length(named, scenario, run, round_name, n),
+        rules=_rules(scenario, run, round_name, notes),
+        run=_length(named, facts.benchmark, scenario, run, round_name, n),
         abort=AbortRule.NEVER,
         seeds=round_name,
     )
@@ -120,10 +125,10 @@ def _effective(run: Run) -> Mapping[str, Any]:
 
 
 def _setting(run: Run, name: str) -> Any:
-    """Return a setting as LoadGen used it; None where it does not say."""
+    """Return a setting as LoadGen used it, else as its files have it; None where nothing says it."""
     key = {"min_duration_ms": "min_duration (ms)", "max_duration_ms": "max_duration (ms)"}.get(name, name)
-    own = run.summary.settings.get(key)
-    return _effective(run).get(name) if own is None else own
+    said = (run.summary.settings.get(key), _effective(run).get(name), run.configured.get(name))
+    return next((one for one in said if one is not None), None)
 
 
 def _samples_per_query(scenario: Scenario, facts: Facts, run: Run, notes: list[str]) -> int:
@@ -139,6 +144,8 @@ def _samples_per_query(scenario: Scenario, facts: Facts, run: Run, notes: list[s
             used = 1
         elif scenario is Scenario.OFFLINE:  # its one query holds the whole dataset
             used = whole(facts.setting("CK_LOADGEN_DATASET_SIZE")) or (run.accuracy.total if run.accuracy else None)
+        elif used is None and (configured := run.configured.get("samples_per_query")):
+            used = int(configured)
         elif used is None:
             used = whole(facts.setting("CK_BATCH_SIZE"))
             notes.append("how many samples a query had is not said; it is taken to be CK_BATCH_SIZE")
@@ -164,48 +171,66 @@ def _dataset(facts: Facts, run: Run, notes: list[str]) -> DatasetSpec:
     return DatasetSpec(facts.dataset or UNKNOWN, "", count, in_memory)
 
 
-def _round(run: Run) -> str | None:
-    """Return the round whose random seeds a test was drawn with; None for others, and where they are not said."""
-    for name, seeds in ROUND_SEEDS.items():
-        if all(_setting(run, key) == value for key, value in seeds.by_setting().items()):
-            return name
-    return None
-
-
-def _rules(scenario: Scenario, run: Run, round_name: str | None) -> RulesSpec:
+def _rules(scenario: Scenario, run: Run, round_name: str | None, notes: list[str]) -> RulesSpec:
     """Return what VALID means: LoadGen's own conditions; nothing of it concerns a test of accuracy."""
     percentile = _percentile(scenario, run)
     if run.mode is TestMode.ACCURACY:
         return RulesSpec(round_name or UNKNOWN, ("no_errors",), None, percentile)
-    target_ns = run.summary.target_latency_ns if is_bounded(run.summary) else None
-    if is_bounded(run.summary) and target_ns is None:
+    target_ns = run.summary.target_latency_ns
+    if not is_bounded(run.summary):
+        target_ns = None
+    elif target_ns is None and (configured := run.configured.get("target_latency_ns")):
+        target_ns = int(configured)
+        notes.append(f"LoadGen's log names no target latency; that of its settings is {target_ns / 1e6:g} ms")
+    elif target_ns is None:
         raise RefusedError("LoadGen's log names no target latency, so that nobody can judge the test")
+    if target_ns is not None:
+        notes += _percentile_notes(run, percentile)
     return RulesSpec(round_name or UNKNOWN, required_checks(run.summary), target_ns, percentile)
 
 
 def _percentile(scenario: Scenario, run: Run) -> float:
-    """Return where LoadGen reads the latency, in percent: as it logs it, else 90 for SingleStream, 99 for others."""
-    share = real(_effective(run).get("target_latency_percentile"))
-    if share is not None and 0 < share < 1:
-        return round(100 * share, 6)
+    """Return where LoadGen reads the latency, in percent.
+
+    As it logs it, else as its own files say, else as LoadGen has it without any: p90 for SingleStream, p99 for others.
+    """
+    for said in (_effective(run), run.configured):
+        share = real(said.get("target_latency_percentile"))
+        if share is not None and 0 < share < 1:
+            return round(100 * share, 6)
     return 90.0 if scenario is Scenario.SINGLE_STREAM else 99.0
 
 
-def _length(named: Named, scenario: Scenario, run: Run, round_name: str | None, n: int) -> RunSpec:
+def _percentile_notes(run: Run, percentile: float) -> Iterator[str]:
+    """Yield what a reader must know of the percentile that a bound is on."""
+    logged, configured = (one.get("target_latency_percentile") for one in (_effective(run), run.configured))
+    if logged is None and configured is None:
+        yield f"the percentile of its bound is said nowhere, and is taken to be p{percentile:g}"
+    elif logged is None:
+        yield f"the percentile of its bound, p{percentile:g}, is that of its own settings: LoadGen did not log it"
+    elif configured is not None and abs(100 * configured - percentile) > 1e-6:
+        yield f"LoadGen used p{percentile:g}, and its own settings say p{100 * configured:g}"
+
+
+def _length(named: Named, benchmark: str, scenario: Scenario, run: Run, round_name: str | None, n: int) -> RunSpec:
     names = ("min_query_count", "max_query_count", "min_duration_ms", "max_duration_ms")
     least, most, least_ms, most_ms = (whole(_setting(run, name)) or 0 for name in names)
     length = RunSpec(RunClass.CUSTOM, least, most, least_ms, most_ms)
-    if run.mode is TestMode.ACCURACY or not _is_official(scenario, run, round_name, n, length) or audits_of(named, run):
+    is_official = run.mode is TestMode.PERFORMANCE and _is_official(benchmark, scenario, run, round_name, n, length)
+    if not is_official or audits_of(named, run):
         return length
     return RunSpec(RunClass.OFFICIAL, least, most, least_ms, most_ms)
 
 
-def _is_official(scenario: Scenario, run: Run, round_name: str | None, n: int, length: RunSpec) -> bool:
+def _is_official(benchmark: str, scenario: Scenario, run: Run, round_name: str | None, n: int, length: RunSpec) -> bool:
     """Return whether the settings meet what the round whose seeds were used demands of the length of a test."""
     rules = ROUNDS.get(_RULES_AS_V07.get(round_name or "", round_name or ""))
-    if rules is None or (scenario is Scenario.MULTI_STREAM and _percentile(scenario, run) != 99):
+    is_gnmt = benchmark == "gnmt" and scenario in (Scenario.MULTI_STREAM, Scenario.SERVER)
+    percentile = 90 if scenario is Scenario.SINGLE_STREAM else _GNMT_PERCENTILE if is_gnmt else 99
+    if rules is None or (scenario is not Scenario.OFFLINE and _percentile(scenario, run) != percentile):
         return False
     queries = rules.min_query_count if scenario is Scenario.MULTI_STREAM else _MIN_QUERIES[scenario]
+    queries = _GNMT_QUERIES if is_gnmt else queries
     if rules.early_stopping:  # later rounds leave the count of queries to LoadGen
         queries = 0
     elif scenario is Scenario.OFFLINE and n < _OFFLINE_MIN_SAMPLES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweep.loadgen.logs import Detail, LatencyStats, Summary
+from sweep.submission.rounds import is_ignored
 from sweep.trial.spec import TrialSpec
 from sweep.trial.verdict import CHECKS, Check, Judgement
 from sweep.vocabulary import Scenario, Verdict
@@ -62,7 +63,7 @@ def judge_imported(
         "min_queries": (summary.min_queries, _line("Min queries satisfied", summary.min_queries)),
         "early_stopping": (summary.early_stopping, _line("Early stopping satisfied", summary.early_stopping)),
         "performance_constraint": _constraint(spec, summary),
-        "no_errors": _errors(summary, detail),
+        "no_errors": _errors(spec.seeds, summary, detail),
     }
     checks = tuple(Check(name, found[name][0], name in spec.rules.checks, found[name][1]) for name in CHECKS)
     failed = [check for check in checks if check.required and check.holds is not True]
@@ -90,11 +91,34 @@ def _constraint(spec: TrialSpec, summary: Summary) -> tuple[bool | None, str]:
     return summary.performance_constraints, evidence
 
 
-def _errors(summary: Summary, detail: Detail | None) -> tuple[bool | None, str]:
+def ignored_errors(round_name: str | None, summary: Summary, detail: Detail | None) -> tuple[str, ...]:
+    """Return the errors of a test whose round's checker let all of them pass; none where another is among them.
+
+    Args:
+        round_name: The round whose seeds the test was drawn with; None for none.
+        summary: Its summary, which counts them.
+        detail: Its detail log, without which nobody knows what they are.
+    """
     flagged = () if detail is None else detail.errors
+    is_all = (summary.error_count or 0) <= len(flagged) and all(is_ignored(round_name, one) for one in flagged)
+    return flagged if is_all else ()
+
+
+def ignored_note(round_name: str | None, errors: Sequence[str]) -> str:
+    """Return what a reader must know of errors that did not count."""
+    kinds = "; ".join(dict.fromkeys(" ".join(one.split())[:100] for one in errors))
+    return f"LoadGen's log has errors, which the checker of {round_name} ignored: {kinds}"
+
+
+def _errors(round_name: str | None, summary: Summary, detail: Detail | None) -> tuple[bool | None, str]:
+    flagged = () if detail is None else detail.errors
+    if ignored := ignored_errors(round_name, summary, detail):
+        return True, ignored_note(round_name, ignored)
     if flagged:
         counted = "none" if summary.error_count == 0 else summary.error_count
-        return False, f"{len(flagged)} errors in the detail log, {counted} counted in the summary"
+        passed = sum(is_ignored(round_name, one) for one in flagged)
+        but = f"; the checker of {round_name} ignored {passed} of them" if passed else ""
+        return False, f"{len(flagged)} errors in the detail log, {counted} counted in the summary{but}"
     if summary.error_count is not None:
         return summary.error_count == 0, f"{summary.error_count} errors in the log"
     if detail is not None and detail.complete:

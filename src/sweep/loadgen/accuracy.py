@@ -35,20 +35,28 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many samples were classified right.
+    """How many samples were classified right; or the mean average precision (mAP) of an imported test of detection.
 
     Attributes:
-        good: Samples whose class is the label.
-        total: All samples.
-        accuracy: Their share, in percent.
+        good: Samples whose class is the label; None for mAP, which counts none.
+        total: All samples; None where it is not known, of mAP.
+        accuracy: Their share, or mAP, in percent.
     """
 
-    good: int
-    total: int
+    good: int | None
+    total: int | None
     accuracy: float
 
+    @property
+    def metric(self) -> str:
+        """What it is: `accuracy` or `mAP`."""
+        return "mAP" if self.good is None else "accuracy"
+
     def __str__(self) -> str:
-        return f"accuracy={self.accuracy:.3f}%, good={self.good}, total={self.total}"
+        counts = "".join(
+            f", {name}={value}" for name in ("good", "total") if (value := getattr(self, name)) is not None
+        )
+        return f"{self.metric}={self.accuracy:.3f}%{counts}"
 
 
 def read_accuracy_log(path: Path | str) -> list[Response]:

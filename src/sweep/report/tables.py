@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.datasets.digits import times_over_text
+from sweep.loadgen.accuracy import Accuracy
 from sweep.report.groups import is_search
 from sweep.report.latencies import nearest
 from sweep.report.search_points import CONFIDENCE, Kind
@@ -232,19 +233,24 @@ def _dataset(spec: TrialSpec) -> str:
 def accuracy_table(report: Report, links: Links) -> Table:
     """Return the tests in accuracy mode."""
     headings = (
-        *("model*", "weights*", "precision*", "backend*", "dataset*", "top-1, %", "right", "samples"),
+        *("model*", "weights*", "precision*", "backend*", "dataset*", "accuracy, %", "right", "samples"),
         *("environment*", "started (UTC)*", "logs*"),
     )
     rows = []
     for test in report.accuracy:
         result, spec = test.stored.result, test.stored.result.spec
         score = result.accuracy
-        figures = ["", "", ""] if score is None else [f"{score.accuracy:.3f}", str(score.good), str(score.total)]
+        figures = ["", "", ""] if score is None else _score(score)
         failed = "" if result.failure is None else f"FAILED: {result.failure.kind}"
         names = (spec.model.name, str(spec.model.weights), str(spec.precision), spec.backend.name, _dataset(spec))
         cells = [*names, failed or figures[0], *figures[1:], test.environment, _time(result)]
         rows.append((*map(Cell, cells), Cell("folder", links(test.stored.directory))))
     return _cut("Accuracy", headings, rows, TESTS_LISTED, "tests")
+
+
+def _score(score: Accuracy) -> list[str]:
+    counts = ["" if count is None else str(count) for count in (score.good, score.total)]
+    return [f"{score.accuracy:.3f}{'' if score.metric == 'accuracy' else f' {score.metric}'}", *counts]
 
 
 def all_table(report: Report, links: Links) -> Table:

@@ -200,7 +200,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "aborted", "string", "rule that stopped it early", _of(lambda r: str(r.aborted.rule) if r.aborted else None)
     ),
-    Column("accuracy_percent", "Float64", "top-1", _of(lambda r: r.accuracy.accuracy if r.accuracy else None)),
+    Column("accuracy_percent", "Float64", "top-1, or mAP", _of(lambda r: r.accuracy.accuracy if r.accuracy else None)),
     Column("accuracy_good", "Int64", "right answers", _of(lambda r: r.accuracy.good if r.accuracy else None)),
     Column("accuracy_total", "Int64", "answers", _of(lambda r: r.accuracy.total if r.accuracy else None)),
     _asked(

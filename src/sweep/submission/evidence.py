@@ -175,14 +175,14 @@ def accuracy_reasons(stored: StoredTrial, demand: Demand) -> Iterator[str]:
     if evidence.summary.mode is not TestMode.ACCURACY:
         yield f"{SUMMARY_LOG} is of {evidence.summary.mode_text or 'another mode'}"
     yield from _error_reasons(evidence)
-    size, total = demand.benchmark.dataset_size, result.accuracy.total
+    size, total, good = demand.benchmark.dataset_size, result.accuracy.total, result.accuracy.good
+    if total is None or good is None:
+        yield f"its score is {result.accuracy}, which sweep cannot count again"
+        return
     if total != size:
         yield f"its accuracy test covers {total} samples, and {demand.name} needs {size:,}{_repeat(stored, size)}"
         return
-    if (
-        not 0 <= result.accuracy.good <= total
-        or abs(100 * result.accuracy.good / total - result.accuracy.accuracy) > 5e-4
-    ):
+    if not 0 <= good <= total or abs(100 * good / total - result.accuracy.accuracy) > 5e-4:
         yield f"its record contradicts itself: {result.accuracy}"
     yield from _coverage_reasons(evidence, size)
     least = demand.benchmark.accuracy
@@ -200,7 +200,7 @@ def is_shortened(stored: StoredTrial) -> bool:
     if stored.result.imported is None or stored.result.accuracy is None:
         return False
     try:
-        return len(read_accuracy_log(AttemptPaths(stored.directory).accuracy)) < stored.result.accuracy.total
+        return len(read_accuracy_log(AttemptPaths(stored.directory).accuracy)) < (stored.result.accuracy.total or 0)
     except LogError:
         return True
 

@@ -184,7 +184,8 @@ def _accuracy_cells(result: TrialResult) -> list[str]:
     if result.accuracy is None:
         return ["-"] * 3
     accuracy = result.accuracy
-    return [f"{accuracy.accuracy:.3f}%", str(accuracy.good), str(accuracy.total)]
+    counts = ["-" if count is None else str(count) for count in (accuracy.good, accuracy.total)]
+    return [f"{accuracy.accuracy:.3f}%", *counts]
 
 
 def _show_largest(out: Console, pairs: Sequence[tuple[Point, Outcome]], others: Sequence[str]) -> None:
