@@ -10,7 +10,9 @@ from sweep.backends.base import EngineRequest
 from sweep.backends.onnxruntime import OnnxRuntimeBackend
 from sweep.config.files import load_choice
 from sweep.errors import BackendError, ConfigError
+from sweep.loadgen.sut import check_answers
 from sweep.models import model_config, resolve_model
+from sweep.models.base import TensorSpec
 from sweep.paths import cache_dir
 from sweep.vocabulary import Precision
 
@@ -129,3 +131,59 @@ def test_no_sum_of_integers_overflows(loud, tmp_path):
         entry = engine._session.get_session_options().get_session_config_entry("session.x64quantprecision")
     assert np.allclose(scores, answer, rtol=0.01)
     assert entry == "1"
+
+
+@pytest.fixture
+def ragged(tmp_path):
+    """Return a maker of backends for a model whose output keeps those columns that are positive in the first sample."""
+
+    def make(batch, axis, samples, engine_batch):
+        constants = [onnx.numpy_helper.from_array(np.array(0, np.float32), "zero")]
+        nodes = [
+            onnx.helper.make_node("ReduceMax", ["x"], ["most"], axes=[1 - axis], keepdims=0),
+            onnx.helper.make_node("Greater", ["most", "zero"], ["keep"]),
+            onnx.helper.make_node("Compress", ["x", "keep"], ["y"], axis=axis),
+        ]
+        shape = [None, None]
+        shape[1 - axis] = batch if axis else 8
+        values = [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [batch, 8])]
+        outputs = [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)]
+        graph = onnx.helper.make_graph(nodes, "ragged", values, outputs, constants)
+        path = tmp_path / "ragged.onnx"
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+        options = OnnxRuntimeBackend.validate_options({})
+        inputs = (TensorSpec("x", "float32", (8,)),)
+        return OnnxRuntimeBackend(EngineRequest(path, inputs, False, samples, engine_batch, options))
+
+    return make
+
+
+def _run(backend, samples):
+    with backend:
+        backend.load({"x": samples})
+        for slot in (0, 1):
+            answers = backend.run(slot, 2, lambda: None)
+            check_answers(answers, 2, slot, predicts_class=False, counted=backend.counts_answers)
+    return answers
+
+
+SAMPLES = np.array([[1, 1, -1, -1, -1, -1, -1, 1], [-1, -1, 1, -1, -1, -1, -1, -1], [1] * 8], np.float32)
+
+
+@pytest.mark.parametrize(("batch", "engine_batch"), [(1, 1), ("N", 1), ("N", 2)])
+def test_outputs_whose_extents_depend_on_the_data_are_not_joined(ragged, batch, engine_batch):
+    answers = _run(ragged(batch, 1, 2, engine_batch), SAMPLES)
+    assert [len(answer) for answer in answers] == [engine_batch] * (2 // engine_batch)
+
+
+def test_one_sample_may_have_any_number_of_rows(ragged):
+    """How many, the data says: of the three samples one has a row, and two have eight or none."""
+    assert [answer.shape for answer in _run(ragged(1, 0, 2, 1), SAMPLES - 0.5)] == [(1, 8), (1, 8)]
+    assert [answer.shape for answer in _run(ragged(1, 0, 2, 1), -np.ones((3, 8), np.float32))] == [(0, 8), (0, 8)]
+
+
+@pytest.mark.parametrize("engine_batch", [1, 2])
+def test_rows_that_are_no_samples_are_refused(ragged, engine_batch):
+    samples = np.array([[1] * 8, [-1] * 8, [1] * 8], np.float32)
+    with pytest.raises(BackendError, match="output y: axis 0.* is not the batch"):
+        _run(ragged("N", 0, 2, engine_batch), samples)

@@ -1,5 +1,6 @@
 """An ONNX file of the user's own, from any exporter: read right, or refused in one line that says what to do."""
 
+import gzip
 import hashlib
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sweep.errors import ConfigError
 from sweep.models import ModelConfig, TensorSpec, resolve_model
+from sweep.models.user import user_model
 from sweep.vocabulary import Precision, Weights
 
 FLOAT = TensorProto.FLOAT
@@ -283,3 +285,88 @@ def test_weights_inside_control_flow_are_found(resolve, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(helper.make_model(graph).SerializeToString())
     refused(resolve, path, "gone.bin, which is not there")
+
+
+def _detector(path, batch, rows):
+    """Write a model that finds boxes: how many, the data decides."""
+    values = [("s", [0]), ("e", [4]), ("e2", [5]), ("a", [2]), ("most", [10])]
+    constants = [numpy_helper.from_array(np.array(value), name) for name, value in values]
+    constants += [numpy_helper.from_array(np.array([0.5], np.float32), name) for name in ("overlap", "least")]
+    nodes = [
+        helper.make_node("Slice", ["x", "s", "e", "a"], ["boxes"]),
+        helper.make_node("Slice", ["x", "e", "e2", "a"], ["confidence"]),
+        helper.make_node("Transpose", ["confidence"], ["scores"], perm=[0, 2, 1]),
+        helper.make_node("NonMaxSuppression", ["boxes", "scores", "most", "overlap", "least"], ["found"]),
+        helper.make_node("Cast", ["found"], ["y"], to=TensorProto.INT32),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 16, 5])
+    y = helper.make_tensor_value_info("y", TensorProto.INT32, [rows, 3])
+    graph = helper.make_graph(nodes, "detector", [x], [y], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("batch", "rows", "axis"), [("N", "num_selected", "axis 0, num_selected,"), (2, None, "axis 0")]
+)
+def test_rows_that_the_data_counts_are_no_answers(tmp_path, batch, rows, axis):
+    path = _detector(tmp_path / "detector.onnx", batch, rows)
+    with pytest.raises(ConfigError, match=f"output y has no batch axis: {axis} is how much NonMaxSuppression finds"):
+        user_model(ModelConfig("detector", path=str(path)), tmp_path)
+
+
+def test_at_a_frozen_batch_of_one_all_rows_are_the_one_samples(tmp_path):
+    path = _detector(tmp_path / "detector.onnx", 1, "num_selected")
+    assert user_model(ModelConfig("detector", path=str(path)), tmp_path).fixed_batch == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["seq", "seq_len", "time", "T", "sequence_length", "num_frames", "src-tokens", "Length"]
+)
+def test_an_axis_of_another_name_is_not_the_batch(tmp_path, name):
+    path = _relu(tmp_path / "net.onnx", name)
+    with pytest.raises(ConfigError, match=f"axis 0 is called {name}, which is no batch"):
+        user_model(ModelConfig("net", path=str(path)), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["N", "batch", "batch_size", "batch_time", "unk__7", "s0", "B", "bs", None])
+def test_an_axis_that_may_be_the_batch(tmp_path, name):
+    path = _relu(tmp_path / "net.onnx", name)
+    assert user_model(ModelConfig("net", path=str(path)), tmp_path).fixed_batch is None
+
+
+def _relu(path, axis):
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [axis, 8]) for name in "xy"]
+    onnx.save(
+        helper.make_model(helper.make_graph([helper.make_node("Relu", "x", "y")], "g", values[:1], values[1:])), path
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("net.onnx.gz", gzip.compress(b"x"), "gzip"),
+        ("net.onnx", gzip.compress(b"x"), "gunzip"),
+        ("net.onnx", b"\x1c\0\0\0TFL3" + bytes(50), "TensorFlow Lite"),
+        ("net.tflite", b"nothing", "TensorFlow Lite"),
+        ("net.onnx", b"\x18\0\0\0ORTM" + bytes(50), "ONNX Runtime's own format"),
+        ("net.ort", b"nothing", "ONNX Runtime's own format"),
+        ("net.engine", b"nothing", "backend.engine=FILE"),
+        ("net.onnx", b"ftrt" + bytes(50), "backend.engine=FILE"),
+        ("net.pt", b"PK\x03\x04" + bytes(50), "PyTorch"),
+        ("net.pth", b"\x80\x02}q\x00.", "pickle"),
+        ("net.h5", b"\x89HDF\r\n\x1a\n", "Keras"),
+        ("net.pb", b"nothing", "TensorFlow"),
+        ("net.xml", b'<?xml version="1.0"?><net name="x">', "OpenVINO"),
+        ("net.safetensors", b"\x10\0\0\0\0\0\0\0" + b'{"a":{}}', "safetensors"),
+        ("net.onnx", bytes(257) + b"ustar" + bytes(50), "tar archive"),
+        ("net.onnx", b"nothing", "copy or export it again"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_by_its_name(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match="is not an ONNX file, or it is damaged") as caught:
+        user_model(ModelConfig("net", path=str(tmp_path / name)), tmp_path)
+    assert words in str(caught.value)

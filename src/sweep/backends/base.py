@@ -74,6 +74,9 @@ class Backend(ABC):
     """Whether an engine is built for one N (optimization profiles), so that another N needs another engine."""
     uses_gpu: ClassVar[bool] = False
     """Whether it runs on a CUDA GPU. Its process then sees one GPU only, the one that the test is for, as device 0."""
+    counts_answers: ClassVar[bool] = False
+    """Whether `run` itself counts the answers of a model that predicts no class. Its outputs are those of all launches
+    then, one after the other: their extents need not fit, and nobody reads them."""
     reusable: ClassVar[bool] = True
     """False where an engine remembers its earlier queries, so that each trial needs a new one: what a trial shows
     must not depend on the trials before it."""
@@ -157,7 +160,7 @@ class Backend(ABC):
 
         Returns:
             The outputs, each [count, ...]; a model that predicts classes has one, int32 [count], and -1 there
-            means that the scores of that sample were not finite.
+            means that the scores of that sample were not finite. See `counts_answers` for other models.
 
         Raises:
             BackendError: The engine failed.

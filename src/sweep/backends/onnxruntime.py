@@ -36,6 +36,7 @@ class OnnxRuntimeBackend(Backend):
     """Runs an ONNX file with the CPU execution provider; a query is passed as one slice, without a copy."""
 
     name: ClassVar[str] = "onnxruntime"
+    counts_answers: ClassVar[bool] = True
 
     OPTIONS: ClassVar[Mapping[str, Option]] = {
         "threads": Option(None, int, 1, 1024, optional=True),
@@ -47,6 +48,9 @@ class OnnxRuntimeBackend(Backend):
         self._session: Any = None
         self._samples: list[tuple[str, Array]] = []
         self._output_names: list[str] = []
+        self._first_axes: list[Any] = []
+        self._rows_each: dict[str, int] = {}
+        self._one_sample = False
 
     @classmethod
     def availability(cls) -> Availability:
@@ -91,7 +95,11 @@ class OnnxRuntimeBackend(Backend):
             self._session = ort.InferenceSession(self._model(), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
-        self._output_names = [output.name for output in self._session.get_outputs()]
+        outputs = self._session.get_outputs()
+        self._output_names = [output.name for output in outputs]
+        self._first_axes = [output.shape[0] if output.shape else None for output in outputs]
+        # A launch of a file that is frozen at one sample answers that one, however many rows it has to say about it.
+        self._one_sample = all(value.shape and value.shape[0] == 1 for value in self._session.get_inputs())
         return self
 
     def __exit__(
@@ -125,6 +133,8 @@ class OnnxRuntimeBackend(Backend):
             return self._launch(slot, slot + count)
         end = slot + count
         parts = [self._launch(start, min(start + batch, end)) for start in range(slot, end, batch)]
+        if not self.request.predicts_class:
+            return [output for part in parts for output in part]
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     def _launch(self, start: int, stop: int) -> Sequence[Array]:
@@ -133,7 +143,20 @@ class OnnxRuntimeBackend(Backend):
             outputs: Sequence[Array] = self._session.run(self._output_names, feed)
         except Exception as error:
             raise translated(error, f"ONNX Runtime failed on {stop - start} samples") from error
+        if not self.request.predicts_class and not self._one_sample:
+            self._count_answers(outputs, stop - start)
         return outputs
+
+    def _count_answers(self, outputs: Sequence[Array], count: int) -> None:
+        """Refuse outputs whose rows are not those of the samples: as many for each sample, in every launch."""
+        for name, axis, output in zip(self._output_names, self._first_axes, outputs, strict=True):
+            rows = output.shape[0] if output.ndim else 0
+            if rows != count * self._rows_each.setdefault(name, rows // count) or not rows:
+                called = f", {axis}," if isinstance(axis, str) else ""
+                raise BackendError(
+                    f"output {name}: axis 0{called} is not the batch: {count} samples gave {rows} rows; export the "
+                    "model frozen at batch 1, where any number of rows is one sample's answer, or without this output"
+                )
 
 
 def translated(error: Exception, what: str) -> BackendError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -101,8 +101,10 @@ class OnnxRuntimeCudaEngine:
                 "ONNX Runtime did not load its CUDA provider, most likely because CUDA or cuDNN libraries are missing "
                 f"(its own words are in the worker's log); {CUDA_RECIPE}"
             )
-        self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
-        self.outputs = tuple(_spec(value) for value in self._session.get_outputs())
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        frozen = {value.shape[0] for value in inputs if value.shape and isinstance(value.shape[0], int)}
+        self.inputs = tuple(_spec(value) for value in inputs)
+        self.outputs = tuple(_spec(value, frozen) for value in outputs)
 
     @property
     def makes_graphs(self) -> bool:
@@ -204,9 +206,19 @@ class _BoundSession:
         self._engine.launch(self._binding, self._options, self._count)
 
 
-def _spec(value: Any) -> TensorSpec:
-    """Return an input or output of a session; its own batch axis is left out."""
+def _spec(value: Any, frozen: Collection[int] = ()) -> TensorSpec:
+    """Return an input or output of a session; its own batch axis is left out.
+
+    Args:
+        value: ONNX Runtime's description of it.
+        frozen: The batch that the file is frozen at, which an output must have too; empty for a free one.
+    """
     dtype = _DTYPES.get(value.type)
+    if frozen and value.shape and value.shape[0] not in frozen:
+        raise BackendError(
+            f"output {value.name} is {value.type} {value.shape}: on a GPU axis 0 must be the batch, which is frozen at "
+            f"{next(iter(frozen))}; use backend=onnxruntime"
+        )
     extents = list(value.shape)[1:]
     if dtype is None or not value.shape or not all(isinstance(extent, int) and extent > 0 for extent in extents):
         raise BackendError(

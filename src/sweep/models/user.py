@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,12 @@ _DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
 )
 _EXPORT = "export the model again"
+
+_NO_BATCH = re.compile(
+    r"(?i)^(?!.*batch)(.*[^a-z])?([tl]|seq(uence)?s?|times?(steps?)?|steps?|frames?|len(gth)?s?|tokens?|words?|chars?|"
+    r"seq_?len(gth)?|sequence_?length|height|width|channels?|points?|boxes|nodes|edges)([^a-z].*)?$"
+)
+"""What exporters call an axis that is not the batch."""
 
 
 def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
@@ -93,7 +100,7 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise _problem(path, "is empty")
 
     try:
-        return parse_onnx(data)
+        return parse_onnx(data, path.name)
     except NotOnnxError as error:
         raise _problem(path, str(error), error.hint) from None
 
@@ -157,6 +164,9 @@ def _inputs(graph: onnx.GraphProto, path: Path) -> tuple[tuple[TensorSpec, ...],
         if not dims:
             fix = f"{_EXPORT} with the batch as axis 0 of every input"
             raise _problem(path, f"{what} has no batch axis, or its shape is not in the file", fix)
+        if _NO_BATCH.search(dims[0].dim_param):
+            fix = f"{_EXPORT} with the batch as axis 0; if it is the batch, call it batch"
+            raise _problem(path, f"{what}: axis 0 is called {dims[0].dim_param}, which is no batch", fix)
         for axis, dim in enumerate(dims[1:], start=1):
             if dim.dim_value <= 0:
                 name = f"called {dim.dim_param}" if dim.dim_param else "of unknown size"
@@ -188,9 +198,35 @@ def _outputs(graph: onnx.GraphProto, batch: int | None, path: Path) -> tuple[Ten
             wanted = "the batch, which is free" if batch is None else f"the batch of {batch}"
             fix = f"{_EXPORT} with one answer per sample, or without this output"
             raise _problem(path, f"{what} has no batch axis: {found}, not {wanted}", fix)
+        if batch != 1 and not rows and (counted := _counts_results(graph, value.name)):
+            axis = f"axis 0, {dims[0].dim_param}," if dims[0].dim_param else "axis 0"
+            fix = f"{_EXPORT} frozen at batch 1, where all rows are one sample's answer, or without this output"
+            raise _problem(path, f"{what} has no batch axis: {axis} is how much {counted} finds in the data", fix)
         shape = tuple(int(dim.dim_value) if dim.dim_value > 0 else UNKNOWN for dim in dims[1:])
         specs.append(TensorSpec(value.name, dtype, shape))
     return tuple(specs)
+
+
+_KEEPS_ROWS = frozenset({"Identity", "Cast", "Slice", "Sigmoid", "Relu", "Softmax", "Mul"})
+
+
+def _counts_results(graph: onnx.GraphProto, name: str) -> str | None:
+    """Return the operator that decides by what is in the data how many rows a tensor has; None where none is known."""
+    makers = {output: node for node in graph.node for output in node.output}
+    while (node := makers.get(name)) is not None:
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), None)
+        transposed = makers.get(node.input[0]) if node.op_type == "Transpose" else None
+        if transposed is not None and transposed.op_type == "NonZero":
+            return "NonZero"
+        if node.op_type in {"NonMaxSuppression", "Unique"} or (node.op_type == "Compress" and axis in {None, 0}):
+            return str(node.op_type)
+        if node.op_type == "GatherND" or (node.op_type == "Gather" and not axis):
+            name = node.input[1]
+        elif node.op_type in _KEEPS_ROWS or node.op_type == "Compress":
+            name = node.input[0]
+        else:
+            return None
+    return None
 
 
 def _dims(value: onnx.ValueInfoProto, what: str, path: Path) -> list[Any] | None:

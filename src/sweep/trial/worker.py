@@ -104,6 +104,7 @@ class Worker:
             log=self._query_log,
             on_fault=self._die,
             device_ns=engine.device_ns,
+            counted=engine.counts_answers,
         )
         settings = LoadGenSettings(
             model="".join(c if c.isalnum() else "_" for c in spec.model.name),
@@ -218,7 +219,8 @@ class Worker:
             outputs = engine.run(0, count, _nothing)
             now = time.perf_counter_ns()
             latencies.append(now - start)
-            check_answers(outputs, count, -1, predicts_class=spec.model.predicts_class)
+            counted = engine.counts_answers
+            check_answers(outputs, count, -1, predicts_class=spec.model.predicts_class, counted=counted)
             if len(latencies) > 1:  # the first run allocates; it says nothing about the state after it
                 steady.observe(latencies[-1])
             elapsed = now - begin
