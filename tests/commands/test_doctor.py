@@ -7,6 +7,8 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from sweep.backends import registry as backends
+from sweep.backends.trt.build import Built
+from sweep.backends.trt.cache import LIMIT_GB, EngineCache
 from sweep.cli import main
 from sweep.datasets import registry as datasets
 
@@ -112,6 +114,20 @@ def test_datasets_of_others_that_are_broken_are_a_line_each(report, broken, monk
     said = "no cannot be imported (RuntimeError: no licence); mend or remove broken_raises:Thing"
     assert lines["dataset raises"] == said
     assert lines["dataset odd"] == "no is not a function that opens one; mend or remove broken_odd:Thing"
+
+
+def test_the_engines_in_the_cache_are_counted_against_their_limit(report, tmp_path, monkeypatch):
+    assert report()[0]["cache engines"].startswith("yes 0 of TensorRT, 0.00 GB of at most 20 GB")
+    EngineCache(tmp_path / "cache").get({"model": "a"}, lambda: Built(bytes(30_000_000), 1.0))
+    monkeypatch.setenv(LIMIT_GB, "0.5")
+    lines, _ = report()
+    assert lines["cache engines"].startswith(
+        f"yes 1 of TensorRT, 0.03 GB of at most 0.5 GB ({LIMIT_GB}), in {tmp_path}"
+    )
+    monkeypatch.setenv(LIMIT_GB, "much")
+    lines, code = report()
+    assert lines["cache engines"].startswith(f"no {LIMIT_GB}=much: is no size in GB; set a number")
+    assert code == 0
 
 
 def test_a_cache_folder_that_cannot_be_looked_into_is_a_line(report, tmp_path, monkeypatch):

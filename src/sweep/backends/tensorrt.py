@@ -11,6 +11,7 @@ from sweep.backends.base import Availability
 from sweep.backends.gpu.backend import GpuBackend, gpu_availability
 from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.options import Option
+from sweep.backends.trt.cache import limit_bytes
 from sweep.backends.trt.engine import TensorRTEngine
 from sweep.backends.trt.flavours import AUTO, FLAVOURS, RTX, TENSORRT, Flavour, choose, installed_version, visible_gpu
 from sweep.backends.trt.loading import no_builder, open_engine
@@ -74,6 +75,10 @@ class TensorRTBackend(GpuBackend):
         complete = super().validate_options(options)
         problems = [*cls._flavour_problems(complete), *cls._profile_problems(complete)]
         if complete["engine"] is None:
+            try:
+                limit_bytes()
+            except ConfigError as error:
+                problems += error.problems
             if complete["engine_digest"] is not None:
                 problems.append(Problem("backend.engine_digest", complete["engine_digest"], "is set without an engine"))
         else:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sweep.backends.registry import AUTO_ORDER, backend_class, backend_names
+from sweep.backends.trt.cache import LIMIT_GB, EngineCache, limit_bytes
 from sweep.commands.arguments import Parser
 from sweep.commands.doctor_gpus import examine_gpus
 from sweep.commands.findings import Finding
@@ -60,6 +61,7 @@ def examine() -> Iterator[Finding]:
     yield from (_model(name) for name in choices("model"))
     yield from (_imagenet(interpolation) for interpolation in INTERPOLATIONS)
     yield from (_other_dataset(name) for name in dataset_names() if name not in _OWN_DATASETS)
+    yield _engines()
     yield _package("package", "cv2", "opencv-python-headless", "prepares ImageNet")
 
 
@@ -107,6 +109,16 @@ def _other_dataset(name: str) -> Finding:
     except ConfigError as error:
         return _unusable("dataset", name, error)
     return Finding("dataset", name, fine=True, detail="registered by another package")
+
+
+def _engines() -> Finding:
+    cache = EngineCache(cache_dir())
+    try:
+        (count, size), limit = cache.usage(), limit_bytes()
+    except (ConfigError, OSError) as error:
+        return Finding("cache", "engines", fine=False, detail=" ".join(str(error).split()))
+    used = f"{size / 1e9:.2f} GB of at most {limit / 1e9:g} GB ({LIMIT_GB})"
+    return Finding("cache", "engines", fine=True, detail=f"{count} of TensorRT, {used}, in {cache.folder}")
 
 
 def _unusable(topic: str, name: str, error: BaseException) -> Finding:

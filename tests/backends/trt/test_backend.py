@@ -18,6 +18,7 @@ from sweep.backends.options import Option
 from sweep.backends.tensorrt import TensorRTBackend
 from sweep.backends.trt import loading
 from sweep.backends.trt.build import Built
+from sweep.backends.trt.cache import LIMIT_GB
 from sweep.backends.trt.flavours import LEAN, RTX, TENSORRT, Choice, Library
 from sweep.backends.trt.loading import no_builder
 from sweep.config.files import load_choice
@@ -251,6 +252,22 @@ def test_one_that_is_refused_again_is_not_built_for_ever(machine):
     with pytest.raises(BackendError, match="cannot load"):
         machine.facts(machine.request())
     assert machine.builds == 2
+
+
+def test_an_engine_that_is_loaded_is_not_removed_for_another(machine, monkeypatch):
+    monkeypatch.setenv(LIMIT_GB, "0")
+    with TensorRTBackend(machine.request()) as backend:
+        file = machine.cache / "engines" / backend.facts()["engine_file"]
+        machine.facts(machine.request(4, 4))
+        assert file.exists()
+    machine.facts(machine.request(5, 5))
+    assert not file.exists()
+
+
+def test_a_limit_that_is_none_is_refused_before_a_test(monkeypatch, machine):
+    monkeypatch.setenv(LIMIT_GB, "much")
+    with pytest.raises(ConfigError, match=f"^{LIMIT_GB}=much: is no size in GB"):
+        TensorRTBackend.validate_options({})
 
 
 def test_scratch_memory_that_does_not_fit_is_out_of_memory(machine):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweep.backends.trt.build import Built
-from sweep.backends.trt.cache import EngineCache, Timings
+from sweep.backends.trt.cache import LIMIT_GB, EngineCache, Timings, limit_bytes
 from sweep.backends.trt.files import CheckedFile, locked
 from sweep.errors import BackendError, ConfigError
 
@@ -217,6 +217,91 @@ def test_who_waits_for_a_lock_says_so(tmp_path, capsys):
         assert capsys.readouterr().err == "waiting for another\n"
     waiter.join(60)
     assert not waiter.is_alive()
+
+
+def _hold(root, number, pipe):
+    found = EngineCache(root).get({**IDENTITY, "number": number}, Builder())
+    pipe.send(found.from_cache)
+    pipe.recv()
+
+
+class TestLimit:
+    @pytest.fixture
+    def engine(self, cache, monkeypatch):
+        """Store an engine of 1 MB, or use it; the cache has room for three."""
+        monkeypatch.setenv(LIMIT_GB, "0.0035")
+
+        def engine(number):
+            return cache.get({**IDENTITY, "number": number}, Builder(b"x" * 1_000_000))
+
+        return engine
+
+    def there(self, cache):
+        return {number for number in range(9) if cache.path({**IDENTITY, "number": number}).exists()}
+
+    def test_what_was_used_least_recently_goes_first(self, engine, cache, capsys):
+        for number in (0, 1, 2):
+            engine(number)
+        assert engine(0).from_cache
+        engine(3)
+        assert self.there(cache) == {0, 2, 3}
+        assert "was removed" in capsys.readouterr().err
+        engine(4)
+        assert self.there(cache) == {0, 3, 4}
+
+    def test_what_belongs_to_an_engine_goes_with_it(self, engine, cache):
+        first = engine(0)
+        cache.kernels({**IDENTITY, "number": 0}).update(lambda kept: b"kernels")
+        first.in_use.release()
+        for number in (1, 2, 3):
+            engine(number)
+        left = [path.name for path in cache.folder.glob(f"{first.path.stem}*") if path.stat().st_size]
+        assert left == []
+        count, size = cache.usage()
+        assert count == 3
+        assert size == sum(path.stat().st_size for path in cache.folder.iterdir()) < 3_500_000
+
+    def test_one_in_use_stays_until_it_is_let_go(self, engine, cache):
+        kept = engine(0)
+        for number in (1, 2, 3, 4):
+            engine(number)
+        assert 0 in self.there(cache)
+        kept.in_use.release()
+        engine(5)
+        assert 0 not in self.there(cache)
+
+    def test_one_that_another_process_uses_stays_until_that_ends(self, engine, cache):
+        ours, theirs = SPAWN.Pipe()
+        engine(0)
+        process = SPAWN.Process(target=_hold, args=(cache.folder.parent, 0, theirs))
+        process.start()
+        assert ours.poll(60)
+        assert ours.recv() is True
+        for number in (1, 2, 3, 4):
+            engine(number)
+        assert 0 in self.there(cache)
+        process.kill()
+        process.join()
+        engine(5)
+        assert 0 not in self.there(cache)
+
+    def test_an_engine_larger_than_the_limit_is_kept_while_it_is_used(self, cache, monkeypatch):
+        monkeypatch.setenv(LIMIT_GB, "0")
+        assert cache.get(IDENTITY, Builder()).data == b"an engine"
+        assert not cache.get({**IDENTITY, "number": 1}, Builder()).from_cache
+        assert cache.find(IDENTITY) is None
+
+    def test_it_has_a_default(self, monkeypatch):
+        monkeypatch.delenv(LIMIT_GB, raising=False)
+        assert limit_bytes() == 20_000_000_000
+        monkeypatch.setenv(LIMIT_GB, "")
+        assert limit_bytes() == 20_000_000_000
+
+    @pytest.mark.parametrize("value", ["ten", "-1", "nan", "inf", "10 GB"])
+    def test_what_is_no_limit_is_one_line(self, monkeypatch, value):
+        monkeypatch.setenv(LIMIT_GB, value)
+        with pytest.raises(ConfigError, match=rf"^{LIMIT_GB}={value}: is no size in GB; set a number such as 20"):
+            limit_bytes()
 
 
 class TestCheckedFile:

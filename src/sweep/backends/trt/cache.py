@@ -2,6 +2,8 @@
 
 `engines/KEY.engine` is the serialized engine; KEY is a digest of its identity: everything that decides what a builder
 makes. `engines/KEY.engine.json` holds that identity in words, and the engine's digest. It is written last.
+
+The folder has a limit. What was used least recently goes first, and never what a process has loaded.
 """
 
 from __future__ import annotations
@@ -9,19 +11,44 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sweep import paths
 from sweep.backends.trt.build import Built
-from sweep.backends.trt.files import CheckedFile, locked
+from sweep.backends.trt.files import CheckedFile, InUse, locked, remove_unused
 from sweep.backends.trt.messages import say
+from sweep.errors import ConfigError, Problem
 from sweep.models.cache import describe, unwritable
 
 SCHEMA_VERSION = 1
 """Of the file beside an engine. History: 1, the first."""
+
+
+LIMIT_GB = "SWEEP_ENGINE_CACHE_GB"
+"""The variable that says how large the folder may become, in 10^9 bytes."""
+
+_DEFAULT_GB = 20.0
+
+
+def limit_bytes() -> int:
+    """Return how large the folder of engines may become.
+
+    Raises:
+        ConfigError: The variable is no such number.
+    """
+    given = os.environ.get(LIMIT_GB) or str(_DEFAULT_GB)
+    try:
+        limit = int(float(given) * 1e9)
+    except (ValueError, OverflowError):  # no number, nan, inf
+        limit = -1
+    if limit < 0:
+        fix = f"set a number such as {_DEFAULT_GB:g}, or unset it"
+        raise ConfigError(Problem(LIMIT_GB, given, "is no size in GB", fix))
+    return limit
 
 
 @dataclass(frozen=True)
@@ -34,6 +61,7 @@ class CachedEngine:
         from_cache: Whether it lay there; False for one that was just built.
         build_s: How long building took, whenever that was.
         path: Its file.
+        in_use: Keeps the file in the cache; None where it is gone already.
     """
 
     data: bytes
@@ -41,6 +69,7 @@ class CachedEngine:
     from_cache: bool
     build_s: float
     path: Path
+    in_use: InUse | None = None
 
 
 class EngineCache:
@@ -65,6 +94,7 @@ class EngineCache:
         """Return the engine of an identity; None where it is missing, or not to be trusted, which is said on stderr."""
         path = self.path(identity)
         try:
+            in_use = InUse(path)
             data, note = path.read_bytes(), _note(path).read_bytes()
         except FileNotFoundError:
             if path.exists():
@@ -77,7 +107,7 @@ class EngineCache:
             say(f"{path} is not used: {wrong}")
             return None
         known = json.loads(note)
-        return CachedEngine(data, known["sha256"], from_cache=True, build_s=known["build_s"], path=path)
+        return CachedEngine(data, known["sha256"], from_cache=True, build_s=known["build_s"], path=path, in_use=in_use)
 
     def get(self, identity: Mapping[str, Any], build: Callable[[], Built], refused: str = "") -> CachedEngine:
         """Return the engine of an identity, built where it is not there. Two processes never build the same one.
@@ -124,7 +154,30 @@ class EngineCache:
             paths.write_json(_note(path), note)
         except OSError as error:
             raise unwritable(self.folder, error) from error
-        return CachedEngine(built.data, sha256, from_cache=False, build_s=build_s, path=path)
+        in_use = None
+        with contextlib.suppress(OSError):  # another process's limit may be smaller
+            in_use = InUse(path)
+        self.prune()
+        return CachedEngine(built.data, sha256, from_cache=False, build_s=build_s, path=path, in_use=in_use)
+
+    def usage(self) -> tuple[int, int]:
+        """Return how many engines there are, and the bytes of all files of the folder."""
+        files = _sizes(self.folder.glob("*"))
+        return sum(path.suffix == ".engine" for path in files), sum(size for size, _ in files.values())
+
+    def prune(self) -> None:
+        """Remove engines until the folder is within its limit; those in use stay, whoever uses them.
+
+        Raises:
+            ConfigError: The limit is none.
+        """
+        (_, used), limit = self.usage(), limit_bytes()
+        for path in sorted(engines := _sizes(self.folder.glob("*.engine")), key=lambda path: engines[path][1]):
+            if used <= limit:
+                return
+            if freed := remove_unused(path, _note(path), path.with_suffix(".kernels")):
+                used -= freed
+                say(f"{path} was removed, as the one used least recently: the limit is {limit / 1e9:g} GB ({LIMIT_GB})")
 
 
 class Timings:
@@ -162,6 +215,16 @@ class Timings:
             return bytes(both.serialize())
 
         self.file.update(add)
+
+
+def _sizes(paths: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    """Return the size of each file, in bytes, and when it was used, in ns; what has gone meanwhile is left out."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            state = path.stat()
+            found[path] = state.st_size, state.st_mtime_ns
+    return found
 
 
 def _note(path: Path) -> Path:

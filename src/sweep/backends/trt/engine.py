@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from sweep.backends.trt.files import CheckedFile
+from sweep.backends.trt.files import CheckedFile, InUse
 from sweep.backends.trt.flavours import Library
 from sweep.backends.trt.messages import one_line
 from sweep.backends.trt.settings import Profile
@@ -86,6 +86,7 @@ class TensorRTEngine:
         facts: What is known of it beforehand, for records.
         kernels: Where kernels are kept that the flavour compiles when it runs; None to keep none.
         host_code: Whether it may bring code for the host, as version-compatible engines do.
+        in_use: Keeps the engine's file in the cache, until `close`.
 
     Raises:
         EngineRefusedError: TensorRT does not load it.
@@ -102,12 +103,14 @@ class TensorRTEngine:
         kernels: CheckedFile | None = None,
         *,
         host_code: bool = False,
+        in_use: InUse | None = None,
     ) -> None:
         self._module = library.module
         self._title = library.title
         self._messages = messages = library.messages
         self._facts = dict(facts)
         self._kernels_file = kernels
+        self._in_use = in_use
         self._kernels_fit = False
         self._memory = memory
         self._scratch: dict[int, int] = {}  # stream, address
@@ -180,6 +183,8 @@ class TensorRTEngine:
         self._runtime_config = self._kernels = self._engine = self._runtime = None
         while self._scratch:
             self._memory.free(self._scratch.popitem()[1])
+        if self._in_use is not None:
+            self._in_use.release()
 
     def failure(self, what: str) -> BackendError:
         """Return the error for something that TensorRT has just refused, with its reason."""

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,52 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+class InUse:
+    """A shared lock on a file, until `release` or the end of the process; taking it counts as using the file.
+
+    Args:
+        path: The file, which need not be writable. A file system without locks gives none.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor: int | None = None
+        self._descriptor = os.open(path, os.O_RDONLY)
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        with contextlib.suppress(OSError):  # another user's
+            os.utime(self._descriptor, ns=(time.time_ns(), time.time_ns()))
+
+    def release(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    __del__ = release
+
+
+def remove_unused(path: Path, *beside: Path) -> int:
+    """Remove a file, and others that are of no use without it; return how many bytes that freed.
+
+    Nothing is removed, and 0 returned, while a process has the file `InUse`, or where it cannot be removed.
+    """
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR)
+        stack.callback(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        freed = 0
+        for file in (path, *beside):
+            with contextlib.suppress(FileNotFoundError):
+                size = file.stat().st_size
+                file.unlink()
+                freed += size
+        return freed
+    return 0
 
 
 class CheckedFile:

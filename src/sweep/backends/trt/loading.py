@@ -110,7 +110,8 @@ def _of_model(
         }
         kernels = cache.kernels(key) if library.flavour is RTX else None
         host_code = settings.version_compatible
-        return TensorRTEngine(library, found.data, memory, facts, kernels, host_code=host_code)
+        in_use = found.in_use
+        return TensorRTEngine(library, found.data, memory, facts, kernels, host_code=host_code, in_use=in_use)
 
     found = cache.get(key, make)
     try:
