@@ -117,16 +117,16 @@ def test_datasets_of_others_that_are_broken_are_a_line_each(report, broken, monk
 
 
 def test_the_engines_in_the_cache_are_counted_against_their_limit(report, tmp_path, monkeypatch):
-    assert report()[0]["cache engines"].startswith("yes 0 TensorRT engines, 0.00 GB of at most 20 GB")
+    assert report()[0]["cache engines"].startswith("yes 0 of TensorRT, 0.00 GB of at most 20 GB")
     EngineCache(tmp_path / "cache").get({"model": "a"}, lambda: Built(bytes(30_000_000), 1.0))
     monkeypatch.setenv(LIMIT_GB, "0.5")
     lines, _ = report()
     assert lines["cache engines"].startswith(
-        f"yes 1 TensorRT engines, 0.03 GB of at most 0.5 GB ({LIMIT_GB}) in {tmp_path}"
+        f"yes 1 of TensorRT, 0.03 GB of at most 0.5 GB ({LIMIT_GB}), in {tmp_path}"
     )
     monkeypatch.setenv(LIMIT_GB, "much")
     lines, code = report()
-    assert lines["cache engines"].startswith("no is no size in GB; set a number")
+    assert lines["cache engines"].startswith(f"no {LIMIT_GB}=much: is no size in GB; set a number")
     assert code == 0
 
 

@@ -113,15 +113,12 @@ def _other_dataset(name: str) -> Finding:
 
 def _engines() -> Finding:
     cache = EngineCache(cache_dir())
-    count, size = cache.usage()
     try:
-        limit = limit_bytes()
-    except ConfigError as error:
-        return _unusable("cache", "engines", error)
-    detail = (
-        f"{count} TensorRT engines, {size / 1e9:.2f} GB of at most {limit / 1e9:g} GB ({LIMIT_GB}) in {cache.folder}"
-    )
-    return Finding("cache", "engines", fine=True, detail=detail)
+        (count, size), limit = cache.usage(), limit_bytes()
+    except (ConfigError, OSError) as error:
+        return Finding("cache", "engines", fine=False, detail=" ".join(str(error).split()))
+    used = f"{size / 1e9:.2f} GB of at most {limit / 1e9:g} GB ({LIMIT_GB})"
+    return Finding("cache", "engines", fine=True, detail=f"{count} of TensorRT, {used}, in {cache.folder}")
 
 
 def _unusable(topic: str, name: str, error: BaseException) -> Finding:

@@ -89,6 +89,7 @@ def test_answers_are_those_of_the_cpu_sample_by_sample(gpu_backend, precision):
     [
         {"cuda_graphs": False},
         {"copy_stream": False},
+        {"engine_batch": 7},
         {"engine_batch": 8},
         {"engine_batch": 8, "cuda_graphs": False},
         {"samples": "device"},
