@@ -71,11 +71,19 @@ def test_cpus_of_one_name_do_not_share_their_results():
 
 
 @pytest.mark.parametrize(
-    ("features", "fast"),
-    [(["avx", "avx2"], False), (["avx2", "avx512f"], False), (["avx2", "avx_vnni"], True), (["asimd"], True)],
+    ("machine", "features", "fast"),
+    [
+        ("x86_64", ["avx", "avx2"], False),
+        ("x86_64", ["avx2", "avx512f"], False),
+        ("x86_64", ["avx2", "avx_vnni"], True),
+        ("x86_64", ["avx512_vnni"], True),
+        ("x86_64", ["sse4_1"], False),
+        ("AMD64", [], False),  # where there is no /proc/cpuinfo, nobody knows: the exact kernels
+        ("aarch64", ["asimd"], True),
+    ],
 )
-def test_int8_is_slow_on_x86_without_vnni(monkeypatch, features, fast):
-    monkeypatch.setattr(environment, "fingerprint", lambda: {"cpu_features": features})
+def test_int8_is_slow_on_x86_without_vnni(monkeypatch, machine, features, fast):
+    monkeypatch.setattr(environment, "fingerprint", lambda: {"machine": machine, "cpu_features": features})
     assert environment.has_fast_int8() is fast
 
 

@@ -114,8 +114,17 @@ def usable_cores() -> int:
 
 def has_fast_int8() -> bool:
     """Return whether the CPU multiplies int8 fast without overflow: all but x86 ones without VNNI."""
-    features = fingerprint()["cpu_features"]
-    return not any(name.startswith("avx") for name in features) or any("vnni" in name for name in features)
+    return not is_x86() or has_vnni()
+
+
+def is_x86() -> bool:
+    """Return whether the CPU is one of x86's 64-bit kind."""
+    return str(fingerprint()["machine"]).lower() in ("x86_64", "amd64")
+
+
+def has_vnni() -> bool:
+    """Return whether the CPU says that it has VNNI, as AVX-512 or as AVX."""
+    return any("vnni" in name for name in fingerprint()["cpu_features"])
 
 
 def available_memory_bytes() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,25 @@ STAGING_PREFIX = ".unpack-"
 _LOCK_PREFIX = "sweep-gpu-"
 _OF_SWEEPS = (".csv", ".json", ".parquet", ".png")
 """How the files end that a command leaves in its folder."""
+
+
+_PROGRAM = """\
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("sweep", {init!r}, submodule_search_locations=[{package!r}])
+sys.modules["sweep"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["sweep"])
+from {module} import main
+main()
+"""
+
+
+def own_python(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs `main()` of a module of this sweep, whichever others are installed.
+
+    Nothing in the working directory may stand in for it, or for a module that it needs.
+    """
+    program = _PROGRAM.format(init=str(PACKAGE / "__init__.py"), package=str(PACKAGE), module=module)
+    return [sys.executable, "-P", "-c", program, *arguments]
 
 
 def conf_dir() -> Path:

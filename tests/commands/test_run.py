@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+import math
 import os
 import signal
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
+from tests.models import wild
 
 from sweep.cli import main
 from sweep.commands import run as run_module
 from sweep.environment import fingerprint
+from sweep.models import session
 from sweep.store.records import Store
 from sweep.trial import trial as trial_module
 
@@ -372,6 +375,32 @@ def test_accuracy_of_digits(precision, least, capfd):
     good = int(line.partition("good=")[2].partition(",")[0])
     assert line.endswith("total=500")
     assert good >= least
+
+
+@pytest.mark.parametrize(
+    ("network", "precision", "said"),
+    [
+        (wild.attention("computed", -math.inf), "int8", "int8: n6 stays in float32"),
+        (wild.attention("constant", -1e9), "fp16", "fp16: 1 of 8 operators stay in float32"),
+    ],
+)
+def test_what_a_conversion_left_out_is_in_the_record(tmp_path, capfd, network, precision, said):
+    (tmp_path / f"{precision}.onnx").write_bytes(network.SerializeToString())
+    model = ["model=onnx", f"model.path={precision}.onnx", f"precision={precision}", "target_latency_ms=1000"]
+    assert main([*model, "run=quick", "batch=2"]) == 0
+    assert f"note: {said}" in capfd.readouterr().out
+    (record,) = tmp_path.glob("outputs/trials/*/001/result.json")
+    assert any(said in note for note in json.loads(record.read_text())["notes"])
+
+
+def test_a_lower_level_of_optimisation_is_what_the_record_says(tmp_path, monkeypatch, capfd):
+    (tmp_path / "crashes.onnx").write_bytes(wild.shared_weight().SerializeToString())
+    monkeypatch.setattr(session, "_fault", lambda data, level, precision: "it crashes" if level == "all" else "")
+    arguments = ["model=onnx", "model.path=crashes.onnx", "precision=fp16", "run=quick", "batch=2"]
+    assert main([*arguments, "target_latency_ms=1000", "backend.graph_optimization=all"]) == 0
+    (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/trials/*/001/result.json"))
+    assert record["spec"]["backend"]["options"]["graph_optimization"] == "extended"
+    assert any("at all, it crashes" in note for note in record["notes"])
 
 
 def test_a_calibration_that_nothing_reads_is_said(capfd):

@@ -94,3 +94,11 @@ def test_findings_hold_for_all_points_together():
     after = [*(latency(40, n=n, error=0.01) for n in range(19)), latency(41.3, n=19, error=0.01)]
     assert findings(compare(before[-1:], after[-1:])) == ["worse"]
     assert set(findings(compare(before, after))) == {"no evidence"}
+
+
+def test_other_kernels_are_no_other_file():
+    """The same model, computed faster: its points are held against each other, and never pooled."""
+    names = ("sha256:1 sha256:c", "sha256:1 sha256:c (vnni)")
+    old, new = ((("model_digest", name), ("dataset_digest", "sha256:2")) for name in names)
+    comparison = compare([latency(40, files=old)], [latency(20, files=new)])
+    assert comparison.pairs[0].notes == ("other kernels for int8",)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import onnx
 import pytest
 
 from sweep.config.build import build
@@ -13,6 +14,7 @@ from sweep.datasets.digits import training_digits
 from sweep.errors import ConfigError
 from sweep.models import CalibrationMethod, TensorSpec
 from sweep.paths import cache_dir
+from sweep.submission.reproduce import command_of
 
 DIGITS = (TensorSpec("samples", "uint8", (8, 8, 1)),)
 IMAGES = (TensorSpec("samples", "uint8", (224, 224, 3)),)
@@ -99,3 +101,16 @@ def test_another_calibration_is_another_trial():
     assert first.digest != second.digest
     same = dataclasses.replace(second, model=first.model)
     assert same == first  # and nothing else changes with it
+
+
+def test_excluded_nodes_are_part_of_what_a_model_is_and_their_absence_leaves_no_trace():
+    plain = point("model=digits", "precision=int8")
+    assert "exclude" not in plain.spec.model.calibration
+    names = [node.name for node in onnx.load(plain.files.model_path).graph.node if node.op_type == "Conv"][:2]
+    one, other = (
+        point("model=digits", "precision=int8", f"int8.exclude=[{a},{b}]").spec for a, b in (names, names[::-1])
+    )
+    assert one == other
+    assert one.model.calibration["exclude"] == sorted(names)
+    assert one.digest != plain.spec.digest
+    assert f"int8.exclude=[{','.join(sorted(names))}]" in command_of(one)

@@ -139,7 +139,7 @@ def test_a_bound_beyond_float16_bounds_nothing():
     nodes = [helper.make_node("Clip", ["x", "low", "up"], ["y"], name="clip")]
     graph = helper.make_graph(nodes, "g", values[:1], values[1:], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    converted = half_network(model, [], source="test")
+    converted = half_network(model, [], source="test", notes=[])
     bounds = {w.name: float(numpy_helper.to_array(w)) for w in converted.graph.initializer}
     assert bounds == {"low": 0.0, "up": 65504.0}
 

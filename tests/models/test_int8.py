@@ -338,7 +338,7 @@ def test_a_full_disk_is_not_blamed_on_the_network(tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("onnxruntime.quantization.quantize_static", fail)
+    monkeypatch.setattr("onnxruntime.quantization.QDQQuantizer", fail)
     with pytest.raises(ConfigError, match=r"^precision=int8: .* in /.*: No space left on device; .* set TMPDIR"):
         users_int8(tmp_path, frozen("N"))
 
@@ -347,7 +347,7 @@ def test_what_cannot_be_quantised_is_one_line(tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise ValueError("no\nsuch thing")
 
-    monkeypatch.setattr("onnxruntime.quantization.quantize_static", fail)
+    monkeypatch.setattr("onnxruntime.quantization.QDQQuantizer", fail)
     with pytest.raises(ConfigError, match="cannot be quantised: ValueError: no such thing; use") as caught:
         users_int8(tmp_path, frozen("N"))
     assert "\n" not in str(caught.value)

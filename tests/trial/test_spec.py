@@ -21,6 +21,15 @@ def test_a_calibration_survives_json_and_its_absence_leaves_no_trace(simulated):
     assert calibrated.digest != spec.digest
 
 
+def test_kernels_survive_json_and_their_absence_leaves_no_trace(simulated):
+    """Records of int8 that slower kernels computed must not be taken for those of faster ones; all others be found."""
+    spec = simulated()
+    assert "kernels" not in spec.to_json()["backend"]
+    other = replace(spec, backend=replace(spec.backend, kernels="vnni"))
+    assert TrialSpec.from_json(other.to_json()) == other
+    assert other.digest != spec.digest
+
+
 def test_seeds_of_a_round_survive_json_and_their_absence_leaves_no_trace(simulated):
     """Records from before there was a choice of seeds must be found, and accuracy mode's answers depend on none."""
     spec = simulated()

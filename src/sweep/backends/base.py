@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy.typing as npt
 
-from sweep.models.base import TensorSpec
+from sweep.models.base import ResolvedModel, TensorSpec
 from sweep.vocabulary import Precision
 
 Array = npt.NDArray[Any]
@@ -113,6 +113,21 @@ class Backend(ABC):
         """Return the options that matter for this trial alone; a seed per N belongs here."""
         del samples_per_query
         return dict(options)
+
+    @classmethod
+    def options_for_model(cls, options: Mapping[str, Any], model: ResolvedModel) -> dict[str, Any]:
+        """Return the options that a model can run with."""
+        del model
+        return dict(options)
+
+    @classmethod
+    def kernels(cls, model: ResolvedModel) -> str:
+        """Return a name for what computes a model here, where an older version would have taken something else.
+
+        It is part of a trial's identity, so that no older record of the same options is taken for a newer one.
+        """
+        del model
+        return ""
 
     @classmethod
     def search_space(cls, cores: int) -> Mapping[str, Sequence[Any]]:

@@ -12,18 +12,11 @@ import numpy as np
 
 from sweep.backends.base import Array, Availability, Backend, EngineRequest
 from sweep.backends.options import Option, validate
-from sweep.environment import has_fast_int8, usable_cores
+from sweep.environment import has_fast_int8, has_vnni, is_x86, usable_cores
 from sweep.errors import BackendError, EngineOutOfMemoryError
-from sweep.models.integer_kernels import for_onnx_runtime
-from sweep.models.ort import runtime, session_options
+from sweep.models.base import ResolvedModel
+from sweep.models.session import LEVELS, open_session
 from sweep.vocabulary import COMPUTED, Precision
-
-_LEVELS = {
-    "disabled": "ORT_DISABLE_ALL",
-    "basic": "ORT_ENABLE_BASIC",
-    "extended": "ORT_ENABLE_EXTENDED",
-    "all": "ORT_ENABLE_ALL",
-}
 
 _OUT_OF_MEMORY = (
     *("bad_alloc", "Failed to allocate memory", "Available memory of"),
@@ -40,7 +33,7 @@ class OnnxRuntimeBackend(Backend):
 
     OPTIONS: ClassVar[Mapping[str, Option]] = {
         "threads": Option(None, int, 1, 1024, optional=True),
-        "graph_optimization": Option("all", str, choices=tuple(_LEVELS)),
+        "graph_optimization": Option("all", str, choices=tuple(LEVELS)),
     }
 
     def __init__(self, request: EngineRequest) -> None:
@@ -73,6 +66,18 @@ class OnnxRuntimeBackend(Backend):
         return complete
 
     @classmethod
+    def options_for_model(cls, options: Mapping[str, Any], model: ResolvedModel) -> dict[str, Any]:
+        """Return the options, with graph optimisation no higher than a file of sweep's making can be loaded at."""
+        levels = tuple(LEVELS)
+        level = max(options["graph_optimization"], model.level, key=levels.index)
+        return {**options, "graph_optimization": level}
+
+    @classmethod
+    def kernels(cls, model: ResolvedModel) -> str:
+        """Return `vnni` for int8 on x86 with it: before, the kernels of CPUs without it computed that too, slower."""
+        return "vnni" if model.has_int8 and is_x86() and has_vnni() else ""
+
+    @classmethod
     def search_space(cls, cores: int) -> Mapping[str, Sequence[Any]]:
         """Return threads in powers of two up to all cores, levels of graph optimisation, and engine batches."""
         threads = sorted({cores, *(2**power for power in range(cores.bit_length()))}, reverse=True)
@@ -84,15 +89,12 @@ class OnnxRuntimeBackend(Backend):
 
     def __enter__(self) -> Self:
         """Create the session."""
-        ort = runtime()
-        options = session_options(ort)
-        options.intra_op_num_threads = self.request.options["threads"]
-        options.inter_op_num_threads = 1
-        options.graph_optimization_level = getattr(
-            ort.GraphOptimizationLevel, _LEVELS[self.request.options["graph_optimization"]]
-        )
+        path, options = Path(str(self.request.model_path)), self.request.options
+        arranged = self.request.precision == Precision.INT8
         try:
-            self._session = ort.InferenceSession(self._model(), options, providers=["CPUExecutionProvider"])
+            self._session = open_session(
+                path, options["graph_optimization"], options["threads"], integer_kernels=arranged
+            )
         except Exception as error:
             raise translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
         outputs = self._session.get_outputs()
@@ -108,11 +110,6 @@ class OnnxRuntimeBackend(Backend):
         """Release the session and the samples."""
         self._session = None
         self._samples = []
-
-    def _model(self) -> str | bytes:
-        path = Path(str(self.request.model_path))
-        arranged = for_onnx_runtime(path) if self.request.precision == Precision.INT8 else None
-        return str(path) if arranged is None else arranged
 
     def load(self, samples: Mapping[str, Array]) -> None:
         """Keep references to the sample arrays; a query reads its slice in place."""

@@ -49,6 +49,8 @@ def files_of(spec: TrialSpec) -> Key:
     """Return which files a figure is of: two models may have one name, and a model of one name may change."""
     calibration = (spec.model.calibration or {}).get("digest", "")
     model = f"{_short(spec.model.digest)} {_short(str(calibration))}".strip()
+    if spec.backend.kernels:  # never pooled with those of other kernels, and held against them
+        model += f" ({spec.backend.kernels})"
     return ((MODEL_FILE, model), (DATA, _short(spec.dataset.digest)))
 
 
@@ -97,7 +99,9 @@ def _engine_batch(search: SearchRecord, asked: Mapping[str, Any]) -> str:
 
 def _calibration(spec: TrialSpec) -> str:
     calibration = spec.model.calibration or {}
-    return " ".join(f"{name}={calibration[name]}" for name in ("dataset", "count", "method") if name in calibration)
+    return " ".join(
+        f"{name}={calibration[name]}" for name in ("dataset", "count", "method", "exclude") if name in calibration
+    )
 
 
 def _text(value: object) -> str:

@@ -185,7 +185,9 @@ def _notes(before: Point, after: Point) -> tuple[str, ...]:
     is_one_precision = dict(before.key).get("precision") == dict(after.key).get("precision")
     for (name, old), (_, new) in zip(before.files, after.files, strict=True):
         if old != new and is_one_precision:
-            notes.append("another model file" if name == MODEL_FILE else "other data")
+            is_one_file = old.partition(" (")[0] == new.partition(" (")[0]
+            other = "other kernels for int8" if is_one_file else "another model file"
+            notes.append(other if name == MODEL_FILE else "other data")
     for name, point in (("before", before), ("after", after)):
         if point.left_out:
             notes.append(f"{_tests(point.left_out)} {name} stopped early or FAILED, and left out")

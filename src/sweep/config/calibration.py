@@ -32,10 +32,12 @@ class CalibrationSettings:
     Attributes:
         count: Samples; None for the default.
         method: How ranges follow from them.
+        exclude: Names of nodes that stay in float32.
     """
 
     count: int | None = None
     method: CalibrationMethod = CalibrationMethod.PERCENTILE
+    exclude: tuple[str, ...] = ()
 
 
 def read_calibration(fields: Fields) -> CalibrationSettings:
@@ -48,7 +50,18 @@ def read_calibration(fields: Fields) -> CalibrationSettings:
     count = None
     if given.get("count") is not None:
         count = fields.whole("calibration.count", MIN_SAMPLES, COUNT_MAX, _DEFAULT)
-    return CalibrationSettings(count, fields.member("calibration.method", CalibrationMethod))
+    return CalibrationSettings(count, fields.member("calibration.method", CalibrationMethod), _excluded(fields))
+
+
+def _excluded(fields: Fields) -> tuple[str, ...]:
+    """Return the nodes that stay in float32, each once and in the order of names, which changes nothing."""
+    given = fields.get("int8.exclude")
+    names = given if isinstance(given, list) else [given]
+    if given is not None and all(isinstance(name, str) and name for name in names):
+        return tuple(sorted(set(names)))
+    fix = "int8.exclude=[NAME,...], as the model file names its nodes; [] for none"
+    fields.problems.append(Problem("int8.exclude", "null" if given is None else given, "must be names", fix))
+    return ()
 
 
 def calibration_for(
@@ -78,6 +91,7 @@ def calibration_for(
         digest=dataset.digest,
         count=count,
         method=settings.method,
+        exclude=settings.exclude,
         read=lambda batch: _batches(dataset, count, batch),
     )
 

@@ -53,11 +53,12 @@ _KEYS = {
         *("model", "backend", "dataset", "rules", "batch", "engine_batch", "precision", "mode", "scenario", "run"),
         *("target_latency_ms", "percentile", "min_query_count", "max_query_count", "min_duration_ms"),
         *("max_duration_ms", "performance_sample_count", "abort", "resume", "outputs", "timeout", "search", "study"),
-        *("calibration", "telemetry", "busy", "device", "seeds"),
+        *("calibration", "int8", "telemetry", "busy", "device", "seeds"),
     ),
     "rules": ("edition", "bounded", "percentile", "checks", "samples_per_query", "run_classes"),
     "timeout": ("load_s", "query_s"),
     "calibration": CALIBRATION_KEYS,
+    "int8": ("exclude",),
     "telemetry": ("enabled", "interval_ms", "reject", "cooldown_s", "retries"),
     "busy": ("wait_s", "reject", "retries", "lock"),
 }
@@ -149,12 +150,15 @@ class PointBuilder:
             check_official(fields, shipped, rules, run, batch, held, backend_options)
         if fields.problems or held is None or backend is None or dataset is None or dataset_choice is None:
             raise ConfigError(fields.problems)
+        kernels = ""
+        if model is not None:
+            backend_options, kernels = backend.options_for_model(backend_options, model), backend.kernels(model)
         spec = TrialSpec(
             scenario=scenario,
             mode=mode,
             model=self._model_spec(model),
             precision=precision,
-            backend=BackendSpec(backend.name, backend.options_for_trial(backend_options, batch)),
+            backend=BackendSpec(backend.name, backend.options_for_trial(backend_options, batch), kernels),
             dataset=DatasetSpec(dataset.name, dataset.digest, dataset.count, held),
             samples_per_query=batch,
             engine_batch=engine_batch,
@@ -166,7 +170,7 @@ class PointBuilder:
         choice = replace(dataset_choice, name=dataset.name)  # the worker must not resolve `auto` once more
         files = TrialFiles(None, choice, str(cache_dir()))
         if model is not None:
-            files = replace(files, model_path=str(model.path), model_files=model.files)
+            files = replace(files, model_path=str(model.path), model_files=model.files, model_notes=model.notes)
         return Point(spec, files, self._composed.label, tuple(self._notes), gpus)
 
     def _check_keys(self) -> None:
@@ -244,6 +248,7 @@ class PointBuilder:
             self._notes.append(f"calibration is not read: model {model.name} in precision={precision} needs none")
         if model.why:
             self._notes.append(f"{model.name}: {model.weights} weights ({model.why})")
+        self._notes += [f"{model.name}: {note}" for note in model.notes]
         return model
 
     def _resolved(

@@ -165,6 +165,9 @@ class ResolvedModel:
             and empty when there is nothing to say.
         files: The files that `digest` covers, as they were when it was taken; no part of what the model is.
         calibration: What an int8 file of sweep's making was calibrated with (`Calibration.to_json`), else None.
+        has_int8: Whether any of it is computed with int8.
+        level: Highest level of graph optimisation at which ONNX Runtime loads a file of sweep's making on a CPU.
+        notes: What a record must say of how the file was made.
     """
 
     name: str
@@ -179,3 +182,6 @@ class ResolvedModel:
     why: str = ""
     files: tuple[FileState, ...] = field(default=(), compare=False)
     calibration: Mapping[str, Any] | None = None
+    has_int8: bool = False
+    level: str = "all"
+    notes: tuple[str, ...] = ()

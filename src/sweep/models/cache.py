@@ -11,7 +11,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ from typing import Any
 from sweep import paths
 from sweep.errors import ConfigError, Problem
 from sweep.models.base import FileMarks, FileState, file_marks
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a cached file is to hold, and what is to be known of it; see `Stamp`."""
+
+    data: bytes
+    level: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class Stamp:
         ctime_ns: Time of the last change; 0 in a stamp from before this was kept, which fits no file.
         inode: Number of the file in its file system.
         device: Number of that file system.
+        level: Highest level of graph optimisation at which ONNX Runtime loads it; empty where nobody has asked.
+        notes: What a reader of its results must know of how it was made.
     """
 
     size: int
@@ -44,6 +55,8 @@ class Stamp:
     ctime_ns: int = 0
     inode: int = 0
     device: int = 0
+    level: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def marks(self) -> FileMarks:
@@ -78,7 +91,8 @@ def read_stamp(path: Path) -> Stamp | None:
     except (OSError, ValueError, TypeError):
         return None
     kinds_fit = all(type(value) is int for value in stamp.marks.values()) and isinstance(stamp.sha256, str)
-    return stamp if kinds_fit else None
+    kinds_fit = kinds_fit and isinstance(stamp.level, str) and isinstance(stamp.notes, (list, tuple))
+    return replace(stamp, notes=tuple(map(str, stamp.notes))) if kinds_fit else None
 
 
 def write_stamp(path: Path, stamp: Stamp) -> None:
@@ -107,8 +121,8 @@ def take_stamp(path: Path, *, md5: bool = False, source: str = "") -> Stamp:
     )
 
 
-def prepared(path: Path, build: Callable[[], bytes]) -> str:
-    """Return the SHA-256 (hex) of a cached file, which is built when it is missing or damaged.
+def prepared(path: Path, build: Callable[[], Made]) -> Stamp:
+    """Return the stamp of a cached file, which is built when it is missing or damaged.
 
     Args:
         path: The file; its name must say everything that `build` depends on.
@@ -119,20 +133,23 @@ def prepared(path: Path, build: Callable[[], bytes]) -> str:
     """
     stamp = read_stamp(path)
     if stamp is not None and stamp.fits(path):
-        return stamp.sha256
+        return stamp
     try:
         if stamp is not None and path.is_file():
             now = take_stamp(path)
             if now.sha256 == stamp.sha256:
+                now = replace(now, level=stamp.level, notes=stamp.notes)
                 write_stamp(path, now)
-                return now.sha256
-        data = build()
-        paths.write_bytes(path, data)
-        sha256 = hashlib.sha256(data).hexdigest()
-        write_stamp(path, replace(Stamp(sha256=sha256, **file_marks(path.stat())), size=len(data)))
+                return now
+        made = build()
+        paths.write_bytes(path, made.data)
+        sha256 = hashlib.sha256(made.data).hexdigest()
+        stamp = Stamp(sha256=sha256, level=made.level, notes=made.notes, **file_marks(path.stat()))
+        stamp = replace(stamp, size=len(made.data))
+        write_stamp(path, stamp)
     except OSError as error:
         raise unwritable(path.parent, error) from error
-    return sha256
+    return stamp
 
 
 def state_of(path: Path) -> tuple[FileState, ...]:

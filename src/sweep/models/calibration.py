@@ -36,6 +36,7 @@ class Calibration:
         digest: `sha256:<hex>` of the dataset that the samples are the first of.
         count: How many samples, at least MIN_SAMPLES.
         method: How ranges follow from them.
+        exclude: Names of the network's nodes that stay in float32.
         read: Yields all samples, in order, in batches of at most so many: per input name an array [n, ...] of the
             input's type.
     """
@@ -45,7 +46,9 @@ class Calibration:
     count: int
     method: CalibrationMethod
     read: Batches = field(compare=False, repr=False)
+    exclude: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what identifies it, as plain JSON data."""
-        return {"dataset": self.dataset, "digest": self.digest, "count": self.count, "method": str(self.method)}
+        said = {"dataset": self.dataset, "digest": self.digest, "count": self.count, "method": str(self.method)}
+        return {**said, "exclude": list(self.exclude)} if self.exclude else said

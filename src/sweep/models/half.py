@@ -6,50 +6,63 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweep.errors import ConfigError, Problem
-from sweep.models.graphs import consumers, drop_unused_weights, needed, producers, replace_nodes, sort_nodes
+from sweep.models.graphs import consumers, drop_unused_weights, needed, plain, producers, replace_nodes, sort_nodes
 from sweep.models.ort import float16, quiet
 
 if TYPE_CHECKING:
     import onnx
 
-RECIPE = 1
+RECIPE = 2
 """Version of what `half_network` makes; part of the key of a cached file, so count it up with every change."""
 
 _LARGEST = 65504.0  # of float16
 _STAYS_FLOAT32 = ("Softmax", "LogSoftmax")
 """Operators at the end of a network, where float16 would make ties of scores that differ."""
 
+_HANDS_ON = frozenset(
+    (
+        *("Abs", "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Expand", "Flatten", "Gather"),
+        *("Identity", "Max", "Min", "Mul", "Neg", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tile"),
+        *("Transpose", "Trilu", "Unsqueeze", "Where"),
+    )
+)
+"""Operators whose outputs can be as large as their inputs: the way from the constant of a mask to its softmax."""
+_SHOWN = 4
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
-def half_network(network: onnx.ModelProto, float32_tensors: Sequence[str], *, source: object) -> onnx.ModelProto:
+
+def half_network(
+    network: onnx.ModelProto, float32_tensors: Sequence[str], *, source: object, notes: list[str]
+) -> onnx.ModelProto:
     """Return a float32 network in float16.
 
-    A bound of Clip beyond what float16 holds becomes the largest float16: it bounds nothing there either.
+    A bound of Clip beyond what float16 holds becomes the largest float16: it bounds nothing there either. Any other
+    operator that reads a constant beyond float16 stays in float32, and so does what it hands such numbers on to.
 
     Args:
         network: Float32; it is changed. Weights must be in it.
         float32_tensors: Inputs and outputs that keep their type; all other float inputs and outputs become float16.
         source: What to call the network in an error.
+        notes: What stays in float32 is appended to them.
 
     Raises:
-        ConfigError: A weight is too large for float16, or the graph has what cannot be converted.
+        ConfigError: No layer has weights that float16 holds, or the graph has what cannot be converted.
     """
-    from onnx import shape_inference
-
-    if too_large := _too_large(network):
-        name, value = too_large
-        reason = f"weight {name} of the {source} network has {value:g}, beyond the largest float16, {_LARGEST:g}"
-        raise ConfigError(Problem("precision", "fp16", reason, "use precision=fp32, or int8"))
     try:
+        network = plain(network)
+        _constants_as_tensors(network.graph)
         with quiet():
             converter = float16()
+            wide = _wide(network.graph, str(source), notes)
             blocked = [*converter.DEFAULT_OP_BLOCK_LIST, *_STAYS_FLOAT32]
             half: onnx.ModelProto = converter.convert_float_to_float16(
-                network, keep_io_types=list(float32_tensors), op_block_list=blocked
+                network, keep_io_types=list(float32_tensors), op_block_list=blocked, node_block_list=list(wide)
             )
         sort_nodes(half.graph)
-        _strip_cast_pairs(half.graph)
+        _strip_cast_pairs(half.graph, wide)
         half.graph.ClearField("value_info")
-        shape_inference.infer_shapes(half, check_type=True, strict_mode=True)  # raises where types contradict
+    except ConfigError:
+        raise
     except Exception as error:  # of whatever class the converter's helpers raise
         reason = " ".join(f"the {source} network cannot be converted ({type(error).__name__}: {error})".split())
         fix = "use precision=fp32, or give a file that is in fp16 already"
@@ -57,31 +70,93 @@ def half_network(network: onnx.ModelProto, float32_tensors: Sequence[str], *, so
     return half
 
 
-def _too_large(network: onnx.ModelProto) -> tuple[str, float] | None:
-    """Return the first float32 weight beyond float16, and its value."""
+def _constants_as_tensors(graph: onnx.GraphProto) -> None:
+    """Write constants that are given as plain numbers as tensors: the converter sees no others."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name in ("value_float", "value_floats"):
+                value = np.array(helper.get_attribute_value(attribute), np.float32)
+                attribute.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(value)))
+
+
+def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
+    """Return the names of the nodes that stay in float32, each a name of its own from now on.
+
+    Raises:
+        ConfigError: They are all that the network has of layers.
+    """
+    makers, readers = producers(graph), consumers(graph)
+    found: set[str] = set()  # by their first outputs
+    beyond = _beyond(graph, readers)
+    waiting = [node for name in beyond for node in (*filter(None, [makers.get(name)]), *readers[name])]
+    while waiting:
+        node = waiting.pop()
+        if _key(node) not in found and node.op_type not in _STAYS_FLOAT32:
+            found.add(_key(node))
+            if node.op_type in _HANDS_ON:
+                waiting += [reader for output in node.output for reader in readers[output]]
+    layers = [node for node in graph.node if node.op_type in _LAYERS]
+    if layers and all(_key(node) in found for node in layers):
+        name = next((name for node in layers for name in node.input if name in beyond), next(iter(beyond)))
+        reason = f"weight {name} of the {source} network has {beyond[name]:g}, beyond the largest float16, {_LARGEST:g}"
+        raise ConfigError(Problem("precision", "fp16", reason, "use precision=fp32, or int8"))
+    named: set[str] = set()
+    for index, node in enumerate(graph.node):
+        if _key(node) in found:
+            node.name = f"{node.name or node.op_type}/float32_{index}"
+            named.add(node.name)
+    if beyond:
+        constants = ", ".join(f"{name} ({value:g})" for name, value in list(beyond.items())[:_SHOWN])
+        more = f" and {len(beyond) - _SHOWN} more" if len(beyond) > _SHOWN else ""
+        notes.append(
+            f"fp16: {len(named)} of {len(graph.node)} operators stay in float32, because of constants "
+            f"beyond {_LARGEST:g}: {constants}{more}"
+        )
+    return named
+
+
+def _key(node: onnx.NodeProto) -> str:
+    return next(filter(None, node.output), "")
+
+
+def _beyond(graph: onnx.GraphProto, readers: dict[str, list[onnx.NodeProto]]) -> dict[str, float]:
+    """Return, by tensor, the largest value of every float32 constant that is beyond float16.
+
+    One that is but the bound of a Clip is none of them.
+    """
     import numpy as np
     from onnx import TensorProto, numpy_helper
 
-    readers = consumers(network.graph)
-    constants = {weight.name: weight for weight in network.graph.initializer}
-    for node in network.graph.node:
-        if node.op_type == "Constant":
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    constants[node.output[0]] = attribute.t
-    for name, tensor in constants.items():
-        if tensor.data_type != TensorProto.FLOAT:
+    constants = [(weight.name, weight) for weight in graph.initializer]
+    for node in graph.node:
+        if node.op_type in ("Constant", "ConstantOfShape"):
+            constants += [(node.output[0], attribute.t) for attribute in node.attribute if attribute.name == "value"]
+    found = {}
+    for name, tensor in constants:
+        if tensor.data_type != TensorProto.FLOAT or all(_bounds(node, name) for node in readers[name]):
             continue
-        bounds_only = all(node.op_type == "Clip" and node.input[0] != name for node in readers[name])
         values = numpy_helper.to_array(tensor)
-        finite = np.abs(values[np.isfinite(values)])
-        if finite.size and not bounds_only and float(finite.max()) > _LARGEST:
-            return name, float(values[np.isfinite(values)].flat[int(finite.argmax())])
-    return None
+        finite = values[np.isfinite(values)]
+        if finite.size and float(np.abs(finite).max()) > _LARGEST:
+            found[name] = float(finite.flat[int(np.abs(finite).argmax())])
+    return found
 
 
-def _strip_cast_pairs(graph: onnx.GraphProto) -> None:
-    """Let who reads a float32 tensor by way of float16 and back read the tensor itself."""
+def _bounds(node: onnx.NodeProto, name: str) -> bool:
+    """Return whether a node reads a constant as the bound of a Clip alone."""
+    return bool(node.op_type == "Clip" and node.input[0] != name)
+
+
+def _strip_cast_pairs(graph: onnx.GraphProto, wide: set[str]) -> None:
+    """Let who reads a float32 tensor by way of float16 and back read the tensor itself.
+
+    Args:
+        graph: It is changed.
+        wide: Names of nodes that stay in float32, besides those that always do.
+    """
     from onnx import TensorProto
 
     if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
@@ -89,7 +164,9 @@ def _strip_cast_pairs(graph: onnx.GraphProto) -> None:
     makers = producers(graph)
     outputs = [value.name for value in graph.output]
     float32 = {value.name for value in graph.input if value.type.tensor_type.elem_type == TensorProto.FLOAT}
-    float32 |= {name for node in graph.node if node.op_type in _STAYS_FLOAT32 for name in node.output}
+    float32 |= {
+        name for node in graph.node if node.op_type in _STAYS_FLOAT32 or node.name in wide for name in node.output
+    }
     renamed: dict[str, str] = {}
     for node in graph.node:
         there = makers.get(node.input[0]) if _casts_to(node, TensorProto.FLOAT) else None
@@ -100,7 +177,9 @@ def _strip_cast_pairs(graph: onnx.GraphProto) -> None:
             renamed[copy] = itself
         elif itself in makers and itself not in outputs and itself not in renamed:
             renamed[itself] = copy
-            node.output[0] = ""  # its place is taken; nothing needs it any more
+        else:
+            continue
+        node.output[0] = ""  # its place is taken; nothing needs it any more
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]

@@ -11,27 +11,34 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.errors import ConfigError, Problem, SweepError
-from sweep.models.calibration import Calibration, CalibrationMethod
-from sweep.models.graphs import consumers, drop_unused_weights, producers, replace_nodes
+from sweep.errors import ConfigError, Problem, SweepError, choose
+from sweep.models.calibration import Calibration
+from sweep.models.graphs import consumers, drop_unused_weights, inside, plain, producers, rename, replace_nodes
 from sweep.models.ort import quantization, quiet
+from sweep.models.ranges import QUANTISED, calibrated
 
 if TYPE_CHECKING:
     import onnx
 
-RECIPE = 1
+RECIPE = 2
 """Version of what `int8_graph` makes; part of the key of a cached file, so count it up with every change."""
 
 SET_ASIDE = "sweep.int8.set_aside"
 """Key of the file's metadata: scale by name of tensor, as JSON, of the pairs that were taken out. It marks the file."""
 
-_QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool")
+
 _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
+_QUANTISERS_TENSOR = re.compile(r"_(quantized|scale|zero_point|ReduceM(ax|in)|(Dequantize|Quantize)Linear)(_.*)?")
+"""What the quantiser and its calibration add to the name of a tensor."""
+_QUANTISERS_NODE = re.compile(r"_(Dequantize|Quantize)Linear(_.*)?$")
+"""How the names of the nodes end that the quantiser adds."""
 _PER_CHANNEL_OPSET = 13
 _BATCH_BYTES = 1 << 19
 _BATCH_MAX = 64
@@ -39,15 +46,16 @@ _BATCH_MAX = 64
 
 
 def int8_graph(
-    model: onnx.ModelProto, calibration: Calibration, *, batch: int | None, source: object
+    model: onnx.ModelProto, calibration: Calibration, *, batch: int | None, source: object, notes: list[str]
 ) -> onnx.ModelProto:
     """Return a float32 model in int8.
 
     Args:
         model: Float32, its weights in it; any inputs and outputs, which stay as they are. It is changed.
-        calibration: Chooses the ranges of activations.
+        calibration: Chooses the ranges of activations, and names the nodes that stay in float32.
         batch: The batch that the model is frozen at; None where any will do.
         source: What to call the model in an error.
+        notes: What stays in float32 and was not asked to, and ranges by another method, are appended to them.
 
     Raises:
         ConfigError: The model has nothing to quantise, or what cannot be.
@@ -57,12 +65,15 @@ def int8_graph(
         reason = f"is less than the batch that the model file is frozen at, {batch}"
         fix = f"set calibration.count={batch} or more"
         raise ConfigError(Problem("calibration.count", calibration.count, reason, fix))
-    if not any(node.op_type in _WEIGHTED for node in model.graph.node):
-        raise _unfit(source, "it has no convolution and no matrix product")
     try:
-        model = _recent(model)
+        model = _recent(plain(model))
+        _check_layers(model.graph, source, notes)
         _name_nodes(model.graph)
-        quantised = _quantised(model, _Samples(calibration, batch), calibration.method)
+        _check_excluded(model.graph, calibration.exclude, source)
+        apart = _names_apart(model.graph)
+        rename(model.graph, apart)
+        quantised = _quantised(model, calibration, batch, apart, notes)
+        rename(quantised.graph, {new: old for old, new in apart.items()})
     except SweepError:
         raise
     except OSError as error:
@@ -71,6 +82,8 @@ def int8_graph(
         raise ConfigError(Problem("precision", "int8", reason, fix)) from error
     except Exception as error:  # of whatever class the quantiser's helpers raise
         raise _unfit(source, " ".join(f"{type(error).__name__}: {error}".split())) from error
+    if not any(node.op_type == "QuantizeLinear" for node in quantised.graph.node):
+        raise _unfit(source, "; ".join(("nothing of it can be quantised", *notes)))
     kept = _set_residuals_aside(quantised.graph)
     quantised.graph.ClearField("value_info")
     quantised.ClearField("metadata_props")
@@ -92,13 +105,51 @@ def _recent(model: onnx.ModelProto) -> onnx.ModelProto:
     return model if version >= _PER_CHANNEL_OPSET else version_converter.convert_version(model, _PER_CHANNEL_OPSET)
 
 
+def _check_layers(graph: onnx.GraphProto, source: object, notes: list[str]) -> None:
+    """Refuse a graph without layers to quantise, and say of those where the quantiser does not look."""
+    found = [node for node in graph.node if node.op_type in _WEIGHTED]
+    deeper = sum(node.op_type in _WEIGHTED for node in inside(graph.node)) - len(found)
+    if deeper and found:
+        notes.append(f"int8: {deeper} layers inside If, Loop or Scan stay in float32")
+    if not found:
+        where = "; those inside If, Loop or Scan are not quantised" if deeper else ""
+        raise _unfit(source, f"it has no convolution and no matrix product{where}")
+
+
 def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node a name of its own: the quantiser goes by names."""
+    """Give every node a name of its own that the quantiser would not choose: it goes by names."""
     seen: set[str] = set()
     for index, node in enumerate(graph.node):
-        if not node.name or node.name in seen:
+        if not node.name or node.name in seen or _QUANTISERS_NODE.search(node.name):
             node.name = f"{node.name or node.op_type}_{index}"
         seen.add(node.name)
+
+
+def _check_excluded(graph: onnx.GraphProto, exclude: Sequence[str], source: object) -> None:
+    names = [node.name for node in graph.node if node.op_type in QUANTISED]
+    unknown = [name for name in exclude if name not in {node.name for node in graph.node}]
+    problems = [
+        Problem("int8.exclude", name, f"the {source} network has no such operator", choose(name, names))
+        for name in unknown
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _names_apart(graph: onnx.GraphProto) -> dict[str, str]:
+    """Return other names of all tensors where one of them is a name that the quantiser would make of another.
+
+    It makes names by adding to the end of those that it finds, a number where two layers share a bias.
+    """
+    used = Counter(name for node in graph.node for name in (*node.input, *node.output) if name)
+    shared = {weight.name for weight in graph.initializer if used[weight.name] > 1}
+    clashes = any(
+        (name[:length] in used and _QUANTISERS_TENSOR.fullmatch(name[length:]))
+        or (name[:length] in shared and name[length:].isdecimal())
+        for name in used
+        for length in range(1, len(name))
+    )
+    return {name: f"{name}/{number}/" for number, name in enumerate(used)} if clashes else {}
 
 
 def _stay_float(graph: onnx.GraphProto) -> list[str]:
@@ -113,37 +164,43 @@ def _stay_float(graph: onnx.GraphProto) -> list[str]:
     return names
 
 
-def _quantised(model: onnx.ModelProto, samples: _Samples, method: CalibrationMethod) -> onnx.ModelProto:
+def _quantised(
+    model: onnx.ModelProto, calibration: Calibration, batch: int | None, renamed: Mapping[str, str], notes: list[str]
+) -> onnx.ModelProto:
     import onnx
 
     tools = quantization()
-    methods = {
-        CalibrationMethod.PERCENTILE: tools.CalibrationMethod.Percentile,
-        CalibrationMethod.ENTROPY: tools.CalibrationMethod.Entropy,
-        CalibrationMethod.MINMAX: tools.CalibrationMethod.MinMax,
-    }
     with tempfile.TemporaryDirectory(prefix="sweep-int8-") as folder, quiet():
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(model.SerializeToString(deterministic=True))
-        tools.quantize_static(
-            str(before),
-            str(after),
-            samples,
-            quant_format=tools.QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTISED),
-            nodes_to_exclude=_stay_float(model.graph),
+        samples = _Samples(calibration, batch, renamed)
+        names = {new: old for old, new in renamed.items()}
+        ranges = calibrated(before, Path(folder) / "calibrated.onnx", samples, calibration.method, names, notes)
+        stay = {*_stay_float(model.graph), *calibration.exclude}
+        for node in model.graph.node:
+            endless = [names.get(name, name) for name in node.input if name in ranges.endless]
+            if node.op_type in QUANTISED and endless and node.name not in stay:
+                stay.add(node.name)
+                notes.append(f"int8: {node.name} stays in float32, since its input {endless[0]} is not finite")
+        quantizer = tools.QDQQuantizer(
+            tools.quant_utils.load_model_with_shape_infer(before),
             per_channel=True,
-            activation_type=tools.QuantType.QInt8,
-            weight_type=tools.QuantType.QInt8,
-            calibrate_method=methods[method],
+            reduce_range=False,
+            weight_qType=tools.QuantType.QInt8,
+            activation_qType=tools.QuantType.QInt8,
+            tensors_range=ranges.of_tensors,
+            nodes_to_quantize=[],
+            nodes_to_exclude=sorted(stay),
+            op_types_to_quantize=list(QUANTISED),
             extra_options={
                 "ActivationSymmetric": True,
                 "WeightSymmetric": True,
                 "QuantizeBias": False,  # int32 biases are refused by TensorRT's parser
-                "OpTypesToExcludeOutputQuantization": list(_QUANTISED),
-                "CalibStridedMinMax": 1,  # not all samples first: their tensors would fill the memory
+                "OpTypesToExcludeOutputQuantization": list(QUANTISED),
             },
         )
+        quantizer.quantize_model()
+        quantizer.model.save_model_to_file(str(after))
         return onnx.load(str(after))
 
 
@@ -153,13 +210,14 @@ class _Samples:
     Only ever read forwards, which is how the tools do it.
     """
 
-    def __init__(self, calibration: Calibration, batch: int | None) -> None:
+    def __init__(self, calibration: Calibration, batch: int | None, renamed: Mapping[str, str]) -> None:
         first = next(calibration.read(1))
         size = sum(array.nbytes for array in first.values())
         self._batch = batch or max(1, min(_BATCH_MAX, _BATCH_BYTES // max(size, 1)))
         whole = calibration.count // self._batch
         self._count = whole if batch is not None else -(-calibration.count // self._batch)
         self._batches: Iterator[Mapping[str, Any]] = calibration.read(self._batch)
+        self._renamed = renamed
         self._left = 0
 
     def __len__(self) -> int:
@@ -174,7 +232,7 @@ class _Samples:
         if not self._left:
             return None
         self._left -= 1
-        return dict(next(self._batches))
+        return {self._renamed.get(name, name): array for name, array in next(self._batches).items()}
 
 
 def _set_residuals_aside(graph: onnx.GraphProto) -> dict[str, float]:

@@ -29,26 +29,35 @@ _TAIL_BYTES = 1 << 20
 """The metadata are behind the graph, so the mark of a file is within this from its end."""
 
 
-def for_onnx_runtime(path: Path) -> bytes | None:
+def for_onnx_runtime(file: Path | bytes) -> bytes | None:
     """Return what ONNX Runtime should be given instead of a file; None where the file is right as it is.
+
+    Args:
+        file: Its path or its contents.
 
     Raises:
         OSError: The file cannot be read.
     """
     import onnx
 
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _TAIL_BYTES))
-        if SET_ASIDE.encode() not in file.read():
-            return None
-    model = onnx.load(str(path))
+    if SET_ASIDE.encode() not in _tail(file):
+        return None
+    model = onnx.load_from_string(file) if isinstance(file, bytes) else onnx.load(str(file))
     marks = {entry.key: entry.value for entry in model.metadata_props}
     if SET_ASIDE not in marks:
         return None
     arrange(model.graph, json.loads(marks[SET_ASIDE]))
     data: bytes = model.SerializeToString()
     return data
+
+
+def _tail(file: Path | bytes) -> bytes:
+    if isinstance(file, bytes):
+        return file[-_TAIL_BYTES:]
+    with file.open("rb") as opened:
+        size = opened.seek(0, 2)
+        opened.seek(max(0, size - _TAIL_BYTES))
+        return opened.read()
 
 
 def arrange(graph: onnx.GraphProto, set_aside: dict[str, float]) -> None:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from sweep.models.graphs import inside
+
 if TYPE_CHECKING:
     import onnx
 
@@ -24,7 +26,7 @@ def number_format(model: onnx.ModelProto) -> str:
     are cast to. Those that a quantised operator reads count as int8, also where the file has them as floats and
     quantises them itself. Integer weights that are only ever dequantised are a way to store floats.
     """
-    nodes = [*_inside(model.graph.node), *(node for function in model.functions for node in _inside(function.node))]
+    nodes = _nodes(model)
     read_as = _read_as(nodes)
     bytes_of: Counter[str] = Counter()
     for name, tensor in _constants(model.graph, nodes):
@@ -34,6 +36,15 @@ def number_format(model: onnx.ModelProto) -> str:
     if not bytes_of:  # a graph without weights computes in what it is given
         bytes_of.update(_names().get(value.type.tensor_type.elem_type, "fp32") for value in model.graph.input)
     return max(bytes_of, key=lambda name: (bytes_of[name], name == "fp32"), default="fp32")
+
+
+def has_int8(model: onnx.ModelProto) -> bool:
+    """Return whether any part of a graph is computed with int8, or may be."""
+    return any(_quantises(node) for node in _nodes(model))
+
+
+def _nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return [*inside(model.graph.node), *(node for function in model.functions for node in inside(function.node))]
 
 
 def _read_as(nodes: Sequence[onnx.NodeProto]) -> dict[str, str]:
@@ -69,15 +80,6 @@ def _width(data_type: int) -> int:
 def _quantises(node: onnx.NodeProto) -> bool:
     """Whether a node computes with integers, or makes them of what it is given."""
     return node.op_type in _QUANTISERS | _INTEGER_KERNELS or node.op_type.startswith(_CONTRIBUTED)
-
-
-def _inside(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Yield nodes and those in the bodies of their control flow."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from _inside(body.node)
 
 
 def _constants(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> Iterator[tuple[str, onnx.TensorProto]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sweep.environment import has_fast_int8
 from sweep.errors import ConfigError, Problem
 
 CUDA_RECIPE = "pip install 'mlperf-sweep[cuda]', then pip install --force-reinstall --no-deps onnxruntime-gpu"
@@ -19,6 +20,9 @@ CUDA_RECIPE = "pip install 'mlperf-sweep[cuda]', then pip install --force-reinst
 
 sweep needs `onnxruntime`, which fills the same folder as `onnxruntime-gpu`: the one that pip wrote last is there.
 """
+
+EXACT_INT8 = "session.x64quantprecision"
+"""The session option that asks for kernels without overflow on x86."""
 
 
 def onnxruntime_build() -> tuple[str, str | None] | None:
@@ -57,15 +61,16 @@ def session_options(ort: Any) -> Any:
 
     x86 CPUs without VNNI have no instruction that multiplies uint8 by int8 and adds up in 32 bits. ONNX Runtime's fast
     kernels for them add in 16 bits, which overflow: of the 500 digits, 462 are right then, not 498. So they are asked
-    for the exact ones (`session.x64quantprecision` in ONNX Runtime's list of session options); other CPUs compute as
-    before.
+    for the exact ones (`session.x64quantprecision` in ONNX Runtime's list of session options). With VNNI the fast
+    kernels are exact, and the others only slower.
 
     Args:
         ort: The module `onnxruntime`.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3  # warnings about a user's graph would drown the worker's last words
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if not has_fast_int8():
+        options.add_session_config_entry(EXACT_INT8, "1")
     return options
 
 

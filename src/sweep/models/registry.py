@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sweep.errors import ConfigError, Problem, choose
 from sweep.models.base import ModelConfig, ResolvedModel
-from sweep.models.cache import describe, prepared, stamp_path, state_of, take_stamp, unwritable
+from sweep.models.cache import Made, Stamp, describe, prepared, stamp_path, state_of, take_stamp, unwritable
 from sweep.models.calibration import Calibration
-from sweep.models.converted import half_model, int8_model
+from sweep.models.converted import half_model, int8_model, loadable
 from sweep.models.half import RECIPE as HALF_RECIPE
 from sweep.models.half import half_network
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
@@ -74,13 +74,13 @@ def resolve_model(
 
 
 def _serving_model(config: ModelConfig, weights: Weights, why: str, cache: Path, *, half: bool) -> ResolvedModel:
-    path, digest = _serving_file(config, weights, cache, half=half)
+    path, stamp = _serving_file(config, weights, cache, half=half)
     inputs, outputs = serving_specs(config)
     return ResolvedModel(
         name=config.name,
         weights=weights,
         path=path,
-        digest=f"sha256:{digest}",
+        digest=f"sha256:{stamp.sha256}",
         inputs=inputs,
         outputs=outputs,
         fixed_batch=None,
@@ -88,6 +88,8 @@ def _serving_model(config: ModelConfig, weights: Weights, why: str, cache: Path,
         number_format=str(Precision.FP16 if half else Precision.FP32),
         why=why,
         files=state_of(path),
+        level=stamp.level or "all",
+        notes=tuple(stamp.notes),
     )
 
 
@@ -115,8 +117,8 @@ def _choose_weights(config: ModelConfig, cache: Path) -> tuple[Weights, str]:
     return Weights.SYNTHETIC, f"no reference file in the cache; run `{fetch_command(config)}` for the real weights"
 
 
-def _serving_file(config: ModelConfig, weights: Weights, cache: Path, *, half: bool) -> tuple[Path, str]:
-    """Return the serving graph's file in the cache and its SHA-256, building it when it is not there."""
+def _serving_file(config: ModelConfig, weights: Weights, cache: Path, *, half: bool) -> tuple[Path, Stamp]:
+    """Return the serving graph's file in the cache and its stamp, building it when it is not there."""
     source, network = _network(config, weights, cache)
     matters = {**dataclasses.asdict(config), "weights": str(weights), "recipe": RECIPE, "source": source}
     for key in ("path", "reference_url", "reference_md5", "architecture", "seed"):
@@ -127,13 +129,18 @@ def _serving_file(config: ModelConfig, weights: Weights, cache: Path, *, half: b
         kind += "-fp16"
     path = cache / "models" / "serving" / f"{config.name}-{kind}-{describe(matters)}.onnx"
 
-    def build() -> bytes:
-        inner = network()
+    def graph(notes: list[str] | None) -> onnx.ModelProto:
+        inner, named = network(), f"{weights} {config.name}"
+        if notes is not None:
+            inner = half_network(inner, [str(config.scores_name)], source=named, notes=notes)
+        return serving_graph(inner, config, field="model.weights", source=weights)
+
+    def build() -> Made:
+        notes: list[str] = []
         if half:
-            inner = half_network(inner, [str(config.scores_name)], source=f"{weights} {config.name}")
-        graph = serving_graph(inner, config, field="model.weights", source=weights)
-        data: bytes = graph.SerializeToString(deterministic=True)
-        return data
+            made = graph(notes)
+            return loadable(made, Precision.FP16, lambda: graph(None), notes, source=f"{weights} {config.name}")
+        return Made(graph(None).SerializeToString(deterministic=True))
 
     return path, prepared(path, build)
 

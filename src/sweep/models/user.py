@@ -17,7 +17,7 @@ from sweep import paths
 from sweep.errors import ConfigError, Problem
 from sweep.models.base import FileState, ModelConfig, ResolvedModel, TensorSpec
 from sweep.models.cache import Stamp, describe, take_stamp, unwritable
-from sweep.models.number_format import number_format
+from sweep.models.number_format import has_int8, number_format
 from sweep.models.onnx_file import NotOnnxError, parse_onnx
 from sweep.vocabulary import Weights
 
@@ -76,6 +76,7 @@ def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
         predicts_class=False,
         number_format=number_format(model),
         files=files,
+        has_int8=has_int8(model),
     )
 
 

@@ -46,6 +46,8 @@ def _model(spec: TrialSpec) -> Iterator[str]:
     if model.calibration is not None:
         yield f"calibration.count={_value(model.calibration.get('count'))}"
         yield f"calibration.method={_value(model.calibration.get('method'))}"
+        if excluded := model.calibration.get("exclude"):
+            yield f"int8.exclude=[{','.join(map(_value, excluded))}]"
 
 
 def _dataset(spec: TrialSpec) -> Iterator[str]:

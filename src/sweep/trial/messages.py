@@ -21,12 +21,14 @@ class TrialFiles:
         dataset: How to open the dataset.
         cache: The cache folder.
         model_files: What the model's digest covers, where it may change on disk.
+        model_notes: What a record must say of how the file was made.
     """
 
     model_path: str | None
     dataset: DatasetConfig
     cache: str
     model_files: tuple[FileState, ...] = ()
+    model_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class RunRequest:
                 DatasetConfig(**files["dataset"]),
                 files["cache"],
                 tuple(FileState(**state) for state in files["model_files"]),
+                tuple(files["model_notes"]),
             ),
             directory=data["directory"],
             expected_latency_max_ns=data["expected_latency_max_ns"],

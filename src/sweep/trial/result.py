@@ -21,12 +21,13 @@ from sweep.trial.telemetry import SHARED, THROTTLED, Telemetry
 from sweep.trial.verdict import Check
 from sweep.vocabulary import DISTURBED, TestMode, TrialState, Verdict
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """History of the record's format. Newer is refused, older is migrated.
 
 1: first.
 2: `device_latencies`, `engine` and `telemetry`, which older records lack.
 3: `imported`, and in the spec `seeds`; both may be missing.
+4: `kernels` in the spec's backend, which may be missing.
 """
 
 DISTURBANCES = (BUSY, THROTTLED, SHARED)

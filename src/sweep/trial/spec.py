@@ -40,10 +40,17 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class BackendSpec:
-    """Which engine runs it, with every option that can change the result."""
+    """Which engine runs it, with every option that can change the result.
+
+    Attributes:
+        name: The backend.
+        options: All of them.
+        kernels: What computes the model, where an older sweep would have taken something else (`Backend.kernels`).
+    """
 
     name: str
     options: Mapping[str, Any]
+    kernels: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,11 +167,13 @@ class TrialSpec:
         return plain
 
     def _fields(self) -> dict[str, Any]:
-        """Return its fields, those inside the model too; all that is deeper is left as it is."""
-        model = dict(vars(self.model))
-        fields = {**vars(self), "model": model}
+        """Return its fields, those inside model and backend too; all that is deeper is left as it is."""
+        model, backend = dict(vars(self.model)), dict(vars(self.backend))
+        fields = {**vars(self), "model": model, "backend": backend}
         if self.model.calibration is None:  # digests from before there was one stay as they were
             del model["calibration"]
+        if not self.backend.kernels:  # likewise
+            del backend["kernels"]
         if self.seeds is None:  # likewise
             del fields["seeds"]
         return fields

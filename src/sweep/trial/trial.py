@@ -255,6 +255,7 @@ class _Record:
             notes.append(f"stand-in engine: backend {spec.backend.name} computes nothing")
         if spec.model.weights is Weights.USER and spec.model.number_format != spec.precision:
             notes.append(f"the model file computes in {spec.model.number_format}, whatever precision={spec.precision}")
+        notes += self._request.files.model_notes
         if spec.model.weights is Weights.SYNTHETIC:
             notes.append("synthetic weights: latency is the model's, accuracy means nothing")
         if spec.model.changed:

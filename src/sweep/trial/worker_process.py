@@ -7,13 +7,12 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 from sweep.gpus import VISIBLE, Gpu
-from sweep.paths import PACKAGE
+from sweep.paths import own_python
 from sweep.trial.messages import RunRequest
 from sweep.trial.query_log import QueryLogReader
 
@@ -39,20 +38,6 @@ def gpu_environment(gpu: Gpu | None) -> dict[str, str]:
     """
     own = {} if gpu is None else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", VISIBLE: gpu.uuid}
     return {**os.environ, **own}
-
-
-_PROGRAM = """\
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("sweep", {init!r}, submodule_search_locations=[{package!r}])
-sys.modules["sweep"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sys.modules["sweep"])
-from sweep.trial.worker import main
-main()
-"""
-"""What the worker runs, with `-P`: the parent's own sweep, whichever others are installed.
-
-Nothing in the working directory may stand in for it, or for a module that it needs.
-"""
 
 
 class WorkerProcess:
@@ -90,8 +75,7 @@ class WorkerProcess:
 
     def _start(self, requests: int, events: int, gpu: Gpu | None) -> subprocess.Popen[bytes]:
         descriptors = (requests, events, self.query_log.descriptor)
-        program = _PROGRAM.format(init=str(PACKAGE / "__init__.py"), package=str(PACKAGE))
-        command = [sys.executable, "-P", "-c", program]
+        command = own_python("sweep.trial.worker")
         for flag, descriptor in zip(("--requests", "--events", "--query-log"), descriptors, strict=True):
             command += [flag, str(descriptor)]
         return subprocess.Popen(
