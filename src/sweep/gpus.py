@@ -132,7 +132,8 @@ def unsupported(gpu: Gpu, package: str, version: str = "", cuda: int = 0) -> tup
         later = [row for row in able if row.since > held[0].since] if held else []
         if later:
             least = ".".join(map(str, later[0].since))
-            return f"{package} {version} does not support {what}", f"pip install --upgrade '{package}>={least}'"
+            build = f"{package}-cu{cuda}" if cuda else package  # the plain one may be for another CUDA by now
+            return f"{package} {version} does not support {what}", f"pip install --upgrade '{build}>={least}'"
         return f"{package} does not support {what}", ""
     if any(row.package == "cuda" and row.since <= (cuda, 0) and not row.has(capability) for row in SUPPORT):
         return f"{package} of CUDA {cuda} does not support {what}", f"use packages for CUDA 12: {FOR_CUDA_12}"

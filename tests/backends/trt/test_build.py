@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from sweep.backends.tensorrt import TensorRTBackend
 from sweep.backends.trt.build import build, prepare, tf32_of
 from sweep.backends.trt.cache import Timings
 from sweep.backends.trt.flavours import TENSORRT, Library
@@ -148,6 +149,15 @@ def test_a_range_ends_at_a_power_of_two_that_neighbours_share(batch, end):
 def test_a_range_that_ends_before_the_engine_batch_is_one_line():
     with pytest.raises(BackendError, match=r"backend.profile_max=16 is less than the engine batch of 32"):
         Profile.of("range", 32, 16)
+
+
+@pytest.mark.slow
+def test_an_engine_for_one_n_is_no_larger_than_its_weights_on_tensorrt_for_rtx(rtx, resolved):
+    """With a profile of that N alone it is 311 MB for 64, and grows with N."""
+    options = {name: option.default for name, option in TensorRTBackend.BUILD_OPTIONS.items()}
+    settings = BuildSettings.of(options, 64, one_size=False)
+    model = resolved("mobilenet", Precision.INT8)
+    assert len(build(rtx, model.path, settings, targets=["8.6"]).data) < 20e6
 
 
 class TestFlavourThatTimesKernels:

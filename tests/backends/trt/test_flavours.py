@@ -130,7 +130,8 @@ def test_a_driver_must_be_new_enough_for_the_flavours_cuda(machine, driver, able
     assert (choice.flavour is TENSORRT) is able
     if not able:
         assert choice.reason == "driver 535.1 is too old for tensorrt of CUDA 13, which needs 580 or newer"
-        assert choice.fix.endswith("pip install tensorrt-cu12")
+        uninstall = "pip uninstall -y tensorrt tensorrt-cu13 tensorrt-cu13-libs"
+        assert choice.fix.endswith(f"{uninstall}, then pip install tensorrt-cu12")
 
 
 @pytest.mark.parametrize(
@@ -206,9 +207,11 @@ def test_two_builds_of_one_flavour_are_named_with_what_to_uninstall(machine, dri
         assert choice.fix == f"{uninstall}, then {install}"
 
 
-def test_the_version_of_a_build_for_one_cuda_is_known(machine, monkeypatch):
-    machine(*_pip("tensorrt"), distributions=["tensorrt_cu12_bindings"])
-    found = {"tensorrt-cu12-bindings": "10.9"}
+@pytest.mark.parametrize("others", [[], ["tensorrt"]], ids=["alone", "beside one that asked for it"])
+def test_the_version_of_a_build_for_one_cuda_is_known(machine, monkeypatch, others):
+    """After its upgrade too: the package that first asked for it stays as old as it was."""
+    machine(*_pip("tensorrt"), distributions=["tensorrt_cu12_bindings", *others])
+    found = {"tensorrt-cu12-bindings": "10.9", "tensorrt": "10.7"}
 
     def version(name):
         if name not in found:
@@ -217,6 +220,9 @@ def test_the_version_of_a_build_for_one_cuda_is_known(machine, monkeypatch):
 
     monkeypatch.setattr(flavours, "version", version)
     assert installed_version(TENSORRT) == "10.9"
+    assert choose("tensorrt", _gpu("12.0")).flavour is TENSORRT
+    found["tensorrt-cu12-bindings"] = "10.7"
+    assert choose("tensorrt", _gpu("12.0")).fix == "pip install --upgrade 'tensorrt-cu12>=10.8'"
 
 
 class TestComplete:

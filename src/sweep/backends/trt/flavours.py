@@ -142,8 +142,8 @@ def _misfit(flavour: Flavour, gpu: Gpu) -> tuple[str, str]:
     oldest = OLDEST_DRIVER.get(major, 0)
     if (driver_major(gpu.driver) or oldest) < oldest:
         reason = f"driver {gpu.driver} is too old for {flavour.name} of CUDA {major}, which needs {oldest} or newer"
-        older = f"{flavour.name.replace('_', '-')}-cu{major - 1}"
-        return reason, f"update the driver, or use a flavour of an older CUDA: pip install {older}"
+        older = f"{_uninstall(flavour)}pip install {flavour.name.replace('_', '-')}-cu{major - 1}"
+        return reason, f"update the driver, or use a flavour of an older CUDA: {older}"
     return "", ""
 
 
@@ -160,8 +160,12 @@ def mixture(flavour: Flavour, gpu: Gpu | None) -> tuple[str, str]:
     driver = driver_major(gpu.driver) if gpu else None
     fits = driver is None or driver >= OLDEST_DRIVER.get(majors[-1], 0)
     install = flavour.install if fits else f"pip install {flavour.name.replace('_', '-')}-cu{majors[0]}"
-    fix = f"pip uninstall -y {' '.join(sorted(found))}, then {install}"
-    return f"{builds} lie in the same folders, and each overwrites the other", fix
+    return f"{builds} lie in the same folders, and each overwrites the other", f"{_uninstall(flavour)}{install}"
+
+
+def _uninstall(flavour: Flavour) -> str:
+    """Return what comes before installing a flavour for another CUDA."""
+    return f"pip uninstall -y {' '.join(sorted(_distributions(flavour)))}, then "
 
 
 def installed(flavour: Flavour) -> bool:
@@ -184,8 +188,11 @@ def complete(flavour: Flavour) -> bool:
 
 
 def installed_version(flavour: Flavour) -> str:
-    """Return the version of an installed flavour without importing it; empty where its package does not say."""
-    for name in (flavour.name, *_distributions(flavour)):
+    """Return the version of an installed flavour without importing it; empty where its package does not say.
+
+    That of the libraries comes first: a package that only asks for others may be older than they are.
+    """
+    for name in (*sorted(_distributions(flavour), key=len, reverse=True), flavour.name):
         with contextlib.suppress(PackageNotFoundError):
             return version(name)
     return ""
