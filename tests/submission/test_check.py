@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.submission.trees import SYSTEM, Broken, export_real
+from tests.submission.trees import Broken, export_real
 
 from sweep.cli import main
 from sweep.errors import ConfigError
@@ -45,7 +45,7 @@ def test_a_real_official_submission_has_no_errors(trees, name, capsys):
     out = capsys.readouterr().out
     assert f"1 result, rules of {name}, as the random seeds of its tests tell" in out
     assert f"sweep's own {len(ALL_CHECKS)} checks: 0 errors, 1 warning, 0 not checked" in out
-    assert "'not stated' in host_processors_per_node" in out
+    assert "'not stated' in host_memory_configuration" in out
 
 
 def test_a_closed_submission_can_be_without_errors(broken):
@@ -56,7 +56,7 @@ def test_a_closed_submission_can_be_without_errors(broken):
     assert "is of MultiStream, its folder of SingleStream" in found(broken.root)["scenario"]
 
 
-NO_ERRORS = "No errors encountered during test."
+NO_ERRORS, ERRORS = "No errors encountered during test.", "2 ERRORS encountered. See detailed log."
 
 
 def _names(cases):
@@ -77,9 +77,19 @@ OF_RESULTS = [
     ("system", lambda t: t.edit_json(t.system, accelerators_per_node=0), "says nothing in accelerators_per_node"),
     ("system_words", lambda t: t.edit_json(t.system, division="closed"), "says division 'closed', its folder open"),
     ("system_words", lambda t: t.edit_json(t.system, submitter="Other"), "says submitter 'Other', its folder Example"),
-    ("system_words", lambda t: t.edit_json(t.system, status="soon"), "says status 'soon'"),
+    ("status", lambda t: t.edit_json(t.system, status="soon"), "says status 'soon'"),
     ("system_words", lambda t: t.edit_json(t.system, system_type="phone"), "says system_type 'phone'"),
-    ("measurements", lambda t: t.measured.rename(t.measurements / "x.json"), "is missing"),
+    (
+        "numbers",
+        lambda t: t.edit_json(t.system, host_processors_per_node="not stated"),
+        "'not stated', which is no whole",
+    ),
+    (
+        "numbers",
+        lambda t: t.edit_json(t.system, host_processors_per_node="2 sockets"),
+        "'2 sockets', which is no whole",
+    ),
+    ("measurements_file", lambda t: t.measured.rename(t.measurements / "x.json"), "is missing"),
     (
         "measurements",
         lambda t: t.edit_json(t.measured, retraining=None),
@@ -90,11 +100,26 @@ OF_RESULTS = [
         lambda t: t.edit_json(t.measured, retraining=""),
         "nothing in retraining",
     ),
-    ("settings", lambda t: (t.measurements / "user.conf").write_text("\n"), "user.conf is empty"),
+    ("not_empty", lambda t: (t.measurements / "user.conf").write_text(""), "user.conf is empty"),
     ("settings", lambda t: (t.measurements / "README.md").unlink(), "README.md is missing"),
     ("code", lambda t: shutil.rmtree(t.submitter / "code"), "code/ is missing"),
+    ("code", lambda t: (t.submitter / "code" / "digits").rename(t.submitter / "code" / "x"), "code/digits is missing"),
+    ("files", lambda t: (t.accuracy / "notes.txt").write_text("x"), "accuracy has what nobody asked for: notes.txt"),
+    ("files", lambda t: (t.performance / "nohup.out").write_text("x"), "performance/run_1 has what nobody asked for"),
+    ("systems", lambda t: shutil.copy(t.system, t.system.with_name("x.json")), "x.json describes a system without"),
+    (
+        "systems",
+        lambda t: (t.submitter / "measurements" / "x" / "y").mkdir(parents=True),
+        "measurements/x is of a system",
+    ),
+    ("root", lambda t: (t.root / "submit.sh").write_text("x"), "submit.sh lies beside the divisions"),
+    ("root", lambda t: (t.root / "open" / "notes.txt").write_text("x"), "open/notes.txt lies beside the submitters"),
+    ("sizes", lambda t: (t.submitter / "empty").mkdir(), "is an empty folder"),
     ("performance_logs", lambda t: t.detail.unlink(), "is missing"),
     ("performance_logs", lambda t: t.summary.write_bytes(b"\xff\0"), "summary.txt"),
+    ("performance_logs", lambda t: _damage(t.detail, b'"qsl_name"', b'"qsl\xffname"'), "no UTF-8"),
+    ("accuracy_files", lambda t: _damage(t.accuracy_detail, b'"power_end"', b'"power_end'), "is damaged: its line"),
+    ("accuracy_files", lambda t: _damage(t.accuracy_detail, b'"qsl_name"', b'"qsl\0name"'), "is no JSON"),
     (
         "mode",
         lambda t: t.edit(t.summary, "PerformanceOnly", "FindPeakPerformance"),
@@ -118,15 +143,6 @@ OF_RESULTS = [
         "mlperf_log_detail.txt: ",
     ),
     (
-        "no_errors",
-        lambda t: t.edit(
-            t.summary,
-            "No errors encountered during test.",
-            "1 ERROR encountered. See detailed log.",
-        ),
-        "counts 1 errors",
-    ),
-    (
         "agreement",
         lambda t: t.edit(t.summary, "min_query_count : 662", "min_query_count : 700"),
         "min_query_count is 700 in",
@@ -148,49 +164,50 @@ OF_RESULTS = [
         lambda t: t.edit(t.detail, "early_stopping_latency_ms", "x"),
         "has no early",
     ),
-    ("percentile", lambda t: t.setting("target_latency_percentile", 0.97), "is 97, not 99"),
-    ("audit", lambda t: t.setting("performance_issue_same", 1), "performance_issue_same=1 was on"),
     ("accuracy_files", lambda t: (t.accuracy / "accuracy.txt").unlink(), "accuracy/accuracy.txt is missing"),
     ("accuracy_files", lambda t: (t.accuracy / "mlperf_log_accuracy.json").write_bytes(b""), "is empty"),
-    (
-        "accuracy_mode",
-        lambda t: shutil.copy(t.summary, t.accuracy),
-        "is of mode PerformanceOnly",
-    ),
-    (
-        "accuracy_errors",
-        lambda t: t.edit(
-            t.accuracy / "mlperf_log_summary.txt",
-            "No errors encountered during test.",
-            "2 ERRORS encountered. See detailed log.",
-        ),
-        "counts 2 errors",
-    ),
+    ("accuracy_errors", lambda t: t.flag_error(t.accuracy_detail, "sut_name"), "accuracy/mlperf_log_detail.txt: "),
     ("coverage", lambda t: t.setting_of_accuracy(500), "covers 500 samples, and resnet has 50000"),
     ("score", lambda t: t.edit(t.accuracy / "accuracy.txt", "accuracy=", "top1="), "has no line of acc"),
     ("score", lambda t: t.edit(t.accuracy / "accuracy.txt", "accuracy=99", "accuracy=990"), "more than all"),
     ("hash", lambda t: t.edit(t.accuracy / "accuracy.txt", "hash=", "sha="), "has no line hash="),
-    ("hash", lambda t: t.edit(t.accuracy / "accuracy.txt", "hash=", "hash=x"), "is no SHA-256"),
-    ("hash", lambda t: (t.accuracy / "mlperf_log_accuracy.json").write_text("[]"), "the hash of another"),
+    (
+        "score",
+        lambda t: t.edit(t.accuracy / "accuracy.txt", "good=49800", "good=38000"),
+        "contradicts itself: accuracy=99.6",
+    ),
+    (
+        "score",
+        lambda t: t.edit(t.accuracy / "accuracy.txt", "total=50000", "total=100"),
+        "contradicts itself: accuracy=99.6",
+    ),
     (
         "shortened",
         lambda t: (t.accuracy / "mlperf_log_accuracy.json").write_bytes(b"a" * 4096 + b"\n\n...\n\n" + b"b" * 9000),
         "has 13103 bytes",
     ),
-    ("names", lambda t: (t.performance / "ä b").write_text("x"), "names hold ASCII"),
+    ("names", lambda t: (t.submitter / "code" / "a b").write_text("x"), "names hold no spaces"),
+    ("names", lambda t: (t.submitter / "code" / ".git").write_text("x"), "begin with no dot"),
     ("links", lambda t: _link(t.measurements / "user.conf"), "is a link"),
-    ("whole", lambda t: (t.submitter / "results" / SYSTEM / "resnet").mkdir(), "resnet has no scenario in it"),
-    ("whole", lambda t: (t.submitter / "results" / "other").mkdir(), "results/other has no benchmark in it"),
 ]
 ALSO = {
     "names": {"files"},
     "links": {"settings"},
-    "scenario": {"measurements", "settings"},
+    "scenario": {"measurements_file", "settings"},
+    "measurements_file": {"measurements"},
+    "systems": {"sizes"},
+    "system": {"sizes"},
     "mode": {"streams", "metric"},
     "hash": {"shortened"},
     "accuracy_files": {"hash"},
 }
 """What else a break brings with it."""
+
+
+def _damage(path, old, new):
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new, 1))
 
 
 def _link(path):
@@ -210,14 +227,22 @@ def test_what_is_broken_is_found_by_the_check_of_that_name(broken, check, broke,
 
 
 IN_CLOSED = [
-    ("system", lambda t: t.edit_json(t.system, cooling="not stated"), "says 'not stated' in cooling"),
-    ("streams", lambda t: t.setting("samples_per_query", 16), "N is 16, and v5.1 fixes it to 8"),
     (
         "score",
         lambda t: t.edit(t.accuracy / "accuracy.txt", "accuracy=99", "accuracy=75"),
         "accuracy 75.6 %, and closed",
     ),
-    ("calibration", lambda t: (t.submitter / "documentation" / "calibration.md").unlink(), "calibration.md is missing"),
+    ("calibration", lambda t: (t.submitter / "documentation" / "calibration.md").unlink(), "nor calibration.md is"),
+    (
+        "whole",
+        lambda t: shutil.rmtree(t.result) or (t.result.parents[1] / "retinanet").mkdir(),
+        "retinanet has no scenario",
+    ),
+    (
+        "offered",
+        lambda t: t.edit_json(t.system, system_type="datacenter"),
+        "no benchmark of datacenter systems in v5.1",
+    ),
     ("scenarios", lambda t: shutil.rmtree(t.result.parent / "Offline"), "closed demands Offline of resnet too"),
     ("compliance", lambda t: shutil.rmtree(t.submitter / "compliance"), "MultiStream/TEST04 is missing"),
     ("compliance", lambda t: next(t.submitter.rglob("verify_accuracy.txt")).unlink(), "verify_accuracy.txt is missing"),
@@ -238,15 +263,29 @@ def test_closed_demands_more(broken, check, broke, words):
     [
         ("streams", lambda t: t.setting("samples_per_query", 16), "N is 16", Severity.WARNING),
         (
-            "files",
-            lambda t: (t.accuracy / "notes.txt").write_text("x"),
-            "nobody asked for: notes.txt",
+            "runs",
+            lambda t: shutil.copytree(t.performance, t.performance.with_name("run_2")),
+            "run_2 is a test that",
             Severity.WARNING,
         ),
-        ("systems", lambda t: shutil.copy(t.system, t.system.with_name("x.json")), "without results", Severity.WARNING),
+        ("percentile", lambda t: t.setting("target_latency_percentile", 0.97), "is 97, not 99", Severity.WARNING),
+        (
+            "audit",
+            lambda t: t.setting("performance_issue_same", 1),
+            "performance_issue_same=1 was on",
+            Severity.WARNING,
+        ),
+        ("accuracy_mode", lambda t: shutil.copy(t.summary, t.accuracy), "is of mode PerformanceOnly", Severity.WARNING),
+        ("no_errors", lambda t: t.edit(t.summary, NO_ERRORS, ERRORS), "counts 2 errors", Severity.WARNING),
+        ("accuracy_errors", lambda t: t.edit(t.accuracy_summary, NO_ERRORS, ERRORS), "counts 2", Severity.WARNING),
+        ("hash", lambda t: t.edit(t.accuracy / "accuracy.txt", "hash=", "hash=x"), "is no SHA-256", Severity.WARNING),
+        ("hash", lambda t: t.answers.write_text("[]"), "the hash of another", Severity.WARNING),
+        ("system", lambda t: t.edit_json(t.system, cooling="not stated"), "topology, cooling", Severity.WARNING),
+        ("names", lambda t: (t.submitter / "code" / "ä").write_text("x"), "names hold ASCII", Severity.WARNING),
+        ("links", lambda t: (t.submitter / "code" / "x").symlink_to("digits"), "code/x is a link", Severity.WARNING),
+        ("whole", lambda t: (t.submitter / "results" / "x").mkdir(), "x has no benchmark in it", Severity.WARNING),
         ("root", lambda t: (t.root / "more").mkdir(), "more lies beside the divisions", Severity.WARNING),
         ("root", lambda t: (t.root / "network").mkdir(), "the division network", Severity.NOT_CHECKED),
-        ("sizes", lambda t: (t.submitter / "empty").mkdir(), "is an empty folder", Severity.WARNING),
         ("power", lambda t: (t.result / "performance" / "power").mkdir(), "performance/power", Severity.NOT_CHECKED),
         (
             "score",
@@ -317,7 +356,7 @@ def test_no_depth_is_too_much(broken):
         here = below
     os.close(here)
     try:
-        assert found(broken.root) == {}
+        assert set(found(broken.root)) == {"sizes"}
     finally:
         subprocess.run(["rm", "-rf", place / "d"], check=True)  # no depth is too much for it either
 

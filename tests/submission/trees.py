@@ -12,7 +12,10 @@ SYSTEM = "amd-epyc-2-cores-onnxruntime"
 
 
 def export_real(folder):
-    """Export the real official tests of the digits to v5.1 and v6.0; return their trees by round."""
+    """Export the real official tests of the digits to v5.1 and v6.0; return their trees by round.
+
+    What their records do not know and the report of a round is calculated with is filled in: one processor.
+    """
     outputs = folder / "outputs"
     assert main(["unpack", str(OFFICIAL), "--outputs", str(outputs)]) == 0
     trees = {}
@@ -20,6 +23,8 @@ def export_real(folder):
         trees[name] = folder / f"submission-{name}"
         where = ["--round", name, "--division", "open", "--submitter", "Example", "--out", str(trees[name])]
         assert main(["submission", "export", str(outputs), *where]) == 0
+        system = trees[name] / "open" / "Example" / "systems" / f"{SYSTEM}.json"
+        system.write_text(json.dumps(json.loads(system.read_text()) | {"host_processors_per_node": "1"}))
     return trees
 
 
@@ -73,6 +78,18 @@ class Broken:
         return self.result / "accuracy"
 
     @property
+    def accuracy_detail(self):
+        return self.accuracy / "mlperf_log_detail.txt"
+
+    @property
+    def accuracy_summary(self):
+        return self.accuracy / "mlperf_log_summary.txt"
+
+    @property
+    def answers(self):
+        return self.accuracy / "mlperf_log_accuracy.json"
+
+    @property
     def system(self):
         return self.submitter / "systems" / f"{SYSTEM}.json"
 
@@ -80,8 +97,10 @@ class Broken:
         """Make it a closed submission of resnet, which its logs would allow: with the compliance tests' files."""
         (self.root / "open").rename(self.root / "closed")
         self.division = "closed"
-        for part in ("results", "measurements"):
-            folder = self.submitter / part / SYSTEM
+        for folder in (
+            *(self.submitter / part / SYSTEM for part in ("results", "measurements")),
+            self.submitter / "code",
+        ):
             (folder / "digits").rename(folder / "resnet")
         self.benchmark = "resnet"
         (self.submitter / "model_mapping.json").unlink()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from sweep.loadgen.logs import Detail, Summary
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG
+from sweep.submission.checks_logs import damage_of, errors_of
 from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
 from sweep.submission.layout import ACCURACY_TXT
 from sweep.submission.rounds import ACCURACY_LOG_KEPT, ACCURACY_LOG_MAX
@@ -15,7 +16,7 @@ from sweep.submission.tree import UnreadableError
 from sweep.vocabulary import TestMode
 
 SOURCE = "submission_checker/checks/accuracy_check.py"
-LEFT_OUT = b"\n\n...\n\n"
+LEFT_OUT = re.compile(rb"(?:\r?\n){2}\.\.\.(?:\r?\n){2}")
 """What stands for the middle of a shortened log of answers."""
 
 _PATTERNS = {
@@ -24,6 +25,7 @@ _PATTERNS = {
 }
 """How accuracy.txt says it, by metric."""
 
+_COUNTS = re.compile(r"(?m)^accuracy=([\d.]+)%, good=(\d{1,19}), total=(\d{1,19})\b")
 _HASH = re.compile(r"(?m)^hash=(\w+)$")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -42,26 +44,25 @@ def readable(subject: Subject) -> Iterator[Found]:
             yield Found(f"accuracy/{name} {found}")
         elif found in (b"", ""):
             yield Found(f"accuracy/{name} is empty")
+    yield from damage_of(subject.result, subject.result.paths.accuracy, result.accuracy_detail)
 
 
 def mode(subject: Subject) -> Iterator[Found]:
     """It measured accuracy."""
     summary, detail = subject.result.accuracy, subject.result.accuracy_detail
+    ran = {}
     if isinstance(summary, Summary) and summary.mode is not TestMode.ACCURACY:
-        yield Found(f"accuracy/{SUMMARY_LOG} is of mode {summary.mode_text or 'unknown'}")
-    elif isinstance(detail, Detail):
-        ran = str(detail.effective.get("test_mode", "Accuracy"))
-        if not ran.startswith("Accuracy"):
-            yield Found(f"accuracy/{DETAIL_LOG} is of mode {ran}")
+        ran[SUMMARY_LOG] = summary.mode_text
+    if isinstance(detail, Detail):
+        ran[DETAIL_LOG] = str(detail.effective.get("test_mode", "Accuracy"))
+    for name, text in ran.items():
+        if not text.startswith(("Accuracy", "Submission")):
+            yield Found(f"accuracy/{name} is of mode {text or 'unknown'}", Severity.WARNING)
 
 
 def no_errors(subject: Subject) -> Iterator[Found]:
     """LoadGen logged no error."""
-    summary, detail = subject.result.accuracy, subject.result.accuracy_detail
-    if isinstance(summary, Summary) and summary.error_count:
-        yield Found(f"accuracy/{SUMMARY_LOG} counts {summary.error_count} errors")
-    if isinstance(detail, Detail):
-        yield from (Found(f"accuracy/{DETAIL_LOG}: {' '.join(one.split())[:160]}") for one in detail.errors[:3])
+    yield from errors_of(subject, "accuracy", subject.result.accuracy, subject.result.accuracy_detail)
 
 
 def coverage(subject: Subject) -> Iterator[Found]:
@@ -82,7 +83,13 @@ def coverage(subject: Subject) -> Iterator[Found]:
 def score(subject: Subject) -> Iterator[Found]:
     """accuracy.txt says the accuracy, in closed a sufficient one."""
     text, benchmark = subject.result.accuracy_text, subject.benchmark
-    if isinstance(text, UnreadableError) or benchmark is None:
+    if isinstance(text, UnreadableError):
+        return
+    for match in _COUNTS.finditer(text):
+        share, good, total = _number(match[1]), int(match[2]), int(match[3])
+        if share is None or not 0 <= good <= total or not total or abs(share - 100 * good / total) > 1e-3:
+            yield Found(f"{ACCURACY_TXT} contradicts itself: {match[0]}")
+    if benchmark is None:
         return
     pattern = _PATTERNS.get(benchmark.metric)
     if pattern is None:
@@ -90,7 +97,9 @@ def score(subject: Subject) -> Iterator[Found]:
         return
     values = [value for match in pattern.finditer(text) if (value := _number(match[1])) is not None]
     if not values:
-        yield Found(f"{ACCURACY_TXT} has no line of {benchmark.metric}, such as accuracy=76.456%")
+        is_needed = subject.closed or "score" in subject.rules.open_demands
+        what = f"{ACCURACY_TXT} has no line of {benchmark.metric}, such as accuracy=76.456%"
+        yield Found(what, Severity.ERROR if is_needed else Severity.WARNING)
     elif subject.closed and min(values) < benchmark.accuracy:
         found = f"accuracy {min(values):g} %"
         yield Found(f"{found}, and closed demands {benchmark.accuracy:.3f} % of {subject.benchmark_name}")
@@ -116,9 +125,10 @@ def hashed(subject: Subject) -> Iterator[Found]:
     if match is None:
         yield Found(f"{ACCURACY_TXT} has no line hash=SHA256 of the whole {ACCURACY_LOG}")
     elif not _SHA256.fullmatch(match[1]):
-        yield Found(f"{ACCURACY_TXT}: {match[1][:80]} is no SHA-256")
-    elif isinstance(log, bytes) and LEFT_OUT not in log and hashlib.sha256(log).hexdigest() != match[1].lower():
-        yield Found(f"{ACCURACY_TXT} has the hash of another {ACCURACY_LOG} than that beside it, which is whole")
+        yield Found(f"{ACCURACY_TXT}: {match[1][:80]} is no SHA-256", Severity.WARNING)
+    elif isinstance(log, bytes) and not LEFT_OUT.search(log) and hashlib.sha256(log).hexdigest() != match[1].lower():
+        what = f"{ACCURACY_TXT} has the hash of another {ACCURACY_LOG} than that beside it, which is whole"
+        yield Found(what, Severity.WARNING)
 
 
 def shortened(subject: Subject) -> Iterator[Found]:
@@ -128,10 +138,11 @@ def shortened(subject: Subject) -> Iterator[Found]:
         return
     if len(log) > ACCURACY_LOG_MAX:
         yield Found(f"{ACCURACY_LOG} has {len(log)} bytes, and at most {ACCURACY_LOG_MAX} may be left of it")
-    elif LEFT_OUT in log:
-        begin, _, end = log.partition(LEFT_OUT)
-        if len(begin) != ACCURACY_LOG_KEPT or len(end) != ACCURACY_LOG_KEPT:
-            kept = f"{len(begin)} and {len(end)} bytes of its ends"
+    elif match := LEFT_OUT.search(log):
+        # Windows writes two bytes for each end of a line, so that it keeps more of them.
+        begin, end = (len(part.replace(b"\r\n", b"\n")) for part in (log[: match.start()], log[match.end() :]))
+        if max(begin, end) > ACCURACY_LOG_KEPT or max(match.start(), len(log) - match.end()) < ACCURACY_LOG_KEPT:
+            kept = f"{match.start()} and {len(log) - match.end()} bytes of its ends"
             yield Found(f"{ACCURACY_LOG} keeps {kept}, not {ACCURACY_LOG_KEPT} of each", Severity.WARNING)
 
 
@@ -144,20 +155,27 @@ CHECKS: tuple[tuple[Check, OfResult], ...] = (
         ),
         readable,
     ),
-    (Check("accuracy_mode", "the accuracy test ran in mode AccuracyOnly", "another mode skips samples"), mode),
+    (
+        Check(
+            "accuracy_mode",
+            "the accuracy test ran in mode AccuracyOnly or SubmissionRun",
+            "another mode skips samples; the checker does not look",
+        ),
+        mode,
+    ),
     (Check("accuracy_errors", "LoadGen logged no error", f"an error voids the test; {SOURCE}"), no_errors),
     (
         Check(
             "coverage",
             "the accuracy test covers the benchmark's dataset, exactly",
-            f"a part of it could be the easy part; {SOURCE}",
+            f"a part of it could be the easy part; {SOURCE} (since v5.1)",
         ),
         coverage,
     ),
     (
         Check(
             "score",
-            "accuracy.txt says the accuracy; in closed it reaches the benchmark's",
+            "accuracy.txt says the accuracy, and its counts give the same; in closed it reaches the benchmark's",
             f"a faster network that is wrong more often is another one; {SOURCE}",
         ),
         score,

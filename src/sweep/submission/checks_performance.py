@@ -7,6 +7,7 @@ from typing import Any
 
 from sweep.loadgen.logs import Detail, Summary
 from sweep.paths import DETAIL_LOG, SUMMARY_LOG
+from sweep.submission.checks_logs import damage_of, errors_of
 from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
 from sweep.submission.logs import SETTINGS, audits, contradictions
 from sweep.submission.rounds import ROUNDS
@@ -49,14 +50,19 @@ def readable(subject: Subject) -> Iterator[Found]:
     for name, log in ((SUMMARY_LOG, result.performance), (DETAIL_LOG, result.performance_detail)):
         if isinstance(log, UnreadableError):
             yield Found(f"performance/run_1/{name} {log}")
-        elif not log.complete:
-            yield Found(f"performance/run_1/{name} has no end, or none that can be told", Severity.WARNING)
+    if isinstance(result.performance, Summary) and not result.performance.complete:
+        yield Found(f"performance/run_1/{SUMMARY_LOG} has no end, or none that can be told", Severity.WARNING)
+    yield from damage_of(result, result.paths.performance, result.performance_detail)
 
 
 def mode(subject: Subject) -> Iterator[Found]:
     """It measured performance."""
-    if (logs := _logs(subject)) and logs[0].mode is not TestMode.PERFORMANCE:
-        yield Found(f"{SUMMARY_LOG} is of mode {logs[0].mode_text or 'unknown'}")
+    if (logs := _logs(subject)) is None or logs[0].mode is TestMode.PERFORMANCE:
+        return
+    is_submission = logs[0].mode_text.startswith("Submission")
+    if not is_submission or subject.rules.early_stopping:
+        severity = Severity.WARNING if is_submission else Severity.ERROR
+        yield Found(f"{SUMMARY_LOG} is of mode {logs[0].mode_text or 'unknown'}", severity)
 
 
 def scenario(subject: Subject) -> Iterator[Found]:
@@ -102,12 +108,8 @@ def no_errors(subject: Subject) -> Iterator[Found]:
     """LoadGen logged no error."""
     if (logs := _logs(subject)) is None:
         return
-    summary, detail = logs
-    if summary.error_count:
-        yield Found(f"{SUMMARY_LOG} counts {summary.error_count} errors")
-    for error in detail.errors[:3]:
-        yield Found(f"{DETAIL_LOG}: {' '.join(error.split())[:160]}")
-    if summary.error_count is None and not detail.complete:
+    yield from errors_of(subject, "performance/run_1", *logs)
+    if logs[0].error_count is None and not logs[1].complete:
         yield Found(f"{SUMMARY_LOG} does not count errors", Severity.WARNING)
 
 
@@ -173,8 +175,10 @@ def latency(subject: Subject) -> Iterator[Found]:
         ):
             yield Found(f"Server's target latency was {target} ns, and {subject.benchmark_name} allows {bound}")
         return
-    bound = None if subject.benchmark is None else subject.benchmark.target_latency_ns
-    if summary.scenario is not Scenario.MULTI_STREAM or bound is None:
+    of = subject.benchmark
+    bounds = {} if of is None else {Scenario.MULTI_STREAM: of.target_latency_ns, Scenario.SERVER: of.server_latency_ns}
+    bound = bounds.get(summary.scenario) if summary.scenario else None
+    if bound is None:
         return
     latencies = summary.query_latency.percentiles_ns or summary.sample_latency.percentiles_ns
     p99 = latencies.get("p99")
@@ -190,8 +194,7 @@ def streams(subject: Subject) -> Iterator[Found]:
         return
     n, fixed = setting(*logs, "samples_per_query"), subject.rules.samples_per_query
     if fixed is not None and n != fixed:
-        severity = Severity.ERROR if subject.closed else Severity.WARNING
-        yield Found(f"N is {n}, and {subject.rules.name} fixes it to {fixed}", severity)
+        yield Found(f"N is {n}, and {subject.rules.name} fixes it to {fixed}", Severity.WARNING)
 
 
 def metric(subject: Subject) -> Iterator[Found]:
@@ -209,7 +212,7 @@ def percentile(subject: Subject) -> Iterator[Found]:
         return
     share = logs[1].effective.get("target_latency_percentile")
     if isinstance(share, float) and abs(100 * share - _DEFAULT_PERCENTILE) > 1e-6:
-        yield Found(f"the percentile is {100 * share:g}, not {_DEFAULT_PERCENTILE:g}")
+        yield Found(f"the percentile is {100 * share:g}, not {_DEFAULT_PERCENTILE:g}", Severity.WARNING)
 
 
 def audit(subject: Subject) -> Iterator[Found]:
@@ -217,7 +220,7 @@ def audit(subject: Subject) -> Iterator[Found]:
     if (logs := _logs(subject)) is None:
         return
     for name in audits(*logs):
-        yield Found(f"{name} was on: an audit's test, not the benchmark's")
+        yield Found(f"{name} was on: an audit's test, not the benchmark's", Severity.WARNING)
 
 
 def _is_positive(value: Any) -> bool:
@@ -233,7 +236,14 @@ CHECKS: tuple[tuple[Check, OfResult], ...] = (
         ),
         readable,
     ),
-    (Check("mode", "the performance test ran in mode PerformanceOnly", "another mode measures something else"), mode),
+    (
+        Check(
+            "mode",
+            "the performance test ran in mode PerformanceOnly; in SubmissionRun up to v1.0, a warning later",
+            "another mode measures something else",
+        ),
+        mode,
+    ),
     (
         Check(
             "scenario",
@@ -287,7 +297,7 @@ CHECKS: tuple[tuple[Check, OfResult], ...] = (
     (
         Check(
             "latency",
-            "early stopping is met (since v4.1), or p99 is within the benchmark's bound (MultiStream up to v1.0)",
+            "early stopping is met (since v4.1), or p99 is within the benchmark's bound (up to v1.0)",
             f"the percentile is not known well enough otherwise, or too slow; {SOURCE}",
         ),
         latency,
@@ -296,7 +306,7 @@ CHECKS: tuple[tuple[Check, OfResult], ...] = (
         Check(
             "streams",
             "MultiStream has 8 samples per query (since v4.1)",
-            "the rules of MLPerf Inference fix them; a warning in open",
+            "the rules of MLPerf Inference fix them; the checker does not look",
         ),
         streams,
     ),
@@ -309,9 +319,18 @@ CHECKS: tuple[tuple[Check, OfResult], ...] = (
         metric,
     ),
     (
-        Check("percentile", "MultiStream's latency is read at p99", "the rules of MLPerf Inference demand it"),
+        Check(
+            "percentile", "MultiStream's latency is read at p99", "MLPerf's rules demand it; the checker does not look"
+        ),
         percentile,
     ),
-    (Check("audit", "no audit setting was on", "those tests repeat samples, which caches like"), audit),
+    (
+        Check(
+            "audit",
+            "no audit setting was on",
+            "those tests repeat samples, which caches like; the checker does not look",
+        ),
+        audit,
+    ),
 )
 """What is checked of every result's performance test."""

@@ -1,8 +1,8 @@
 """The rule book: what a submission to each round must hold.
 
 Its figures are those of mlcommons/inference: package `tools/submission/submission_checker` (`constants.py`) for v5.0 to
-v6.0, `tools/submission/submission-checker.py` of the time for the earlier rounds. For v6.1 nothing but the seeds was
-published when this was written; the rest is taken over from v6.0.
+v6.1, `submission_checker.py` (`submission-checker.py`) of the time for v0.7 to v5.1. What the checker of a round lets
+pass is no error in that round: `Round.lenient`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sweep.vocabulary import Scenario
 DIVISIONS = ("closed", "open")
 STATUSES = ("available", "preview", "rdi")
 SYSTEM_TYPES = ("datacenter", "edge", "datacenter,edge", "edge,datacenter")
+"""What a system can be; up to v0.7 the first two."""
 
 ACCURACY_LOG_MAX = 10 * 1024
 """Bytes that a log of answers in a submission may have."""
@@ -34,8 +35,12 @@ class Benchmark:
         performance_sample_count: Samples held in memory, at least.
         dataset_size: Samples that the accuracy test must cover, exactly.
         target_latency_ns: MultiStream's bound on a query while that was fixed; None later.
-        scenarios: Of edge systems: those that `closed` requires.
+        scenarios: Of edge systems: those that `closed` requires; empty where it is no benchmark of such systems.
         server_latency_ns: Bound on a query of Server; None where there is none, or sweep does not know it.
+        optional: Of edge systems: those that `closed` takes besides.
+        datacenter: Like `scenarios`, of datacenter systems.
+        datacenter_optional: Like `optional`, of those.
+        compliance: Its compliance tests in `closed`.
     """
 
     metric: str
@@ -45,6 +50,17 @@ class Benchmark:
     target_latency_ns: int | None = None
     scenarios: tuple[Scenario, ...] = ()
     server_latency_ns: int | None = None
+    optional: tuple[Scenario, ...] = ()
+    datacenter: tuple[Scenario, ...] = ()
+    datacenter_optional: tuple[Scenario, ...] = ()
+    compliance: tuple[str, ...] = ("TEST01",)
+
+    def offered(self, system_type: str) -> tuple[set[Scenario], set[Scenario]]:
+        """Return the scenarios that a type of system must have, and those it may have; `datacenter,edge` is one."""
+        edge, datacenter = "edge" in system_type, "datacenter" in system_type
+        required = {*(self.scenarios if edge else ()), *(self.datacenter if datacenter else ())}
+        optional = {*(self.optional if edge else ()), *(self.datacenter_optional if datacenter else ())}
+        return required, set(Scenario) if edge and datacenter else required | optional
 
 
 @dataclass(frozen=True)
@@ -67,8 +83,17 @@ class Round:
         code_folder: Folder of the code: `code`, or `src` since v6.0.
         lower_case_scenarios: Whether folders are named `multistream`, not `MultiStream`.
         has_mapping: Whether `open` maps models of other names by `model_mapping.json`.
-        system_fields: Keys that a system's description must have.
+        system_fields: Keys of a system's description, in their order.
+        required_fields: Those of them that it must have.
         meaningful: Those of them that must not be empty.
+        numeric_fields: Those that the official report generator reads as whole numbers, and fails where they are none.
+        system_types: What a system can be.
+        guesses: What a name stands for that nobody maps, by a part of it: the first that fits.
+        ignored_errors: Errors of LoadGen's, by a part of their text, that the checker ignores.
+        wants_calibration: Whether `closed` must say how weights were quantised.
+        open_demands: What it refuses in `open` too: a `benchmark` that is none of such systems, an accuracy that
+            it cannot read (`score`).
+        lenient: Checks whose errors are warnings, since the checker of that round does not refuse what they find.
     """
 
     name: str
@@ -87,7 +112,15 @@ class Round:
     lower_case_scenarios: bool
     has_mapping: bool
     system_fields: tuple[str, ...]
+    required_fields: tuple[str, ...]
     meaningful: tuple[str, ...]
+    numeric_fields: tuple[str, ...]
+    system_types: tuple[str, ...]
+    guesses: tuple[tuple[str, str], ...]
+    ignored_errors: tuple[str, ...]
+    wants_calibration: bool
+    open_demands: frozenset[str]
+    lenient: frozenset[str]
 
     def benchmark_of(self, model: str, mapping: Mapping[str, str] | None = None) -> str | None:
         """Return the benchmark that a model's name stands for; None for none.
@@ -99,35 +132,67 @@ class Round:
         if model in self.others:
             return None
         name = model if model in self.benchmarks else self.aliases.get(model) or (mapping or {}).get(model)
-        name = name or next((benchmark for part, benchmark in _GUESSES if part in model), None)
+        name = name or next((benchmark for part, benchmark in self.guesses if part in model), None)
         return name if name in self.benchmarks else None
 
 
 _MS = 1_000_000
-_SS, _MULTI, _OFFLINE = Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM, Scenario.OFFLINE
+_SS, _MULTI, _OFFLINE, _SERVER = Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM, Scenario.OFFLINE, Scenario.SERVER
 _RESNET, _RETINANET = ("acc", 76.46 * 0.99), ("mAP", 37.55 * 0.99)
-_ALL = (_SS, _MULTI, _OFFLINE)
+_EDGE, _ALL, _DATACENTER = (_SS, _OFFLINE), (_SS, _MULTI, _OFFLINE), (_SERVER, _OFFLINE)
+_OLD_TESTS = ("TEST01", "TEST04-A", "TEST04-B", "TEST05")
 
+
+_SMALL = Benchmark("mAP", 22 * 0.99, 256, 5_000, 50 * _MS, _EDGE, optional=(_MULTI,), compliance=_OLD_TESTS)
+_OF_SERVERS = replace(_SMALL, datacenter=(_OFFLINE,), datacenter_optional=(_SERVER,))
 _OLD_BENCHMARKS = {
-    "resnet": Benchmark(*_RESNET, 1024, 50_000, 50 * _MS, (_SS, _OFFLINE), 15 * _MS),
-    "ssd-small": Benchmark("mAP", 22 * 0.99, 256, 5_000, 50 * _MS, (_SS, _OFFLINE)),
-    "ssd-large": Benchmark("mAP", 20 * 0.99, 64, 5_000, 66 * _MS, (_SS, _OFFLINE), 100 * _MS),
+    "resnet": replace(
+        _OF_SERVERS,
+        metric="acc",
+        accuracy=76.46 * 0.99,
+        performance_sample_count=1024,
+        dataset_size=50_000,
+        server_latency_ns=15 * _MS,
+    ),
+    "ssd-small": _SMALL,
+    "ssd-large": replace(
+        _OF_SERVERS,
+        accuracy=20 * 0.99,
+        performance_sample_count=64,
+        target_latency_ns=66 * _MS,
+        server_latency_ns=100 * _MS,
+    ),
 }
 _OLD_ALIASES = {"ssd-mobilenet": "ssd-small", "ssd-resnet34": "ssd-large", "mobilenet": "resnet", "resnet50": "resnet"}
 _NEW_ALIASES = {"ssd-resnet34": "retinanet", "mobilenet": "resnet", "resnet50": "resnet"}
 
-_NEW_BENCHMARKS = {
-    "resnet": Benchmark(*_RESNET, 1024, 50_000, scenarios=_ALL, server_latency_ns=15 * _MS),
-    "retinanet": Benchmark(*_RETINANET, 64, 24_781, scenarios=_ALL, server_latency_ns=100 * _MS),
-    "bert-99": Benchmark("", 0, 10_833, 10_833, scenarios=(_SS, _OFFLINE)),
-    "bert-99.9": Benchmark("", 0, 10_833, 10_833, scenarios=(_SS, _OFFLINE)),
-    "3d-unet-99": Benchmark("", 0, 43, 43, scenarios=(_SS, _OFFLINE)),
-    "3d-unet-99.9": Benchmark("", 0, 43, 43, scenarios=(_SS, _OFFLINE)),
-    "stable-diffusion-xl": Benchmark("", 0, 5_000, 5_000, scenarios=(_SS, _OFFLINE)),
+
+def _of_text(size: int, datacenter: tuple[Scenario, ...], compliance: tuple[str, ...] = ("TEST01",)) -> Benchmark:
+    return Benchmark("", 0, size, size, scenarios=_EDGE, datacenter=datacenter, compliance=compliance)
+
+
+_V50_BENCHMARKS = {
+    "resnet": Benchmark(
+        *_RESNET, 1024, 50_000, None, _ALL, 15 * _MS, datacenter=_DATACENTER, compliance=("TEST01", "TEST04")
+    ),
+    "retinanet": Benchmark(*_RETINANET, 64, 24_781, None, _ALL, 100 * _MS, datacenter=_DATACENTER),
+    "bert-99": _of_text(10_833, ()),
+    "bert-99.9": _of_text(10_833, ()),
+    "3d-unet-99": _of_text(43, (_OFFLINE,)),
+    "3d-unet-99.9": _of_text(43, (_OFFLINE,)),
+    "stable-diffusion-xl": _of_text(5_000, _DATACENTER, ("TEST01", "TEST04")),
 }
-_V6_BENCHMARKS = {
-    **_NEW_BENCHMARKS,
-    "retinanet": replace(_NEW_BENCHMARKS["retinanet"], scenarios=()),
+_V41_BENCHMARKS = {
+    name: one if name == "stable-diffusion-xl" else replace(one, compliance=(*one.compliance, "TEST05"))
+    for name, one in _V50_BENCHMARKS.items()
+} | {
+    "bert-99": _of_text(10_833, _DATACENTER, ("TEST01", "TEST05")),
+    "bert-99.9": replace(_of_text(10_833, _DATACENTER, ("TEST01", "TEST05")), scenarios=()),
+}
+_V51_BENCHMARKS = _V50_BENCHMARKS | {"resnet": replace(_V50_BENCHMARKS["resnet"], datacenter=())}
+_V60_BENCHMARKS = _V51_BENCHMARKS | {
+    "retinanet": replace(_V51_BENCHMARKS["retinanet"], scenarios=(), datacenter=()),
+    "stable-diffusion-xl": replace(_V51_BENCHMARKS["stable-diffusion-xl"], datacenter=()),
     "yolo-95": Benchmark("mAP", 53.4 * 0.95, 64, 1_525, scenarios=_ALL),
     "yolo-99": Benchmark("mAP", 53.4 * 0.99, 64, 1_525, scenarios=_ALL),
 }
@@ -136,7 +201,10 @@ _GUESSES = (
     *(("mobilenet", "resnet"), ("efficientnet", "resnet"), ("resnet50", "resnet")),
     *(("bert-99.9", "bert-99.9"), ("bert-99", "bert-99")),
 )
-"""What a name stands for that nobody maps, by a part of it: the checker guesses so too."""
+_OLD_GUESSES = (
+    *((part, "ssd-small") for part in ("ssdlite", "ssd-inception", "yolo", "ssd-mobilenet", "ssd-resnet50")),
+    *(("mobilenet", "resnet"), ("efficientnet", "resnet"), ("rcnn", "ssd-small")),
+)
 
 _OLD_OTHERS = ("mobilenet-v1", "rnnt", "bert-99", "bert-99.9", "dlrm-99", "dlrm-99.9", "3d-unet-99", "3d-unet-99.9")
 _NEW_OTHERS = (
@@ -157,6 +225,12 @@ _OLD_FIELDS = (
     *("accelerator_memory_capacity", "accelerator_memory_configuration", "accelerator_on-chip_memories"),
     *("cooling", "hw_notes", "framework", "operating_system", "other_software_stack", "sw_notes"),
 )
+_V07_FIELDS = (
+    *("division", "submitter", "status", "system_name", "number_of_nodes", "host_processor_model_name"),
+    *("host_processors_per_node", "host_processor_core_count", "host_memory_capacity", "host_storage_capacity"),
+    *("host_storage_type", "accelerators_per_node", "accelerator_model_name", "accelerator_memory_capacity"),
+    *("framework", "operating_system"),
+)
 _FIELDS = (*_OLD_FIELDS, "host_network_card_count", "system_type_detail")
 _MAY_BE_EMPTY = (
     *("host_processor_frequency", "host_processor_caches", "host_processor_interconnect", "accelerator_frequency"),
@@ -169,6 +243,11 @@ MEASUREMENT_FIELDS = (
     *("input_data_types", "retraining", "starting_weights_filename", "weight_data_types", "weight_transformations"),
 )
 """Keys that a measurements file must have; since v5.0 none may be empty."""
+
+_OF_TREES = frozenset({"root", "names", "sizes", "links", "systems", "files"})
+"""Checks of a tree's order, which the checkers of v4.1 to v5.1 made, and neither those before nor the package since."""
+
+_V10_LENIENT = _OF_TREES | {"measurements_file", "not_empty", "code", "compliance", "coverage"}
 
 _V07 = Round(
     name="v0.7",
@@ -187,10 +266,29 @@ _V07 = Round(
     lower_case_scenarios=True,
     has_mapping=False,
     system_fields=_OLD_FIELDS,
+    required_fields=_V07_FIELDS,
     meaningful=(),
+    numeric_fields=(),
+    system_types=SYSTEM_TYPES[:2],
+    guesses=_OLD_GUESSES,
+    ignored_errors=("CAS failed",),
+    wants_calibration=False,
+    open_demands=frozenset({"benchmark"}),
+    lenient=_V10_LENIENT | {"status"},
+)
+_V10 = replace(
+    _V07,
+    name="v1.0",
+    seeds=ROUND_SEEDS["v1.0"],
+    min_duration_ms=600_000,
+    required_fields=_OLD_FIELDS,
+    numeric_fields=("number_of_nodes", "host_processors_per_node", "accelerators_per_node"),
+    system_types=SYSTEM_TYPES,
+    ignored_errors=(),
+    lenient=_V10_LENIENT | {"settings", "measurements"},
 )
 _V41 = replace(
-    _V07,
+    _V10,
     name="v4.1",
     seeds=ROUND_SEEDS["v4.1"],
     min_duration_ms=600_000,
@@ -198,25 +296,47 @@ _V41 = replace(
     samples_per_query=8,
     early_stopping=True,
     multistream_metric="early_stopping_latency_ms",
-    benchmarks=_NEW_BENCHMARKS,
+    benchmarks=_V41_BENCHMARKS,
     aliases=_NEW_ALIASES,
     others=_NEW_OTHERS,
     lower_case_scenarios=False,
     has_mapping=True,
     system_fields=_FIELDS,
+    required_fields=_FIELDS,
     meaningful=_MEANINGFUL,
+    numeric_fields=("host_processors_per_node",),
+    guesses=_GUESSES,
+    lenient=frozenset({"systems", "coverage"}),
 )
-_V50 = replace(_V41, name="v5.0", seeds=ROUND_SEEDS["v5.0"], wants_mlperf_conf=False)
-_V60 = replace(_V50, name="v6.0", seeds=ROUND_SEEDS["v6.0"], benchmarks=_V6_BENCHMARKS, flat=True, code_folder="src")
+_V50 = replace(_V41, name="v5.0", seeds=ROUND_SEEDS["v5.0"], benchmarks=_V50_BENCHMARKS, wants_mlperf_conf=False)
+_V51 = replace(
+    _V50,
+    name="v5.1",
+    seeds=ROUND_SEEDS["v5.1"],
+    benchmarks=_V51_BENCHMARKS,
+    wants_calibration=True,
+    open_demands=frozenset({"benchmark", "score"}),
+    lenient=frozenset(),
+)
+_V60 = replace(
+    _V51,
+    name="v6.0",
+    seeds=ROUND_SEEDS["v6.0"],
+    benchmarks=_V60_BENCHMARKS,
+    flat=True,
+    code_folder="src",
+    open_demands=frozenset(),
+    lenient=_OF_TREES | {"calibration"},
+)
 
 ROUNDS: Mapping[str, Round] = {
     one.name: one
     for one in (
         _V07,
-        replace(_V07, name="v1.0", seeds=ROUND_SEEDS["v1.0"], min_duration_ms=600_000),
+        _V10,
         _V41,
         _V50,
-        replace(_V50, name="v5.1", seeds=ROUND_SEEDS["v5.1"]),
+        _V51,
         _V60,
         replace(_V60, name="v6.1", seeds=ROUND_SEEDS["v6.1"]),
     )

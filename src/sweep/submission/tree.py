@@ -77,7 +77,7 @@ class TreeResult:
     def accuracy_text(self) -> str | UnreadableError:
         """What accuracy.txt says."""
         path = self.paths.accuracy / ACCURACY_TXT
-        return _tried(lambda: _text(read_file(path, JSON_MAX, self.paths.of.root)))
+        return _tried(lambda: _text(read_file(path, JSON_MAX, self.paths.of.root)).replace("\r\n", "\n"))
 
     @cached_property
     def system(self) -> Mapping[str, Any] | UnreadableError:
@@ -244,7 +244,7 @@ def read_file(path: Path, limit: int, root: Path) -> bytes:
     Args:
         path: The file.
         limit: Bytes that it may have.
-        root: The tree's root: no link below that is followed.
+        root: The tree's root: no link below that is followed out of it.
 
     Raises:
         UnreadableError: It is missing, a link or no file, too large, or cannot be read.
@@ -252,7 +252,7 @@ def read_file(path: Path, limit: int, root: Path) -> bytes:
     parts = path.relative_to(root).parts
     try:
         inside = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
-        if any(one.is_symlink() for one in inside):
+        if any(one.is_symlink() for one in inside) and not path.resolve().is_relative_to(root.resolve()):
             raise UnreadableError("is a link, or lies behind one, which is not followed")
         if not path.exists():
             raise UnreadableError("is missing")
