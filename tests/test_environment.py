@@ -10,11 +10,13 @@ from sweep import environment
 from sweep.environment import (
     available_memory_bytes,
     environment_digest,
+    environment_digests,
     environment_on,
     fingerprint,
     fingerprint_digest,
 )
 from sweep.gpus import Gpu
+from sweep.results.environments import hardware
 
 ARM = """processor	: {number}
 BogoMIPS	: 50.00
@@ -184,7 +186,80 @@ def test_records_of_the_cpu_stay_found():
     """Their digest is the one that they were stored under, before a trial had a GPU of its own."""
     old = {"cpu": "c", "gpus": [{"name": "NVIDIA H100", "driver": "580.1", "memory": "81559 MiB"}], "hostname": "h"}
     assert fingerprint_digest(old) == "5e1035103513771829e392daa6e7d590b31b50b85d37ce8945bd8e0f8a454522"
-    assert environment_digest(None) == fingerprint_digest(fingerprint())
+    assert environment_digests(None)[0] == environment_digest(None)
+    assert fingerprint_digest(fingerprint()) in environment_digests(None)
+    assert environment_digests(H100) == (environment_digest(H100),)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Set what is installed and which GPUs there are; return the digests of a trial on the CPU and of one on a GPU."""
+
+    def install(gpus=(), **versions):
+        found = [SimpleNamespace(name=name, version=version) for name, version in versions.items()]
+        monkeypatch.setattr(environment, "distributions", lambda: found)
+        monkeypatch.setattr(environment, "gpus", lambda: gpus)
+        return environment_digest(None), environment_digest(H100)
+
+    monkeypatch.setattr(environment, "fingerprint", fingerprint.__wrapped__)  # read anew each time
+    return install
+
+
+PLAIN = {"numpy": "2.0", "onnxruntime": "1.32", "mlcommons-loadgen": "5.1"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cuda-python", "cuda_python", "tensorrt", "tensorrt_cu12", "tensorrt-cu13-libs", "tensorrt_rtx"),
+        *(
+            "tensorrt-lean-cu12",
+            "onnxruntime-extensions",
+            "onnxruntime-genai",
+            "onnxruntime-genai-cuda",
+            "nvidia-cudnn-cu12",
+        ),
+    ],
+)
+def test_what_only_a_gpu_uses_makes_no_other_trial_on_the_cpu(machine, name):
+    """Fails where all that was measured on the CPU is measured again because of an engine that it does not use."""
+    cpu, gpu = machine(**PLAIN)
+    for version in ("1.0", "2.0"):
+        after, other = machine(**PLAIN, **{name: version})
+        assert (after, other == gpu) == (cpu, False)
+    assert machine(gpus=(H100,), **PLAIN)[0] == cpu
+    assert machine(gpus=(replace(H100, driver="600.1"),), **PLAIN)[0] == cpu
+
+
+@pytest.mark.parametrize("name", ["numpy", "onnxruntime", "mlcommons-loadgen"])
+def test_what_a_test_on_the_cpu_uses_makes_another_trial(machine, name):
+    assert machine(**{**PLAIN, name: "9"})[0] != machine(**PLAIN)[0]
+
+
+@pytest.mark.parametrize("name", ["onnxruntime-gpu", "onnxruntime_openvino"])
+def test_another_build_of_the_engine_makes_another_trial_on_the_cpu(machine, name):
+    assert machine(**PLAIN, **{name: "1.32"})[0] != machine(**PLAIN)[0]
+
+
+def test_a_record_from_before_is_found_again(tmp_path, simulated, searches):
+    """Fails where an update has everything on the CPU of a machine with GPUs measured again."""
+    from sweep.store.records import Store
+    from sweep.study.measure import Bench
+    from sweep.trial.executor import Executor, Timeouts
+    from sweep.trial.interrupts import InterruptGate
+
+    test = searches.test(4).outcome.stored.result
+    before = {**fingerprint(), "gpus": [{"name": "NVIDIA H100", "driver": "580.1", "memory": "81559 MiB"}]}
+    store = Store(tmp_path / "outputs")
+    attempt = store.begin(test.spec, fingerprint_digest(before))
+    old = replace(test, environment=before, environment_digest=fingerprint_digest(before))
+    stored = store.finish(attempt, old)
+    bench = Bench(store, Executor(Timeouts(1, 1)), InterruptGate(), resume=True)
+    assert bench.newest(test.spec) is None  # of another machine
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "fingerprint", lambda: before)
+        assert bench.newest(test.spec).stored == stored
+        assert bench.unused(test.spec, ()).stored == stored
 
 
 def test_what_a_broken_upgrade_leaves_behind_is_passed_over(installed):
@@ -231,3 +306,12 @@ def test_memory_of_a_control_group_is_less_than_the_machines(groups):
     groups("outer/inner/memory.max", "max")
     groups("outer/inner/memory.current", "5")
     assert available_memory_bytes() == 400_000
+
+
+def test_the_hardware_of_a_test_on_the_cpu_has_no_gpu_whenever_it_was_measured():
+    """Fails where a gate on the CPU of a machine with GPUs misses all points of a baseline from before."""
+    before = {**fingerprint(), "gpus": [{"name": "NVIDIA H100", "driver": "580.1", "memory": "81559 MiB"}]}
+    assert hardware(before) == hardware(environment_on(None))
+    assert hardware(environment_on(H100))["gpus"][0]["name"] == "NVIDIA H100"
+    imported = {"platform": "somebody's", "gpus": [{"name": "NVIDIA H100"}]}
+    assert hardware(imported)["gpus"][0]["name"] == "NVIDIA H100"

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import distributions, entry_points
 from pathlib import Path
@@ -25,6 +25,9 @@ _PACKAGES = ("cuda-python", "mlcommons-loadgen", "numpy", "onnxruntime*", "tenso
 
 _GPU_PACKAGES = ("cuda-bindings", "nvidia-cublas*", "nvidia-cuda-runtime*", "nvidia-cudnn*", "nvidia-cuda-nvrtc*")
 """Those that only a result on a GPU depends on: the libraries that do its work."""
+
+_NOT_OF_CPUS = ("cuda-python", "onnxruntime-extensions", "onnxruntime-genai*", "tensorrt*")
+"""Of the former, those that do nothing in a test on the CPU."""
 
 _TF32 = "NVIDIA_TF32_OVERRIDE"
 """With it NVIDIA's libraries compute fp32 in TF32, or do not, whatever they are asked for."""
@@ -73,16 +76,20 @@ def fingerprint() -> dict[str, Any]:
 
 
 def environment_on(gpu: Gpu | None) -> dict[str, Any]:
-    """Return the fingerprint of a trial: of one on a GPU, with that GPU alone and how it is set.
+    """Return the fingerprint of a trial: with what it may depend on alone.
 
-    A lowered power limit, ECC and MIG change what a GPU can do, so they are among what decides. Its clocks, which
-    change by themselves, are for the telemetry.
+    On a GPU that is this GPU and how it is set. A lowered power limit, ECC and MIG change what a GPU can do, so they
+    are among what decides. Its clocks, which change by themselves, are for the telemetry. On the CPU there is no GPU,
+    and no package that only tests on GPUs use: installing or updating one makes no other trial.
 
     Args:
         gpu: What the trial runs on; None for the CPU.
     """
     if gpu is None:
-        return fingerprint()
+        names, families = _exact_and_families(_NOT_OF_CPUS)
+        packages: dict[str, str] = fingerprint()["packages"]
+        used = {name: v for name, v in packages.items() if name not in names and not name.startswith(families)}
+        return {**fingerprint(), "gpus": [], "packages": used}
     own = {"gpus": [asdict(gpu)], "gpu_packages": _packages(_GPU_PACKAGES)}
     if (tf32 := os.environ.get(_TF32)) is not None:
         own["tf32_override"] = tf32
@@ -104,6 +111,18 @@ def environment_digest(gpu: Gpu | None) -> str:
         gpu: What the trial runs on; None for the CPU.
     """
     return fingerprint_digest(environment_on(gpu))
+
+
+def environment_digests(gpu: Gpu | None) -> tuple[str, ...]:
+    """Return the digests under which records of a trial here may be found, the one that it is stored under first.
+
+    Up to version 0.1 a trial on the CPU had all GPUs of the machine, and what only they use, in its environment.
+
+    Args:
+        gpu: What the trial runs on; None for the CPU.
+    """
+    own = environment_digest(gpu)
+    return (own,) if gpu is not None else tuple(dict.fromkeys((own, fingerprint_digest(fingerprint()))))
 
 
 def usable_cores() -> int:
@@ -142,8 +161,7 @@ def _packages(names: Sequence[str] = _PACKAGES) -> dict[str, str]:
     """Return the versions of what a result depends on, plug-ins included, by distribution name."""
     points = (point for group in _PLUGIN_GROUPS for point in entry_points(group=group))
     plugins = {point.dist.name for point in points if point.dist is not None and point.dist.name}
-    wanted = {_normalized(name) for name in (*names, *plugins) if name != _OWN}
-    families = tuple(name[:-1] for name in wanted if name.endswith("*"))
+    wanted, families = _exact_and_families(_normalized(name) for name in (*names, *plugins) if name != _OWN)
     found: dict[str, str] = {}
     for distribution in distributions():
         if not distribution.name:  # what a broken upgrade leaves behind
@@ -152,6 +170,12 @@ def _packages(names: Sequence[str] = _PACKAGES) -> dict[str, str]:
         if name in wanted or name.startswith(families):
             found.setdefault(name, distribution.version)  # the first on the path is the one that is imported
     return dict(sorted(found.items()))
+
+
+def _exact_and_families(names: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return names, and how the names of families begin, which end in a star here."""
+    whole = frozenset(names)
+    return whole, tuple(name[:-1] for name in whole if name.endswith("*"))
 
 
 def _normalized(name: str) -> str:

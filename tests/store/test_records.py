@@ -27,9 +27,9 @@ def store(tmp_path):
 @pytest.fixture
 def measure(executor, store, request_for):
     def run(spec):
-        from sweep.environment import fingerprint, fingerprint_digest
+        from sweep.environment import environment_digest
 
-        environment = fingerprint_digest(fingerprint())
+        environment = environment_digest(None)
         attempt = store.begin(spec, environment)
         request = request_for(spec)
         result = run_trial(executor, RunRequest(spec, request.files, str(attempt.paths.directory)), attempt.number)

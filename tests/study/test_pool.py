@@ -100,7 +100,7 @@ def test_points_of_the_cpu_follow_those_of_the_pool(pools, two):
     points = [pools.point((), "simulated", batch=2), pools.point(two, batch=3), pools.point(two, batch=2)]
     outcomes = pools.run(points)
     assert pools.watcher.began[-1] == 0
-    assert len(outcomes[0].stored.result.environment["gpus"]) == 2  # as ever: all that the machine has
+    assert outcomes[0].stored.result.environment["gpus"] == []  # whichever the machine has
     assert "CUDA_VISIBLE_DEVICES" not in engine(outcomes[0])
 
 

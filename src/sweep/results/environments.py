@@ -51,8 +51,13 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
 
 
 def hardware(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a fingerprint that no installation changes: processor, limits, GPUs, their settings."""
-    gpus = [gpu for gpu in environment.get("gpus") or () if isinstance(gpu, Mapping)]
+    """Return the part of a fingerprint that no installation changes: processor, limits, GPUs used, their settings.
+
+    Older tests on the CPU list all GPUs there were, without their identity, as other tools list those that they used.
+    """
+    is_imported = bool(environment.get("platform"))
+    known = (gpu for gpu in environment.get("gpus") or () if isinstance(gpu, Mapping))
+    gpus = [gpu for gpu in known if is_imported or "uuid" in gpu]
     own = {name: environment.get(name) for name in _HARDWARE}
     return {**own, "gpus": [{name: gpu.get(name) for name in _GPU_HARDWARE} for gpu in gpus]}
 

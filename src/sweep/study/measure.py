@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sweep.environment import environment_digest
+from sweep.environment import environment_digest, environment_digests
 from sweep.errors import ConfigError
 from sweep.gpus import Gpu
 from sweep.store.records import Store, StoredTrial
@@ -227,7 +227,7 @@ class Bench:
 
     def _environments(self) -> list[str]:
         """Return the digests of all environments whose records count, that of the GPU tests run on first."""
-        return list(dict.fromkeys(environment_digest(gpu) for gpu in self.gpus or (None,)))
+        return list(dict.fromkeys(digest for gpu in self.gpus or (None,) for digest in environment_digests(gpu)))
 
     def _counts(self, result: TrialResult) -> bool:
         if self.rejection is not None and self.rejection.refuses(result):
