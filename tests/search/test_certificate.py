@@ -43,7 +43,10 @@ def seen(n, shown, over=0, count=1440, full=True):
         ),
         ([(8, V)], Status.ALL_VALID, 8, None, None, "N=8 is VALID, and the search may ask for no more"),
         ([(8, V, 0, 100, False)], Status.UNKNOWN, None, None, None, "no N was shown VALID or INVALID"),
-        ([(1, X, 15)], Status.UNKNOWN, None, None, None, "N=1: 15 of 1440 queries over the bound"),
+        ([(1, X, 15)], Status.UNKNOWN, None, None, None, "15 of 1440 queries over the bound"),
+        ([(1, X, 15), (4, X, 40)], Status.UNKNOWN, None, 4, (1, 3), "no N was shown VALID, up to N=4"),
+        ([(2, X, 17), (2, X, 18)], Status.UNKNOWN, None, None, None, "N=2 was INVALID in 2 of 2 full tests, but not"),
+        ([(2, F, 0, 0), (2, F, 0, 0), (4, X, 40)], Status.UNKNOWN, None, 4, (1, 3), "no N was shown VALID, up to N=4"),
         ([], Status.UNKNOWN, None, None, None, "no N was shown VALID or INVALID"),
     ],
 )

@@ -10,6 +10,9 @@ from sweep.search.base import ROUND_VALUES, Question, Shown
 from sweep.search.evidence import Pool, pools
 from sweep.search.searcher import Searcher
 
+_NAMED = 4
+"""N that are named where several say the same, at most."""
+
 
 class Status(StrEnum):
     """What kind of answer a certificate gives."""
@@ -44,7 +47,7 @@ class Evidence:
         query_count: Queries of all its tests.
         over_latency_count: Of them, over the bound.
         percentile_ns: Their pooled latency at the percentile; None when no query finished.
-        set_aside_tests: Tests that do not count: INVALID on a disturbed machine, where an undisturbed one gave VALID.
+        set_aside_tests: Full tests of a disturbed machine that do not count, since an undisturbed one has a verdict.
         p_valid: Probability that at most the allowed share of queries is over the bound, from these counts alone.
         role: Its place in the certificate: `answer`, `next` (the one above the answer), `first invalid`, `round` (a
             multiple of 8, 16 or 32 above the edge), or empty.
@@ -114,6 +117,8 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
     if answer is not None and answer < domain.high:
         last = domain.high if bad is None else bad - domain.step
         undecided = (answer + domain.step, last) if last > answer else None
+    elif status is Status.UNKNOWN and bad is not None:
+        undecided = domain.low, bad - domain.step
     # What bounds the search without a verdict is no INVALID.
     invalid = None if bad is None or by_n[bad].has_no_verdict else bad
     return Certificate(
@@ -151,7 +156,8 @@ def _answer(searcher: Searcher, by_n: Mapping[int, Pool]) -> tuple[int | None, S
         return max(once), Status.UNCONFIRMED, min(above, default=None)
     if low in by_n and by_n[low].is_bad and not by_n[low].has_no_verdict:
         return None, Status.NONE_VALID, low
-    return None, Status.UNKNOWN, None
+    invalid = [n for n, pool in by_n.items() if pool.is_bad and not pool.has_no_verdict]
+    return None, Status.UNKNOWN, min(invalid, default=None)
 
 
 def _was_valid(searcher: Searcher, n: int, pool: Pool) -> bool:
@@ -167,6 +173,10 @@ def _remarks(searcher: Searcher, by_n: Mapping[int, Pool], answer: int | None, b
     wanted, reached = searcher.question.confidence, searcher.confidence(answer)
     if reached < wanted:
         yield f"the confidence is below the {100 * wanted:g} % that was asked for"
+    disturbed = [n for n, pool in by_n.items() if n > answer and pool.is_disturbed and not pool.valid_tests]
+    if disturbed:
+        alone = "INVALID on a disturbed machine alone, which proves nothing"
+        yield f"N={_several(disturbed)} {alone}: ask again when it is idle"
     beyond = [n for n, pool in by_n.items() if bad is not None and n > bad and pool.valid_tests]
     if beyond:
         yield f"above the first INVALID, N={_several(beyond)} VALID once, but not surely"
@@ -187,10 +197,7 @@ def _why(question: Question, by_n: Mapping[int, Pool], status: Status, answer: i
         case Status.NONE_VALID:
             return f"the smallest N={domain.low} is not VALID: {told(by_n[domain.low])}"
         case Status.UNKNOWN:
-            if domain.low in by_n and by_n[domain.low].full:
-                return f"no N was shown VALID or INVALID; N={domain.low}: {told(by_n[domain.low])}"
-            failed = [f"N={n}: {told(pool)}" for n, pool in by_n.items() if pool.does_not_run]
-            return f"no N was shown VALID or INVALID{'; ' if failed else ''}{'; '.join(failed)}"
+            return _nothing_valid(by_n)
     above = "nothing above it was shown INVALID"
     if bad is not None:
         above = f"N={bad} is not VALID: {told(by_n[bad])}"
@@ -199,6 +206,23 @@ def _why(question: Question, by_n: Mapping[int, Pool], status: Status, answer: i
     if status is Status.UNCONFIRMED and answer is not None:
         return f"N={answer} was VALID, but not surely: {told(by_n[answer])}; {above}"
     return above
+
+
+def _nothing_valid(by_n: Mapping[int, Pool]) -> str:
+    """Return what is known where no N was shown VALID: how far up that was tried, and what was INVALID, how surely."""
+    failed = [f"N={n}: {told(pool)}" for n, pool in by_n.items() if pool.does_not_run]
+    tested = [pool for pool in by_n.values() if pool.full]
+    if not tested:
+        return "; ".join(("no N was shown VALID or INVALID", *failed))
+    known = [f"no N was shown VALID, up to N={tested[-1].samples_per_query}"]
+    for pool in tested[:_NAMED]:
+        surely = "" if pool.is_bad else ", on a disturbed machine alone" if pool.is_disturbed else ", but not surely"
+        if pool.valid_tests:
+            surely = ", too close to call"
+        shown = f"was INVALID in {pool.invalid_tests} of {len(pool.full)} full tests{surely}"
+        known.append(f"N={pool.samples_per_query} {shown}: {told(pool)}")
+    more = [f"and {len(tested) - _NAMED} more N"] if len(tested) > _NAMED else []
+    return "; ".join((*known, *more, *failed))
 
 
 def told(pool: Pool) -> str:
