@@ -259,6 +259,8 @@ def refused(capfd, tmp_path):
         (["search=max_streams", "search.seed=-1"], ["search.seed=-1"]),
         (["search=max_streams", "search.budget=60"], ["search.budget=60", "search.budget.seconds=NUMBER"]),
         (["search=max_streams", "search.budget.seconds=0"], ["search.budget.seconds=0"]),
+        (["search=max_streams", "search.budget.queries=1439"], ["search.budget.queries=1439: is less than one full"]),
+        (["search=joint", "run=official", "search.budget.seconds=59"], ["search.budget.seconds=59: is less than one"]),
         (["search=max_streams", "search.budget.tests=1.5"], ["search.budget.tests=1.5"]),
         (["search=max_streams", "search.min_accuracy=99"], ["search.min_accuracy=99", "did you mean 0.99?"]),
         (["search=max_streams", "search.min_accuracy=0"], ["search.min_accuracy=0", "at most 1"]),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.benchmarks import curves
 
-from sweep.search.base import Ask, Domain, Observation, Question, Shown
+from sweep.search.base import Ask, Observation, Shown
 from sweep.search.boundary import BoundarySearcher
 from sweep.search.certificate import Status, certify
 
@@ -126,15 +126,33 @@ def test_out_of_memory_bounds_the_search_from_above():
     assert "out of memory" in certificate.why
 
 
-def test_an_invalid_test_on_a_busy_machine_is_run_again():
-    """A neighbour's burst is no property of N; where the machine is busy again, INVALID stands."""
-    searcher, latencies = BoundarySearcher(Question(Domain(4, 4), 50_000_000, 99.0, 1440, 0.99)), np.full(1440, 10**7)
-    searcher.tell(Observation(4, False, Shown.VALID, latencies[:6], 0, 6))
-    searcher.tell(Observation(4, True, Shown.INVALID, latencies, 15, 1440, busy=True))
-    assert searcher.ask() == Ask(4, None, "again, since the machine was disturbed")
-    searcher.tell(Observation(4, True, Shown.VALID, latencies, 0, 1440))
-    assert searcher.ask() is None
-    assert certify(searcher, is_complete=True).status is Status.ALL_VALID
+def test_what_a_busy_machine_spoils_ends_the_search_and_proves_nothing():
+    """It neither goes on for ever nor calls an N INVALID that may be none."""
+    for busy_from in (1, 20):
+        searcher = BoundarySearcher(question_of(1, 64))
+        oracle = Oracle(curve(40))
+        while (ask := searcher.ask()) is not None:
+            seen = oracle.test(ask)
+            n = ask.samples_per_query
+            if ask.query_count is None and n >= busy_from:
+                over = np.full(5, 2 * BOUND_NS, np.int64)
+                seen = Observation(n, True, Shown.INVALID, over, 5, 5, busy=True)
+            searcher.tell(seen)
+            assert len(searcher.seen) < 60
+        certificate = certify(searcher, is_complete=True)
+        assert certificate.first_invalid is None
+        assert (certificate.max_streams or 0) < busy_from
+        assert "on a disturbed machine alone" in f"{certificate.why}; {certificate.remark}"
+
+
+def test_a_probe_of_a_busy_machine_stands_for_nothing_once_there_is_an_undisturbed_one():
+    """Else the search would stay below what a neighbour made slow, whenever it is asked again."""
+    searcher, over = BoundarySearcher(question_of(1, 64)), np.full(6, 2 * BOUND_NS, np.int64)
+    for n in (1, 8, 12):
+        searcher.tell(Observation(n, False, Shown.INVALID, over, 6, 6, busy=True))
+        searcher.tell(Oracle(curve(40)).test(Ask(n, 6, "")))
+    run(searcher, Oracle(curve(40)))
+    assert searcher.answer() == 40
 
 
 def test_differing_tests_are_noticed_and_said():

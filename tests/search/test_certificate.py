@@ -43,7 +43,10 @@ def seen(n, shown, over=0, count=1440, full=True, busy=False):
         ),
         ([(8, V)], Status.ALL_VALID, 8, None, None, "N=8 is VALID, and the search may ask for no more"),
         ([(8, V, 0, 100, False)], Status.UNKNOWN, None, None, None, "no N was shown VALID or INVALID"),
-        ([(1, X, 15)], Status.UNKNOWN, None, None, None, "N=1: 15 of 1440 queries over the bound"),
+        ([(1, X, 15)], Status.UNKNOWN, None, None, None, "15 of 1440 queries over the bound"),
+        ([(1, X, 15), (4, X, 40)], Status.UNKNOWN, None, 4, (1, 3), "no N was shown VALID, up to N=4"),
+        ([(2, X, 17), (2, X, 18)], Status.UNKNOWN, None, None, None, "N=2 was INVALID in 2 of 2 full tests, but not"),
+        ([(2, F, 0, 0), (2, F, 0, 0), (4, X, 40)], Status.UNKNOWN, None, 4, (1, 3), "no N was shown VALID, up to N=4"),
         ([], Status.UNKNOWN, None, None, None, "no N was shown VALID or INVALID"),
     ],
 )
@@ -73,11 +76,11 @@ BUSY = {"busy": True}
     ("tests", "disturbed", "status"),
     [
         ([(4, V), (5, X, 40)], False, Status.EXACT),
-        ([(4, V), (5, X, 40, BUSY)], True, Status.INTERVAL),
+        ([(4, V), (5, X, 40, BUSY)], True, Status.OPEN),
         ([(4, V, 0, BUSY), (5, X, 40)], True, Status.INTERVAL),
         ([(4, V, 0, BUSY), (4, V), (5, X, 40, BUSY), (5, X, 40)], False, Status.EXACT),
-        # One undisturbed INVALID that could be luck, and a disturbed one that made it sure.
-        ([(4, V), (5, X, 15), (5, X, 900, BUSY)], True, Status.INTERVAL),
+        # One undisturbed INVALID that could be luck, which a disturbed one does not make sure.
+        ([(4, V), (5, X, 15), (5, X, 900, BUSY)], False, Status.OPEN),
         ([(4, V), (5, M, 0, BUSY)], False, Status.EXACT),
         ([(4, V), (5, X, 40), (7, X, 40, BUSY)], False, Status.EXACT),
         # Not shown INVALID, but what might have been VALID is neither.
@@ -85,7 +88,7 @@ BUSY = {"busy": True}
         ([(4, V), (5, X, 15, BUSY)], True, Status.OPEN),
         ([(8, V, 0, BUSY)], True, Status.ALL_VALID),
         ([(4, V), (2, X, 15, BUSY), (5, X, 40)], False, Status.EXACT),
-        ([(1, X, 40, BUSY)], True, Status.NONE_VALID),
+        ([(1, X, 40, BUSY)], True, Status.UNKNOWN),
         ([(1, X, 40, BUSY), (1, X, 40)], False, Status.NONE_VALID),
         # Set aside: an undisturbed test was VALID.
         ([(4, X, 40, BUSY), (4, V), (5, X, 40)], False, Status.EXACT),

@@ -100,11 +100,19 @@ BUSY = seen(Shown.INVALID, 40, busy=True)
         ([FAILED, seen(), FAILED], True, False),  # it does run
         ([OUT_OF_MEMORY], False, True),
         ([seen(), OUT_OF_MEMORY], False, True),
-        ([BUSY], False, True),
+        ([BUSY], False, False),  # the neighbours' doing, perhaps
+        ([BUSY, BUSY, BUSY], False, False),
         ([BUSY, seen()], True, False),
-        ([BUSY, seen(busy=True)], False, True),  # else on a machine that is always busy the best of two would count
-        ([BUSY, seen(Shown.INVALID, 40, busy=True), seen()], False, True),  # set aside once at most
-        ([BUSY, PROBE], False, True),
+        ([seen(), BUSY], True, False),
+        ([BUSY, BAD], False, True),
+        ([BUSY, seen(Shown.INVALID, 15)], False, False),  # the undisturbed one alone is not sure
+        ([BUSY, seen(busy=True)], False, False),  # else on a machine that is always busy the best of two would count
+        ([BUSY, seen(busy=True), seen(Shown.INVALID, 15)], False, False),
+        ([BUSY, BUSY, seen()], True, False),
+        ([seen(busy=True)], True, False),
+        ([seen(busy=True), BAD], False, True),
+        ([BUSY, PROBE], False, False),
+        ([BUSY, OUT_OF_MEMORY], False, True),
     ],
 )
 def test_good_and_bad(tests, good, bad):

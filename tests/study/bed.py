@@ -4,6 +4,8 @@ import shutil
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
+import numpy as np
+
 from sweep.errors import ConfigError, Problem
 from sweep.search.base import Domain, Question
 from sweep.search.registry import make_searcher
@@ -12,6 +14,7 @@ from sweep.study import measure
 from sweep.study.measure import Bench
 from sweep.study.search import Purse, SearchPlan, SearchRun
 from sweep.trial.interrupts import InterruptGate
+from sweep.trial.trial import BUSY
 
 FULL = 1440
 
@@ -56,7 +59,12 @@ class Bed:
         self.store = Store(root)
         self.failures = {}  # N, or N and the time of a sample: how its next tests fail
         self.refuses = set()
+        self.disturbed = {}  # N: how many of its next tests a busy machine makes slower; None takes any N
+        self.slower = 10
         self.measured = []
+        self.elsewhere = root.with_name("elsewhere")
+        self.kill_after = None  # so many tests
+        self.on_measured = _ignore
         monkeypatch.setattr(measure, "run_trial", self._run_trial)
 
     def plan(self, low=1, high=512, algorithm="bisection"):
@@ -79,16 +87,26 @@ class Bed:
 
     def _run_trial(self, executor, request, number, on_progress, gate):
         spec = request.spec
+        if self.kill_after == 0:
+            raise KeyboardInterrupt
+        if self.kill_after is not None:
+            self.kill_after -= 1
         self.measured.append(spec.samples_per_query)
         per_sample_ms = spec.backend.options["per_sample_ms"]
         n = spec.samples_per_query
         failures = self.failures.get((n, per_sample_ms)) or self.failures.get(n)
         failure = failures.pop(0) if failures else None
         queries = spec.run.min_query_count
+        spoilt = next((key for key in (n, None) if self.disturbed.get(key)), "none")
+        notes = ()
+        if spoilt != "none":
+            self.disturbed[spoilt] -= 1
+            per_sample_ms, notes = self.slower * per_sample_ms, (f"{BUSY}: other processes used 2 cores",)
         made = self._searches.test(
-            spec.samples_per_query, queries=queries, failure=failure, seed=number, per_sample_ms=per_sample_ms
+            n, queries=queries, failure=failure, seed=number, per_sample_ms=per_sample_ms, notes=notes
         )
         test = made.outcome.stored
+        self.on_measured(np.load(test.directory / "latencies_ns.npy") if failure is None else np.zeros(0))
         if failure is None:
             shutil.copy(test.directory / "latencies_ns.npy", request.directory)
         return replace(test.result, spec=spec, spec_digest=spec.digest, attempt=number)

@@ -1,7 +1,9 @@
 """One search step by step, on tests that nobody ran: what is reused, what is refused, what a budget ends."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -191,3 +193,168 @@ def test_a_study_that_started_over_takes_only_records_of_its_own(bed):
     third = bed.run(own)
     third.step(Ask(1, 6, ""))
     assert third.tests[0].outcome.stored.directory == second.tests[0].outcome.stored.directory
+
+
+class TestDisturbed:
+    """What a busy machine made INVALID is measured again, is no proof, and never keeps a search from its end."""
+
+    def asked(self, run, n=300):
+        run.step(Ask(n, None, "is it VALID?"))
+        return [(test.outcome.reused, test.outcome.stored.result.result) for test in run.tests]
+
+    def test_an_invalid_of_a_busy_machine_is_measured_again_at_once(self, bed):
+        bed.disturbed = {300: 1}
+        assert self.asked(bed.run()) == [(False, Verdict.INVALID), (False, Verdict.VALID)]
+        again = bed.run()
+        assert self.asked(again) == [(True, Verdict.INVALID), (True, Verdict.VALID)]
+        assert again.certificate().max_streams == 300
+
+    def test_one_that_is_busy_for_ever_gets_three_tests_and_then_one_a_call(self, bed):
+        bed.disturbed = {300: 99}
+        for call in range(3):
+            run = bed.run()
+            found = self.asked(run)
+            assert [reused for reused, _ in found] == ([False] * 3 if not call else [True] * (2 + call) + [False])
+            certificate = run.certificate()
+            assert (certificate.max_streams, certificate.first_invalid) == (None, None)
+            assert "N=300 was INVALID in" in certificate.why
+            assert "on a disturbed machine alone" in certificate.why
+        bed.disturbed = {}
+        run = bed.run()
+        assert self.asked(run)[-1] == (False, Verdict.VALID)
+        assert run.certificate().max_streams == 300
+        assert self.asked(bed.run())[-1] == (True, Verdict.VALID)  # and from here on nothing is measured
+
+    def test_it_is_killed_between_two_tries_and_goes_on_with_the_next(self, bed):
+        bed.disturbed = {300: 99}
+        first = bed.run()
+        bed.kill_after = 1
+        with pytest.raises(KeyboardInterrupt):
+            self.asked(first)
+        bed.kill_after = None
+        assert [reused for reused, _ in self.asked(bed.run())] == [True, False, False]
+
+    @pytest.mark.parametrize("slower", [1.5, 2, 10])
+    @pytest.mark.parametrize("algorithm", ["bisection", "boundary"])
+    def test_the_answer_of_a_busy_hour_is_not_that_of_an_idle_one(self, bed, algorithm, slower):
+        """The search that said 21 (exact) on a busy machine and 35 an hour later, without a word."""
+        idle = bed.run(algorithm=algorithm, resume=False)
+        idle.run()
+        truth = idle.certificate().max_streams
+        assert truth > 290
+        bed.store = type(bed.store)(bed.elsewhere)
+        bed.disturbed, bed.slower = {None: 10_000}, slower
+        busy = bed.run(algorithm=algorithm)
+        busy.run()
+        certificate = busy.certificate()
+        assert certificate.max_streams < truth / slower + 1
+        assert certificate.first_invalid is None
+        assert certificate.status is not Status.EXACT
+        assert len(busy.tests) < 80
+        bed.disturbed = {}
+        later = bed.run(algorithm=algorithm)
+        later.run()
+        assert later.certificate().max_streams == pytest.approx(truth, rel=0.02)
+        measured = len(bed.measured)
+        last = bed.run(algorithm=algorithm)
+        last.run()
+        assert len(bed.measured) == measured
+        assert last.certificate() == later.certificate()
+
+    def test_a_machine_that_is_always_busy_is_not_measured_for_ever(self, bed):
+        """A call repeats one probe, which tells that it is busy still, and each INVALID once."""
+        bed.disturbed = {None: 10_000}
+        bed.run(algorithm="boundary").run()
+        first = len(bed.measured)
+        for _ in range(4):
+            before = len(bed.measured)
+            again = bed.run(algorithm="boundary")
+            again.run()
+            assert len(bed.measured) - before <= first / 2
+            assert again.certificate().first_invalid is None
+
+
+class TestUnsettled:
+    """What a search could not find out it says, with what it knows, and it goes on when it is asked again."""
+
+    def test_a_search_that_ended_at_a_limit_of_its_own_goes_on_with_each_call(self, bed):
+        said, counts = [], []
+        for _ in range(8):
+            run = bed.run(algorithm="boundary", low=307, high=307)  # 1.2 % of its queries are over
+            run.run()
+            said.append((run.certificate().status, run.limit))
+            counts.append(len(bed.measured))
+            if run.certificate().status is Status.UNKNOWN:
+                assert "N=307 was INVALID in" in run.certificate().why
+                assert not run.certificate().is_complete
+        assert said[0] == (Status.UNKNOWN, "its limit of 2 full tests of one N")
+        assert said[-1] == (Status.NONE_VALID, "")
+        unsettled = [status for status, _ in said].count(Status.UNKNOWN)
+        assert unsettled >= 2
+        assert all(before < after for before, after in pairwise(counts[: unsettled + 1]))
+        assert counts[unsettled] == counts[-1]  # a settled one measures nothing
+
+    def test_killed_beyond_its_first_limit_it_goes_on_from_there(self, bed):
+        def whole():
+            run = bed.run(algorithm="boundary", low=307, high=307)
+            run.run()
+            return run
+
+        whole()
+        bed.kill_after = 1
+        with pytest.raises(KeyboardInterrupt):
+            whole()
+        bed.kill_after = None
+        resumed = whole()
+        assert [test.outcome.reused for test in resumed.tests] == [True] * (len(resumed.tests) - 1) + [False]
+        assert resumed.limit == "its limit of 4 full tests of one N"
+
+    def test_an_algorithm_that_asks_once_says_which_one_asks_again(self, bed):
+        run = bed.run(low=307, high=307)
+        run.run()
+        certificate = run.certificate()
+        assert (certificate.status, certificate.is_complete) == (Status.UNKNOWN, True)
+        assert "search.algorithm=boundary" in certificate.remark
+        assert "15" in certificate.why or "over the bound" in certificate.why
+
+
+class TestBudget:
+    """A budget leaves room for a full test, so that whoever pays it learns something."""
+
+    @pytest.mark.parametrize("limits", [{"tests": count} for count in (1, 2, 3, 5)] + [{"queries": FULL + 9}])
+    def test_probes_never_use_it_up(self, bed, limits):
+        answers = []
+        for _ in range(60):
+            before = len(bed.measured)
+            run = bed.run(algorithm="boundary", purse=Purse(**limits))
+            run.run()
+            assert len(bed.measured) - before <= limits.get("tests", 99)
+            certificate = run.certificate()
+            assert any(one.valid_tests for one in certificate.evidence), certificate.why
+            answers.append(certificate.max_streams)
+            if not run.stopped_by:
+                break
+            assert len(bed.measured) > before  # each call comes further
+        assert answers[-1] > 150
+
+    def test_of_time_it_keeps_a_full_test_of_what_it_can_pay(self, bed, monkeypatch):
+        """Ten seconds, of which no full test of the edge can be had: it would take 72."""
+        clock = SimpleNamespace(now=0.0)
+        monkeypatch.setattr("sweep.study.search.time.perf_counter", lambda: clock.now)
+        bed.on_measured = lambda latencies_ns: setattr(clock, "now", clock.now + latencies_ns.sum() / 1e9)
+        run = bed.run(algorithm="boundary", purse=Purse(seconds=10.0))
+        run.run()
+        certificate = run.certificate()
+        assert run.stopped_by == "search.budget.seconds=10"
+        assert 10 < certificate.max_streams < 64
+        assert certificate.status is Status.OPEN
+        assert clock.now < 12
+
+    def test_one_that_no_full_test_fits_into_says_how_much_is_needed(self, bed, monkeypatch):
+        clock = SimpleNamespace(now=0.0)
+        monkeypatch.setattr("sweep.study.search.time.perf_counter", lambda: clock.now)
+        bed.on_measured = lambda latencies_ns: setattr(clock, "now", clock.now + latencies_ns.sum() / 1e9)
+        run = bed.run(algorithm="boundary", low=100, purse=Purse(seconds=10.0))  # N=100 takes 22 s
+        run.run()
+        assert run.stopped_by == "search.budget.seconds=10, where a full test of N=100 takes about 22 s"
+        assert len(bed.measured) == 1

@@ -20,12 +20,13 @@ from sweep.report.search_table import write_search_table
 from sweep.search.certificate import Status
 from sweep.search.studies import Study, StudyBook, open_studies
 from sweep.store.records import Store
+from sweep.study.allowance import Purse
 from sweep.study.certificate_file import certificate_json
 from sweep.study.conduct import Conduct, Desk
 from sweep.study.joint import JointConduct
 from sweep.study.measure import Bench
 from sweep.study.rejection import Rejection
-from sweep.study.search import Purse, SearchOutcome
+from sweep.study.search import SearchOutcome
 from sweep.terminal import SearchWatcher, console, show_search, show_searches
 from sweep.trial.executor import Executor
 from sweep.trial.gpu_meter import GpuMeters

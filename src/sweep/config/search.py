@@ -196,7 +196,7 @@ def _search(composed: Composed) -> Search:
         gpu=next(iter(base.gpus), None),
         composed=composed,
     )
-    if problems := [*_space_problems(search), *_accuracy_problems(search)]:
+    if problems := [*_budget_problems(search), *_space_problems(search), *_accuracy_problems(search)]:
         raise ConfigError(problems)
     return search
 
@@ -340,6 +340,17 @@ def _identity(
     if settings.algorithm.is_random:
         identity["trials"] = settings.trials
     return identity
+
+
+def _budget_problems(search: Search) -> Iterator[Problem]:
+    """Refuse a budget into which not one full test fits: short tests give no verdict."""
+    run, budget = search.plan.spec.run, search.budget
+    needs = ((budget.queries, run.min_query_count, "queries"), (budget.seconds, run.min_duration_ms / 1e3, "seconds"))
+    for given, least, unit in needs:
+        if given is not None and given < least:
+            key, quick = f"search.budget.{unit}", "" if run.run_class is RunClass.QUICK else ", or run=quick"
+            reason = f"is less than one full test, which takes {least:g} {unit} at least (run={run.run_class})"
+            yield Problem(key, f"{given:g}", reason, f"give more than that{quick}")
 
 
 def _default_name(kind: Kind, spec: TrialSpec, identity: Mapping[str, Any]) -> str:

@@ -31,7 +31,8 @@ def answer_of(outcome: SearchOutcome) -> str:
     if certificate.status is Status.NONE_VALID:
         return f"max streams: none{certificate.mark}, not even N={question.domain.low} is VALID ({by})"
     if certificate.max_streams is None or certificate.status is Status.UNKNOWN:
-        return "max streams: unknown"
+        below = f", below N={certificate.first_invalid} ({by})" if certificate.first_invalid is not None else ""
+        return f"max streams: unknown{certificate.mark}{below}"
     surely = (
         by
         if certificate.confidence is None or certificate.disturbed
@@ -75,7 +76,7 @@ def described(evidence: Evidence, outcome: SearchOutcome) -> str:
         return f"N={evidence.samples_per_query}: {evidence.failure}"
     else:
         shown = "seen in short tests only"
-    aside = f"; {evidence.set_aside_tests} INVALID on a disturbed machine set aside" if evidence.set_aside_tests else ""
+    aside = f"; {evidence.set_aside_tests} of a disturbed machine set aside" if evidence.set_aside_tests else ""
     return f"N={evidence.samples_per_query} {shown} {figures}{aside}"
 
 

@@ -24,6 +24,7 @@ class BoundarySearcher(Searcher):
     def __init__(self, question: Question) -> None:
         super().__init__(question)
         self._state: BoundaryState | None = None
+        self._rounds = 1
 
     def tell(self, observation: Observation) -> None:
         """Take in what a test showed."""
@@ -58,7 +59,17 @@ class BoundarySearcher(Searcher):
         return f"tests of one N differ by more than their queries explain: the edge is uncertain by {100 * doubt:.2g} %"
 
     @property
+    def limit(self) -> str:
+        """Return which number of tests ends it."""
+        return self._now.limit
+
+    def extend(self) -> bool:
+        """Allow as many tests again."""
+        self._rounds, self._state = self._rounds + 1, None
+        return self.ask() is not None
+
+    @property
     def _now(self) -> BoundaryState:
         if self._state is None:
-            self._state = BoundaryState(self.question, self._seen)
+            self._state = BoundaryState(self.question, self._seen, self._rounds)
         return self._state

@@ -38,15 +38,24 @@ _WIDE = 0.05
 _REFUSALS_AT_MOST = 10
 _UNDECIDED_AT_MOST = 2
 """N between the answer and the first INVALID whose tests decided nothing: more of them would not either."""
+_SPOILT_AT_MOST = 4
+"""Tests of one N that a disturbed machine may spoil."""
 _BACK = 1e-3
 """Relative step back from an N that could not be shown VALID; doubled with each that could not."""
 
 
 class BoundaryState:
-    """Everything that follows from what was seen."""
+    """Everything that follows from what was seen.
 
-    def __init__(self, question: Question, seen: Sequence[Observation]) -> None:
+    Args:
+        question: What is to be found.
+        seen: In order.
+        rounds: How many times over tests are allowed; see `Searcher.extend`.
+    """
+
+    def __init__(self, question: Question, seen: Sequence[Observation], rounds: int = 1) -> None:
         self._question = question
+        self._rounds = rounds
         self._domain = question.domain
         self._step = question.domain.step
         self._rate = question.allowed_rate
@@ -96,17 +105,39 @@ class BoundaryState:
 
     @functools.cached_property
     def _full_tests(self) -> int:
-        return sum(one.is_full for one in self._seen)
+        """How many there were; tries on a disturbed machine are one together."""
+        pools = self._pools.values()
+        return sum(1 if pool.is_disturbed else pool.tests_of_full_length for pool in pools)
+
+    @property
+    def _may_test(self) -> bool:
+        """Whether full tests are left."""
+        return self._full_tests < _FULL_TESTS_AT_MOST * self._rounds
+
+    @property
+    def limit(self) -> str:
+        """What ends the search where nothing is left to ask and nothing is settled."""
+        if len(self._seen) >= _TESTS_AT_MOST * self._rounds:
+            return f"its limit of {_TESTS_AT_MOST * self._rounds} tests"
+        if not self._may_test:
+            return f"its limit of {_FULL_TESTS_AT_MOST * self._rounds} full tests"
+        return f"its limit of {_TESTS_OF_ONE_N * self._rounds} full tests of one N"
 
     def ask(self) -> Ask | None:
         """Return the next test; None when nothing is left to ask."""
-        if len(self._seen) >= _TESTS_AT_MOST:
+        if len(self._seen) >= _TESTS_AT_MOST * self._rounds:
             return None
         steps: tuple[Callable[[], Ask | None], ...] = (
-            *(self._retry, self._retry_idle, self._first, self._probe, self._prove, self._bound, self._narrow),
+            *(self._retry, self._first, self._probe, self._prove, self._bound, self._narrow),
             *(self._tighten, self._look_above, self._confirm),
         )
-        return next((ask for step in steps if (ask := step()) is not None), None)
+        asks = (ask for step in steps if (ask := step()) is not None)
+        return next((ask for ask in asks if not self._is_in_vain(ask)), None)
+
+    def _is_in_vain(self, ask: Ask) -> bool:
+        """Say whether a disturbed machine has spoilt so many tests of an N that one more is not worth it."""
+        pool = self._pools.get(ask.samples_per_query)
+        return ask.query_count is None and pool is not None and pool.set_aside >= _SPOILT_AT_MOST * self._rounds
 
     # Probes
 
@@ -120,31 +151,20 @@ class BoundaryState:
             return None
         return Ask(last.samples_per_query, None if last.is_full else PROBE, "again, since it failed")
 
-    def _retry_idle(self) -> Ask | None:
-        """Ask once more for a test that was INVALID where disturbed, unless nearly every query was over the bound."""
-        last = self._seen[-1] if self._seen else None
-        if last is None or not last.busy or not last.is_full or last.shown is not Shown.INVALID:
-            return None
-        n = last.samples_per_query
-        tests = sum(one.is_full and one.samples_per_query == n for one in self._seen)
-        if 2 * last.over_latency_count > last.query_count or tests > 1:
-            return None
-        return Ask(n, None, "again, since the machine was disturbed")
-
     def _first(self) -> Ask | None:
         """Start at the smallest N: where that is over the bound, nothing is VALID."""
         low = self._domain.low
         if low not in self._pools:
             return Ask(low, PROBE, "the smallest N")
         pool = self._pools[low]
-        if pool.leans_over and not pool.is_bad and len(pool.full) < _TESTS_OF_ONE_N:
+        if pool.leans_over and not pool.is_bad and len(pool.full) < _TESTS_OF_ONE_N * self._rounds:
             return Ask(low, None, "is the smallest N VALID?")
         return None
 
     def _probe(self) -> Ask | None:
         """Narrow the bracket by short tests while they can tell its ends apart."""
         under, over = self.bracket
-        short = len(self._seen) - self._full_tests
+        short = sum(not one.is_full for one in self._seen)
         if under is None or self._full_tests or short >= _PROBES_AT_MOST:
             return None
         if over is None:
@@ -225,7 +245,7 @@ class BoundaryState:
     def _prove(self) -> Ask | None:
         """Test the largest N in full that is likely to be shown VALID."""
         candidate = self._promising() or self._candidate()
-        if candidate is None or self._full_tests >= _FULL_TESTS_AT_MOST:
+        if candidate is None or not self._may_test:
             return None
         pool = self._pools.get(candidate)
         near = [p.query_count for n, p in self._pools.items() if abs(n - candidate) <= 0.03 * candidate]
@@ -238,7 +258,7 @@ class BoundaryState:
     def _tests_when_flat(self) -> int:
         """Full tests that one N may have: more than two only while full tests have taken little time."""
         spent_ns = sum(float(one.latencies_ns.sum()) for one in self._seen if one.is_full)
-        return _TESTS_WHEN_FLAT if spent_ns < _PATIENCE_S * 1e9 else _TESTS_OF_ONE_N
+        return self._rounds * (_TESTS_WHEN_FLAT if spent_ns < _PATIENCE_S * 1e9 else _TESTS_OF_ONE_N)
 
     def _promising(self) -> int | None:
         """Return the largest N above the answer that one test more will likely show VALID surely."""
@@ -272,13 +292,13 @@ class BoundaryState:
         """Say whether another full test of N would hardly show it VALID."""
         pool = self._pools[n]
         flat = n == self._edge_for_good and pool.p_valid > 0.5
-        most = self._tests_when_flat if flat else _TESTS_OF_ONE_N
+        most = self._tests_when_flat if flat else _TESTS_OF_ONE_N * self._rounds
         return bool(pool.full) and not self._is_good(n) and (pool.invalid_tests > 0 or len(pool.full) >= most)
 
     def _bound(self) -> Ask | None:
         """Show that an N above the answer is INVALID: the next one, else the smallest that can be shown."""
         good, high = self.good, self._domain.high
-        if good is None or good >= high or self._full_tests >= _FULL_TESTS_AT_MOST:
+        if good is None or good >= high or not self._may_test:
             return None
         following = good + self._step
         refused = [n for n, pool in self._pools.items() if n > good and pool.invalid_tests]
@@ -287,25 +307,26 @@ class BoundaryState:
         )
         if can_be_told and not self._is_tested(following):
             return Ask(following, None, "is the next one INVALID?")
-        if self.bad is not None:
+        disturbed = [n for n in refused if self._pools[n].is_disturbed]
+        if self.bad is not None or len(disturbed) >= _UNDECIDED_AT_MOST:  # on such a machine nothing is shown INVALID
             return None
-        for n in refused:  # stopped too soon to be conclusive, by so many over the bound that it soon will be
+        for n in sorted({*refused} - {*disturbed}):  # stopped too soon, by so many over the bound that it soon will be
             pool = self._pools[n]
             often = pool.over_latency_count > 5 * self._rate * pool.query_count
-            if often and len(pool.full) < _TESTS_WHEN_FLAT:
+            if often and len(pool.full) < _TESTS_WHEN_FLAT * self._rounds:
                 return Ask(n, None, "INVALID, but not surely: again")
         edge = self._model.edge(self._rate_when_refused if refused else self._rate_for_bad, -self.doubt)
         wanted, leap = min(max((edge or good) + self._step, following), high), _BACK
         while wanted < high and self._is_tested(wanted):
             wanted, leap = min(self._domain.floor(wanted * (1 + leap)) + self._step, high), 2 * leap
-        if wanted in self._pools and len(self._pools[wanted].full) >= _TESTS_OF_ONE_N:
+        if wanted in self._pools and len(self._pools[wanted].full) >= _TESTS_OF_ONE_N * self._rounds:
             return None
         return Ask(wanted, None, "the smallest that can be shown INVALID")
 
     def _narrow(self) -> Ask | None:
         """Halve what lies between the answer and the first INVALID while it is wider than the noise explains."""
         good, bad = self.good, self.bad
-        if good is None or bad is None or self._full_tests >= _FULL_TESTS_AT_MOST:
+        if good is None or bad is None or not self._may_test:
             return None
         unclear = self._model.tail(self._rate_for_good) / self._model.tail(self._rate_for_bad) - 1
         steep = (self._model.centre(bad) - self._model.centre(good)) / self._question.target_latency_ns
@@ -354,7 +375,7 @@ class BoundaryState:
                 return Ask(n, None if cheap else EDGE_PROBE, f"a multiple of {multiple} above it")
             if pool.query_count and not pool.leans_over and not pool.full and self._model.is_faster(pool):
                 return Ask(n, None, f"a multiple of {multiple} that looks VALID")
-            if pool.valid_tests and not self._is_good(n) and len(pool.full) < _TESTS_OF_ONE_N:
+            if pool.valid_tests and not self._is_good(n) and len(pool.full) < _TESTS_OF_ONE_N * self._rounds:
                 return Ask(n, None, f"a multiple of {multiple} that was VALID: again")
         return None
 

@@ -14,6 +14,9 @@ from sweep.vocabulary import DISTURBED
 DISTURBED_CONFIDENCE = 0.99
 """The most that is claimed for an answer that rests on disturbed tests: counts know nothing of neighbours."""
 
+_NAMED = 4
+"""N that are named where several say the same, at most."""
+
 
 class Status(StrEnum):
     """What kind of answer a certificate gives."""
@@ -48,7 +51,7 @@ class Evidence:
         query_count: Queries of all its tests.
         over_latency_count: Of them, over the bound.
         percentile_ns: Their pooled latency at the percentile; None when no query finished.
-        set_aside_tests: Tests that do not count: INVALID on a disturbed machine, where an undisturbed one gave VALID.
+        set_aside_tests: Full tests of a disturbed machine that do not count, since an undisturbed one has a verdict.
         p_valid: Probability that at most the allowed share of queries is over the bound, from these counts alone.
         role: Its place in the certificate: `answer`, `next` (the one above the answer), `first invalid`, `round` (a
             multiple of 8, 16 or 32 above the edge), or empty.
@@ -125,6 +128,8 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
     if answer is not None and answer < domain.high:
         last = domain.high if bad is None else bad - domain.step
         undecided = (answer + domain.step, last) if last > answer else None
+    elif status is Status.UNKNOWN and bad is not None:
+        undecided = domain.low, bad - domain.step
     # What bounds the search without a verdict is no INVALID.
     invalid = None if bad is None or by_n[bad].has_no_verdict else bad
     certificate = Certificate(
@@ -148,10 +153,10 @@ def certify(searcher: Searcher, *, is_complete: bool) -> Certificate:
 def with_disturbances(certificate: Certificate, question: Question, seen: Sequence[Observation]) -> Certificate:
     """Return a certificate that says whether its answer rests on disturbed tests, and then claims less.
 
-    It does where undisturbed tests alone show less: no VALID at the answer, or no INVALID, as sure as with all tests,
-    at an N that bounds it from above. A disturbance only makes queries slower. So a disturbed VALID holds, and its
-    confidence is too low if anything; but a disturbed INVALID may make the answer too small, by any number. Such an
-    answer is not exact, and has a confidence of `DISTURBED_CONFIDENCE` at most.
+    It does where undisturbed tests alone show less: no VALID at the answer, or no INVALID at an N that keeps it from
+    being larger. A disturbance only makes queries slower. So a disturbed VALID holds, and its confidence is too low if
+    anything; but a disturbed INVALID may make the answer too small, by any number. Such an answer is not exact, and has
+    a confidence of `DISTURBED_CONFIDENCE` at most.
 
     Args:
         certificate: From these tests.
@@ -176,16 +181,15 @@ def _disturbances(by_n: Mapping[int, Pool], certificate: Certificate) -> Iterato
     answer, bad = certificate.max_streams, certificate.first_invalid
     invalid = []
     for n, pool in by_n.items():
-        calm = replace(pool, tests=tuple(test for test in pool.tests if not test.busy))
-        is_above = (answer is None or n > answer) and (bad is None or n <= bad)
-        if n == answer and pool.valid_tests and not calm.valid_tests:
+        is_above = (answer is None or n > answer) and (bad is None or n <= bad) and not pool.does_not_run
+        # The second of certificates from before disturbed tests proved nothing.
+        if is_above and (pool.is_disturbed or (n == bad and pool.set_aside and not pool.is_bad)):
+            invalid.append(n)
+        if n == answer and pool.valid_tests and all(test.busy for test in pool.full if test.shown is Shown.VALID):
             yield f"{DISTURBED}: N={n} was VALID on a disturbed machine, which holds all the same"
-        elif is_above and pool.invalid_tests and not pool.does_not_run:
-            stands = calm.is_bad if pool.is_bad else calm.invalid_tests > 0
-            invalid += [] if stands else [n]
     if invalid:
-        names = f"N={', '.join(map(str, invalid))}"
-        yield f"{DISTURBED}: {names} INVALID on a disturbed machine; an idle one may reach more: search again on one"
+        alone = "INVALID on a disturbed machine alone, which proves nothing"
+        yield f"{DISTURBED}: N={_several(invalid)} {alone}: search again on an idle one"
 
 
 def _answer(searcher: Searcher, by_n: Mapping[int, Pool]) -> tuple[int | None, Status, int | None]:
@@ -206,7 +210,8 @@ def _answer(searcher: Searcher, by_n: Mapping[int, Pool]) -> tuple[int | None, S
         return max(once), Status.UNCONFIRMED, min(above, default=None)
     if low in by_n and by_n[low].is_bad and not by_n[low].has_no_verdict:
         return None, Status.NONE_VALID, low
-    return None, Status.UNKNOWN, None
+    invalid = [n for n, pool in by_n.items() if pool.is_bad and not pool.has_no_verdict]
+    return None, Status.UNKNOWN, min(invalid, default=None)
 
 
 def _was_valid(searcher: Searcher, n: int, pool: Pool) -> bool:
@@ -242,10 +247,7 @@ def _why(question: Question, by_n: Mapping[int, Pool], status: Status, answer: i
         case Status.NONE_VALID:
             return f"the smallest N={domain.low} is not VALID: {told(by_n[domain.low])}"
         case Status.UNKNOWN:
-            if domain.low in by_n and by_n[domain.low].full:
-                return f"no N was shown VALID or INVALID; N={domain.low}: {told(by_n[domain.low])}"
-            failed = [f"N={n}: {told(pool)}" for n, pool in by_n.items() if pool.does_not_run]
-            return f"no N was shown VALID or INVALID{'; ' if failed else ''}{'; '.join(failed)}"
+            return _nothing_valid(by_n)
     above = "nothing above it was shown INVALID"
     if bad is not None:
         above = f"N={bad} is not VALID: {told(by_n[bad])}"
@@ -254,6 +256,23 @@ def _why(question: Question, by_n: Mapping[int, Pool], status: Status, answer: i
     if status is Status.UNCONFIRMED and answer is not None:
         return f"N={answer} was VALID, but not surely: {told(by_n[answer])}; {above}"
     return above
+
+
+def _nothing_valid(by_n: Mapping[int, Pool]) -> str:
+    """Return what is known where no N was shown VALID: how far up that was tried, and what was INVALID, how surely."""
+    failed = [f"N={n}: {told(pool)}" for n, pool in by_n.items() if pool.does_not_run]
+    tested = [pool for pool in by_n.values() if pool.full]
+    if not tested:
+        return "; ".join(("no N was shown VALID or INVALID", *failed))
+    known = [f"no N was shown VALID, up to N={tested[-1].samples_per_query}"]
+    for pool in tested[:_NAMED]:
+        surely = "" if pool.is_bad else ", on a disturbed machine alone" if pool.is_disturbed else ", but not surely"
+        if pool.valid_tests:
+            surely = ", too close to call"
+        shown = f"was INVALID in {pool.invalid_tests} of {len(pool.full)} full tests{surely}"
+        known.append(f"N={pool.samples_per_query} {shown}: {told(pool)}")
+    more = [f"and {len(tested) - _NAMED} more N"] if len(tested) > _NAMED else []
+    return "; ".join((*known, *more, *failed))
 
 
 def told(pool: Pool) -> str:

@@ -75,7 +75,7 @@ class Pool:
         samples_per_query: N.
         tests: In order.
         question: Whose tests they are.
-        set_aside: Tests that do not count, as `pools` says.
+        set_aside: Full tests that do not count, as `pools` says.
     """
 
     samples_per_query: int
@@ -130,6 +130,12 @@ class Pool:
         return sum(test.shown is Shown.INVALID for test in self.full)
 
     @property
+    def is_disturbed(self) -> bool:
+        """Whether it was INVALID, and that on a disturbed machine alone: which proves nothing."""
+        invalid = [test for test in self.full if test.shown is Shown.INVALID]
+        return bool(invalid) and all(test.busy for test in invalid)
+
+    @property
     def does_not_run(self) -> str:
         """Say how N failed: out of memory, not to be set up, or any other failure twice; empty when it runs."""
         shown = [test.shown for test in self.tests]
@@ -151,9 +157,9 @@ class Pool:
 
     @property
     def is_bad(self) -> bool:
-        """Whether N was INVALID in a full test and is so with the wanted confidence, or does not run at all."""
+        """Whether N was INVALID in an undisturbed full test and surely is, or does not run at all."""
         sure = self.p_valid <= 1 - self.question.confidence and self.invalid_tests > 0
-        return bool(self.does_not_run) or sure
+        return bool(self.does_not_run) or (sure and not self.is_disturbed)
 
     @property
     def leans_over(self) -> bool:
@@ -173,18 +179,25 @@ class Pool:
 def pools(question: Question, seen: Sequence[Observation]) -> dict[int, Pool]:
     """Return what was seen by N, ascending.
 
-    The first INVALID, of a busy machine, does not count once an idle one has shown N VALID: it was the neighbours'.
+    A short test of a disturbed machine does not count once N was tested undisturbed. Nor do full ones, if one of them
+    was INVALID: that was the neighbours' doing, and the VALID ones go with it, or the luckiest of several would count.
     """
     by_n: dict[int, list[Observation]] = {}
     for one in seen:
         by_n.setdefault(one.samples_per_query, []).append(one)
-    counting = {n: _counting(tests) for n, tests in sorted(by_n.items())}
-    return {n: Pool(n, tuple(tests), question, len(by_n[n]) - len(tests)) for n, tests in counting.items()}
+    found = {}
+    for n, tests in sorted(by_n.items()):
+        counting = _counting(tests)
+        set_aside = sum(test.is_full for test in tests) - sum(test.is_full for test in counting)
+        found[n] = Pool(n, tuple(counting), question, set_aside)
+    return found
 
 
 def _counting(tests: Sequence[Observation]) -> Sequence[Observation]:
-    full = [test for test in tests if test.is_full]
-    idle_valid = any(test.shown is Shown.VALID and not test.busy for test in full)
-    if full and full[0].busy and full[0].shown is Shown.INVALID and idle_valid:
-        return [test for test in tests if test is not full[0]]
-    return tests
+    judged = [test for test in tests if test.shown in (Shown.VALID, Shown.INVALID)]
+    undisturbed = {test.is_full for test in judged if not test.busy}
+    is_blamed = any(test.busy and test.is_full and test.shown is Shown.INVALID for test in judged)
+    spoilt = [
+        test for test in judged if test.busy and (is_blamed and True in undisturbed if test.is_full else undisturbed)
+    ]
+    return [test for test in tests if not any(test is one for one in spoilt)]

@@ -62,6 +62,11 @@ class OptunaSearcher(Searcher):
         """Return the largest N that was VALID."""
         return largest_valid(settled(self.seen))
 
+    @property
+    def limit(self) -> str:
+        """Return the key that says how many tests it may run."""
+        return f"search.trials={self._trials}; more of them make another study"
+
     def _suggest(self) -> int:
         optuna = load_optuna()
         domain = self.question.domain

@@ -61,7 +61,21 @@ class Searcher(ABC):
 
     def remark(self) -> str:
         """Return what is to be known about the answer beside its counts, in one line; often nothing."""
-        return ""
+        (good, bad), domain = self.proven(), self.question.domain
+        is_proven = good == domain.high or (bad is not None and (good is not None or bad == domain.low))
+        return "" if is_proven or not self._seen or self.ask() is not None else f"ended by {self.limit}"
+
+    @property
+    def limit(self) -> str:
+        """The limit of its own that ends it, where nothing is left to ask and the answer is not proven."""
+        return "one full test of each N; search.algorithm=boundary tests again what is not sure"
+
+    def extend(self) -> bool:
+        """Allow as many tests again, and say whether there is something to ask now: so a search goes on from a limit.
+
+        False for one that has no such limit.
+        """
+        return False
 
     def bracket(self) -> tuple[int | None, int | None]:
         """Return the largest N that looks VALID and, above it, the smallest that does not; None where unknown."""

@@ -12,10 +12,10 @@ from sweep.search.base import Ask
 from sweep.search.evidence import p_valid
 from sweep.search.registry import make_searcher
 from sweep.study.accuracy_gate import AccuracyTests, GateResult, check_accuracy
+from sweep.study.allowance import Purse
 from sweep.study.measure import Bench
 from sweep.study.search import (
     Ledger,
-    Purse,
     SearchObserver,
     SearchOutcome,
     SearchPlan,
@@ -85,6 +85,10 @@ class Desk:
 class Conduct:
     """One search under way. `run` may be interrupted at any time; `outcome` says what was shown until then.
 
+    Attributes:
+        stopped_by: The budget that ended it, or `interrupted`; empty where it came to an end of its own.
+        lost: The test that ended a challenge; None for any other search.
+
     Args:
         job: What to search for.
         desk: What it shares with others.
@@ -111,7 +115,7 @@ class Conduct:
         self._begin = time.perf_counter()
         self._gate: GateResult | None = None
         self._failure = ""
-        self._stopped_by = "interrupted"
+        self.stopped_by = "interrupted"
         plan = job.plan
         searcher = make_searcher(plan.algorithm, plan.question, seed=job.seed, trials=job.trials)
         self._run = SearchRun(plan, job, searcher, desk.bench, ledger, desk.observer, purse)
@@ -132,7 +136,7 @@ class Conduct:
         except TestRefusedError as error:
             self._failure = str(error)
             self._run.stopped_by = ""
-        self._stopped_by = self._run.stopped_by
+        self.stopped_by = self._run.stopped_by
         observer.search_finished(self.outcome())
 
     def _search(self) -> None:
@@ -173,7 +177,7 @@ class Conduct:
             failure=gate.words if gate is not None and gate.failed else self._failure or run.failure(),
             notes=tuple(f"N={n} was not tested: {why}" for n, why in run.refused.items()),
             directory=self._desk.directory,
-            stopped_by=self._stopped_by,
+            stopped_by=self.stopped_by or run.limit,
         )
 
 

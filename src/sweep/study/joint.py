@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from sweep.search.certificate import Status
 from sweep.search.settings import Tried, next_setting
+from sweep.study.allowance import Purse
 from sweep.study.conduct import Conduct, Desk, SearchJob
-from sweep.study.search import Ledger, Purse, SearchOutcome, SearchTest, SettingResult
+from sweep.study.search import Ledger, SearchOutcome, SearchTest, SettingResult
 
 
 class SettingsLedger(Ledger, Protocol):
@@ -54,9 +55,8 @@ class JointConduct:
             setting = next_setting(self._job.space, self._tried, self._job.seed)
             if setting is None or self._is_at_the_top:
                 break
-            self._try(setting)
-            if self._last is not None and self._last.stopped_by:
-                self._stopped_by = self._last.stopped_by
+            if stopped_by := self._try(setting):
+                self._stopped_by = stopped_by
                 return
         self._stopped_by = ""
 
@@ -66,13 +66,14 @@ class JointConduct:
         if chosen is None:
             place = (0, self._job.settings)
             chosen = Conduct(self._job, self._desk, self._purse, None, place).outcome()
+        stopped_by = self._stopped_by or chosen.stopped_by
         return replace(
             chosen,
-            certificate=replace(chosen.certificate, is_complete=not self._stopped_by),
+            certificate=replace(chosen.certificate, is_complete=not stopped_by),
             tests=tuple(self._tests),
             seconds=time.perf_counter() - self._begin,
             measured_seconds=sum(test.outcome.stored.result.timing.total_ns for test in self._tests) / 1e9,
-            stopped_by=self._stopped_by,
+            stopped_by=stopped_by,
             settings=tuple(self._results),
         )
 
@@ -84,7 +85,8 @@ class JointConduct:
     def _is_at_the_top(self) -> bool:
         return self._incumbent == self._job.plan.question.domain.high
 
-    def _try(self, setting: dict[str, Any]) -> None:
+    def _try(self, setting: dict[str, Any]) -> str:
+        """Search under one setting; return the budget that ended that."""
         job, incumbent = self._job.with_setting(setting), self._incumbent
         if incumbent is not None:
             job = job.starting_at(incumbent + self._job.plan.question.domain.step)
@@ -115,10 +117,11 @@ class JointConduct:
             why = f"dropped: N={result.spec.samples_per_query} {result.result or result.state}: {_reason(conduct.lost)}"
         self._tried.append(Tried(setting, score))
         self._results.append(SettingResult(setting, streams, why))
-        if number is not None and found.stopped_by:
-            self._ledger.fail(number, {"why": f"stopped by {found.stopped_by}"})
+        if number is not None and conduct.stopped_by:
+            self._ledger.fail(number, {"why": f"stopped by {conduct.stopped_by}"})
         elif number is not None:
             self._enter(number, {"record": name, "why": why, "max_streams": streams}, found, conduct.lost, score)
+        return conduct.stopped_by
 
     def _begin_entry(self, setting: Mapping[str, Any]) -> int:
         choices = {key: tuple(map(_shown, values)) for key, values in self._job.space}
@@ -155,7 +158,8 @@ def _score(found: SearchOutcome, lost: SearchTest | None, incumbent: int | None)
 
 def _reason(test: SearchTest) -> str:
     result = test.outcome.stored.result
-    return result.why or "no reason in its record"
+    disturbed = bool(result.disturbances)
+    return (result.why or "no reason in its record") + (" (on a disturbed machine)" if disturbed else "")
 
 
 def _shown(value: Any) -> str:

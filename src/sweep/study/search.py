@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +15,16 @@ from sweep.search.base import Ask, Observation, Question, Shown
 from sweep.search.certificate import Certificate, Status, certify
 from sweep.search.evidence import pools
 from sweep.search.searcher import Searcher
+from sweep.study.allowance import Allowance, Purse
 from sweep.study.measure import Bench, Outcome
 from sweep.study.observe import observation
+from sweep.study.rejection import KEPT
 from sweep.trial.measurement import Progress
 from sweep.trial.messages import TrialFiles
 from sweep.trial.spec import TrialSpec
+
+_TRIES = 3
+"""Tests of one N that a call runs, at most, while a disturbed machine spoils them."""
 
 
 @dataclass(frozen=True)
@@ -187,43 +192,6 @@ class Ledger(Protocol):
         """Return the records, by folder, that are entered already."""
 
 
-class Purse:
-    """What a search may spend on tests that are not reused; None is no limit.
-
-    Args:
-        seconds: Time.
-        queries: LoadGen's queries.
-        tests: Tests.
-    """
-
-    def __init__(self, seconds: float | None = None, queries: int | None = None, tests: int | None = None) -> None:
-        self._seconds = seconds
-        self._queries = queries
-        self._tests = tests
-        self._spent_s, self._spent_queries, self._spent_tests = 0.0, 0, 0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Of the time; None where there is no limit."""
-        return None if self._seconds is None else max(self._seconds - self._spent_s, 0.0)
-
-    def pay(self, seconds: float, query_count: int) -> None:
-        """Take off what a test has cost."""
-        self._spent_s += seconds
-        self._spent_queries += query_count
-        self._spent_tests += 1
-
-    def ends(self, seconds: float, query_count: int) -> str:
-        """Return the limit that the next test would go beyond, as its key and value; empty when none."""
-        if self._tests is not None and self._spent_tests >= self._tests:
-            return f"search.budget.tests={self._tests}"
-        if self._queries is not None and self._spent_queries + query_count > self._queries:
-            return f"search.budget.queries={self._queries}"
-        if self._seconds is not None and self._spent_s + seconds > self._seconds:
-            return f"search.budget.seconds={self._seconds:g}"
-        return ""
-
-
 class TestRefusedError(SweepError):
     """Not even the smallest N can be set up on this machine."""
 
@@ -262,20 +230,57 @@ class SearchRun:
         self._purse = purse
         self._entered = set() if ledger is None else ledger.entered()
         self._only = self._entered if ledger is not None and ledger.starts_over else None
+        self._allowance = Allowance(plan, purse, searcher.seen, self._is_stored)
+        self._shown: dict[str, list[tuple[Observation, Outcome]]] = {}
+        self._is_busy: bool | None = None
         self._begin = time.perf_counter()
         self.tests: list[SearchTest] = []
         self.stopped_by = "interrupted"
+        self.limit = ""
         self.refused: dict[int, str] = {}
 
     def run(self) -> None:
         """Test until the searcher has nothing left to ask, or the purse is empty."""
-        while (ask := self._searcher.ask()) is not None:
+        while (ask := self._next()) is not None:
             if self.step(ask) is None and self.stopped_by != "interrupted":
+                self._close()
                 return
         self.stopped_by = ""
 
+    def _next(self) -> Ask | None:
+        """Return what to test; a search that ended at a limit of its own goes beyond it when it is asked for again."""
+        ask = self._searcher.ask()
+        if ask is None and self._is_unsettled:
+            limit = self._searcher.limit
+            if self._searcher.extend():
+                if all(test.outcome.reused for test in self.tests):
+                    return self._next()
+                self.limit = limit
+        return ask
+
+    @property
+    def _is_unsettled(self) -> bool:
+        """Whether more tests may give an answer, or bound it."""
+        status = self.certificate().status
+        is_open = status is Status.OPEN and self._searcher.proven()[1] is None
+        return is_open or status in (Status.UNKNOWN, Status.UNCONFIRMED)
+
+    def _close(self) -> None:
+        """Spend what is left of a budget on full tests until one is VALID: else it may have bought nothing."""
+        ended, largest = self.stopped_by, None
+        for _ in range(_TRIES):
+            left = (n for n in self._allowance.affordable() if largest is None or 2 * n <= largest)
+            largest = None if self._allowance.has_valid else next(left, None)
+            if largest is None or self.step(Ask(largest, None, "with what is left of the budget")) is None:
+                break
+        self.stopped_by = ended + self._allowance.shortfall
+
     def step(self, ask: Ask) -> SearchTest | None:
         """Look one test up, or measure it; None where it cannot be set up here, or the purse does not hold it.
+
+        Where nothing but a disturbed machine has made it INVALID, it is run again: at once a few times, and once more
+        whenever the search is asked for again; so is a short test, then, unless the machine is as busy as it was. The
+        searcher is told of each.
 
         Raises:
             TestRefusedError: The smallest N cannot be set up, so there is nothing to search.
@@ -287,11 +292,45 @@ class SearchRun:
         except ConfigError as error:
             self._refuse(ask, error)
             return None
+        test = self._test(ask, point)
+        while test is not None and self._is_spoilt(ask, point):
+            again = replace(ask, why="again, since the machine was disturbed")
+            self._observer.asked(again, self.view)
+            test = self._test(again, point)
+        return test
+
+    def _is_spoilt(self, ask: Ask, point: TrialPoint) -> bool:
+        """Say whether a test is to be run again, since nothing but a disturbed machine has said what it says."""
+        verdicts = (Shown.VALID, Shown.INVALID)
+        tries = [(seen, outcome) for seen, outcome in self._shown[point.spec.digest] if seen.shown in verdicts]
+        is_full = ask.query_count is None
+        is_sound = is_full and not any(seen.shown is Shown.INVALID for seen, _ in tries)
+        if is_sound or not all(seen.busy for seen, _ in tries):
+            return False
+        if self._stored(point) is not None:
+            return True
+        fresh = [outcome for _, outcome in tries if not outcome.reused]
+        stored = len(tries) - len(fresh)
+        if not is_full:  # it decides nothing: run again if it is of another time, and the machine may be idle now
+            return not fresh and self._is_busy is not True
+        if fresh and any(note.startswith(KEPT) for note in fresh[-1].stored.result.notes):
+            return False  # it is the last of several tries already
+        return len(fresh) < max(_TRIES - stored, 1)
+
+    def _stored(self, point: TrialPoint) -> Outcome | None:
         used = {test.outcome.stored.directory for test in self.tests}
-        outcome, number = self._bench.unused(point.spec, used, self._only), None
+        return self._bench.unused(point.spec, used, self._only)
+
+    def _is_stored(self, n: int) -> bool:
+        try:
+            return self._stored(self._points.point(n, None)) is not None
+        except ConfigError:
+            return False
+
+    def _test(self, ask: Ask, point: TrialPoint) -> SearchTest | None:
+        outcome, number = self._stored(point), None
         if outcome is None:
-            planned = ask.query_count or self._plan.question.full_query_count
-            if ended := self._purse.ends(self._expected_s(ask, planned), planned):
+            if ended := self._allowance.ends(ask):
                 self.stopped_by = ended
                 return None
             number = self._begin_entry(ask)
@@ -305,7 +344,10 @@ class SearchRun:
             number = self._begin_entry(ask)
         test = SearchTest(ask, outcome)
         self.tests.append(test)
-        self._searcher.tell(observation(ask, outcome.stored.result, outcome.stored.directory))
+        seen = observation(ask, outcome.stored.result, outcome.stored.directory)
+        self._shown.setdefault(point.spec.digest, []).append((seen, outcome))
+        self._is_busy = self._is_busy if outcome.reused else seen.busy
+        self._searcher.tell(seen)
         if number is not None:
             self._enter(number, ask, outcome)
         self._observer.answered(test, self.view)
@@ -351,18 +393,6 @@ class SearchRun:
         empty = np.zeros(0, np.int64)
         self._searcher.tell(Observation(n, ask.query_count is None, Shown.REFUSED, empty, 0, 0))
 
-    def _expected_s(self, ask: Ask, planned: int) -> float:
-        """Return how long a test will take, from that of the nearest N; tests over the bound are stopped early."""
-        known = {n: pool for n, pool in pools(self._plan.question, self._searcher.seen).items() if pool.query_count}
-        if not known:
-            return 0.0
-        nearest = min(known, key=lambda n: abs(n - ask.samples_per_query))
-        latencies = known[nearest].latencies_ns
-        scale = max(ask.samples_per_query / nearest, 1.0)
-        each = float(np.median(latencies)) * scale if latencies.size else 0.0
-        by_count = planned * min(each, self._plan.question.target_latency_ns) / 1e9
-        return max(by_count, self._plan.spec.run.min_duration_ms / 1e3) if ask.query_count is None else by_count
-
     @property
     def view(self) -> SearchView:
         """How far it is."""
@@ -378,7 +408,7 @@ class SearchRun:
 
     def certificate(self) -> Certificate:
         """Return what was shown so far."""
-        return certify(self._searcher, is_complete=not self.stopped_by)
+        return certify(self._searcher, is_complete=not (self.stopped_by or self.limit))
 
     def failure(self) -> str:
         """Return why nothing could be found out; empty where something could."""

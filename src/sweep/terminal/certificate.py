@@ -82,7 +82,7 @@ def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
     if certificate.remark:
         yield certificate.remark
     if not certificate.is_complete:
-        by = f" by {outcome.stopped_by}" if "=" in outcome.stopped_by else ""
+        by = "" if outcome.stopped_by in ("", "interrupted") else f" by {outcome.stopped_by}"
         yield f"stopped{by} before it was done; its tests are kept, and the same search goes on from there"
 
 
@@ -269,7 +269,8 @@ def _why(outcome: SearchOutcome) -> str:
     if outcome.accuracy_failed or outcome.failure:
         return "; ".join(filter(None, (outcome.failure, outcome.accuracy)))
     settled = outcome.certificate.status in (Status.EXACT, Status.INTERVAL)
-    stopped = "" if outcome.certificate.is_complete else "stopped before it was done"
+    by = "" if outcome.stopped_by in ("", "interrupted") else f" by {outcome.stopped_by}"
+    stopped = "" if outcome.certificate.is_complete else f"stopped{by} before it was done"
     return "; ".join(filter(None, ("" if settled else outcome.certificate.why, stopped)))
 
 
