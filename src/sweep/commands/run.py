@@ -95,7 +95,9 @@ def _run(
     with Watcher(points) as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
         try:
             rejection = Rejection.wanted(options.telemetry, watcher.say)
-            bench = Bench(Store(options.outputs), executor, gate, options.resume, rejection, say=watcher.say)
+            bench = Bench(
+                Store(options.outputs, watcher.say), executor, gate, options.resume, rejection, say=watcher.say
+            )
             outcomes.update(run_grid(grid, bench, watcher))
         except (KeyboardInterrupt, SweepError) as reason:
             stopped = reason

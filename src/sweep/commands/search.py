@@ -135,7 +135,9 @@ class _Command:
         options = self._options
         with SearchWatcher() as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
             rejection = Rejection.wanted(options.telemetry, watcher.say)
-            shared = Bench(Store(options.outputs), executor, self._gate, options.resume, rejection, say=watcher.say)
+            shared = Bench(
+                Store(options.outputs, watcher.say), executor, self._gate, options.resume, rejection, say=watcher.say
+            )
             for number, (search, (book, study)) in enumerate(zip(self._searches, self._studies, strict=True)):
                 gpus = () if search.gpu is None else (search.gpu,)
                 bench = shared.on(gpus, exact="device" in search.plan.label)
