@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -88,6 +90,19 @@ def gpu_locks() -> list[Path]:
         return sorted(lock_dir().glob(f"{_LOCK_PREFIX}*.lock"))
     except OSError:
         return []
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file that anybody may have put there; a pipe of its name is not waited for.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+        ValueError: No file can have that name.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return file.read()
 
 
 @contextmanager

@@ -293,3 +293,39 @@ def test_markdown_begins_with_what_failed():
     assert len(rows) == 3
     assert "p99 at N=64" in rows[0]
     assert rows[0].startswith("| ❌")
+
+
+@pytest.mark.parametrize("metric", Metric)
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("estimate", "repeats"), 0),
+        (("estimate", "repeats"), -1),
+        (("estimate", "error_above"), -1e300),
+        (("estimate", "error_below"), 1e300),
+        (("estimate", "freedom"), 0),
+        (("estimate", "step"), 0),
+        (("estimate", "slacks"), [[0, 1], [1, 0]]),
+        (("estimate", "metric"), "nights"),
+        (("files",), {"model_digest": "sha256:1"}),
+        (("files", "another"), "sha256:3"),
+        (("bound_ns",), -1),
+        (("least_ns",), 0),
+        (("key",), {"samples_per_query": "many", "checks": "no_errors", "percentile": "p99"}),
+        (("key",), {"checks": "no_errors", "rules": "x", "percentile": "99", "target_latency_ms": "1e400"}),
+    ],
+)
+def test_a_point_that_is_none_is_damage(tmp_path, metric, place, value):
+    """Whatever a file says of itself, no figure of it may break what is reckoned with it."""
+    path = tmp_path / "baseline.json"
+    (own,) = (one for one in NIGHT if one.metric is metric)
+    Baseline().updated([replace(own, is_asked=True)]).write(path)
+    data = json.loads(path.read_text())
+    *parents, last = ("points", 0, *place)
+    node = data
+    for key in parents:
+        node = node[key]
+    node[last] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(RecordError, match=str(path)):
+        read_baseline(path)

@@ -3,14 +3,19 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import sweep
 from sweep.cli import main
 from sweep.errors import ConfigError
+from sweep.paths import write_json
 from sweep.results.load import DamagedRecordsWarning
 from sweep.results.selection import missing_logs, select
+from sweep.store.records import Store
+from sweep.trial.verdict import JUDGE_VERSION
 
 
 def _changed(path, change):
@@ -38,6 +43,11 @@ def _as_folder(path):
 def _as_loop(path):
     path.unlink()
     path.symlink_to(path.name)
+
+
+def _as_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
 
 
 DAMAGES = {
@@ -71,6 +81,7 @@ DAMAGES = {
     "half a character": _set("notes", ["\ud800"]),
     "no spec": lambda path: _changed(path, lambda data: data.pop("spec")),
     "an unknown key": _set("novelty", 1),
+    "a pipe": _as_pipe,
     "another spec": _set("spec", "samples_per_query", 77),
     "environment is a list": _set("environment", []),
 }
@@ -120,6 +131,94 @@ def test_a_damaged_record_is_named_once_and_costs_no_other(broken, kind, capfd):
     sweep_folder = root / "sweeps" / "2026-01-01_00-00-00_grid"
     assert main(["show", str(sweep_folder)]) == 0
     assert "1 record gone" in capfd.readouterr().out
+
+
+def _npy(header, body=b""):
+    """Return a file with a header of one's own, as `numpy.lib.format` pads it."""
+    head = header.encode() + b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + body
+
+
+def _header(shape, descr="'<i8'"):
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+
+
+LATENCIES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "cut in its header": lambda path: path.write_bytes(path.read_bytes()[:70]),
+    "binary": lambda path: path.write_bytes(bytes(range(256)) * 50),
+    "text": lambda path: path.write_text("latencies"),
+    "a zip": lambda path: np.savez(path.open("wb"), a=np.zeros(1)),
+    "pickled": lambda path: np.save(path, np.array([{}], dtype=object)),
+    "floats": lambda path: np.save(path, np.ones(1440)),
+    "32 bits": lambda path: np.save(path, np.ones(1440, np.int32)),
+    "the other byte order": lambda path: np.save(path, np.load(path).astype(">i8")),
+    "a table": lambda path: np.save(path, np.ones((2, 720), np.int64)),
+    "one number": lambda path: np.save(path, np.int64(7)),
+    "fields": lambda path: np.save(path, np.zeros(1440, [("a", "<i8")])),
+    "too few": lambda path: np.save(path, np.load(path)[:-1]),
+    "too many": lambda path: np.save(path, np.append(np.load(path), 1)),
+    "none": lambda path: np.save(path, np.zeros(0, np.int64)),
+    "of 0 ns": lambda path: np.save(path, np.load(path) * 0),
+    "below 0": lambda path: np.save(path, -np.load(path)),
+    "of another test": lambda path: np.save(path, np.load(path) + 10**12),
+    "a terabyte": lambda path: path.write_bytes(_npy(_header("(1000000000000,)"), bytes(80))),
+    "beyond 64 bits": lambda path: path.write_bytes(_npy(_header(f"({10**30},)"), bytes(80))),
+    "a shape below 0": lambda path: path.write_bytes(_npy(_header("(-1,)"), bytes(80))),
+    "a shape that is none": lambda path: path.write_bytes(_npy(_header("(1,,"), bytes(80))),
+    "an open text": lambda path: path.write_bytes(_npy('{"descr": """', bytes(80))),
+    "nested deep": lambda path: path.write_bytes(_npy("(" * 3000)),
+    "a dtype that is none": lambda path: path.write_bytes(_npy(_header("(10,)", "[[[]]]"), bytes(80))),
+    "a folder": _as_folder,
+    "a loop": _as_loop,
+    "a pipe": _as_pipe,
+}
+
+
+@pytest.mark.parametrize("kind", LATENCIES)
+def test_damaged_latencies_are_named_once_and_their_record_is_skipped(three, tmp_path, kind, capfd):
+    baseline = str(tmp_path / "baseline.json")
+    main(["gate", str(three.root), "--baseline", baseline, "--update"])
+    victim = select([three.root]).trials[1]
+    path = victim.directory / "latencies_ns.npy"
+    LATENCIES[kind](path)
+    kept = select([three.root], with_latencies=True)
+    assert [str(error).partition(": ")[0] for error in kept.damaged] == [str(path)]
+    assert [one.directory for one in kept.trials] == [
+        one.directory for one in select([three.root]).trials if one.directory != victim.directory
+    ]
+    for words, code in (
+        (["report", str(three.root), "--out", str(tmp_path / "report.html")], 0),
+        (["report", str(three.root), "--out", str(tmp_path / "report.png")], 0),
+        (["compare", str(three.root), str(three.root)], 0),
+        (["gate", str(three.root), "--baseline", baseline], 1),  # a point of the baseline is missing
+    ):
+        capfd.readouterr()
+        assert main(words) == code
+        assert capfd.readouterr().err.count(str(path)) == 1
+
+
+@pytest.mark.parametrize("kind", LATENCIES)
+def test_a_record_with_damaged_latencies_is_not_reused_and_named_once(three, kind):
+    victim = select([three.root]).trials[1]
+    spec, digest = victim.result.spec, victim.result.environment_digest
+    said = []
+    store = Store(three.root, said.append)
+    result = replace(victim.result, judge_version=JUDGE_VERSION)
+    write_json(victim.directory / "result.json", result.to_json())
+    assert store.find(spec, digest).directory == victim.directory
+    LATENCIES[kind](victim.directory / "latencies_ns.npy")
+    assert store.find(spec, digest) is None
+    assert store.attempts(spec, digest) == []
+    assert len(said) == 1
+    assert str(victim.directory / "latencies_ns.npy") in said[0]
+
+
+def test_latencies_that_are_gone_are_no_damage(three):
+    (select([three.root]).trials[1].directory / "latencies_ns.npy").unlink()
+    selection = select([three.root], with_latencies=True)
+    assert (len(selection.trials), selection.damaged) == (3, ())
 
 
 CERTIFICATES = {

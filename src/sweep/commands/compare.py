@@ -101,7 +101,7 @@ def _select(words: str, more: Sequence[str]) -> Selection:
         raise ConfigError(Problem(words, None, f"cannot be read: {error}", "close the quotes")) from error
     folders, _ = split_words(parts)
     filters = parse_filters([*(part for part in parts if is_filter(part)), *more])
-    return select(folders or [Path("outputs")], filters, whole_searches=True)
+    return select(folders or [Path("outputs")], filters, whole_searches=True, with_latencies=True)
 
 
 def _size(selection: Selection) -> str:

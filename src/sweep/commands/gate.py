@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     baseline = Baseline() if is_first else read_baseline(path)
     # An update of several folders takes all that they hold, as repeats; else what each point's last command measured.
     is_pooled = options.update and len(folders) > 1
-    selection = select(folders or [Path("outputs")], filters, whole_searches=True)
+    selection = select(folders or [Path("outputs")], filters, whole_searches=True, with_latencies=True)
     say_damaged(selection.damaged)
     points = points_of(selection, newest=not is_pooled)
     tolerances = Tolerances(options.tolerance, options.accuracy_tolerance)

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     path = Path.cwd() / "report" if options.out == _STDOUT else Path(options.out or default)
     if options.out != _STDOUT:
         check_not_a_record(path, "--out")
-    selection = select(places, filters)
+    selection = select(places, filters, with_latencies=True)
     say_damaged(selection.damaged)
     if not selection.trials and not selection.searches:
         which = f"no test passes {filters}" if filters else "there is no test that can be read"

@@ -95,7 +95,7 @@ def _run(
     with Watcher(points) as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
         try:
             bench = Bench(
-                store=Store(options.outputs),
+                store=Store(options.outputs, watcher.say),
                 executor=executor,
                 gate=gate,
                 resume=options.resume,

@@ -130,7 +130,7 @@ class _Command:
         options = self._options
         with SearchWatcher() as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
             shared = Bench(
-                store=Store(options.outputs),
+                store=Store(options.outputs, watcher.say),
                 executor=executor,
                 gate=self._gate,
                 resume=options.resume,

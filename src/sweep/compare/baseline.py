@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.compare.estimate import Estimate, Metric
-from sweep.compare.keys import Key, N, as_labelled, shared_with_search
+from sweep.compare.keys import DATA, MODEL_FILE, Key, N, as_labelled, shared_with_search
 from sweep.compare.points import Point
 from sweep.errors import RecordError
 from sweep.paths import write_json
@@ -24,6 +24,9 @@ SCHEMA_VERSION = 1
 
 1: first.
 """
+
+_ERROR_MAX = 1e3
+"""No figure of a file is so uncertain, relative, nor is an N so far from the bound."""
 
 _COLUMNS = {"run": "run_class"}
 """Names in keys to columns of the results, where they differ."""
@@ -111,7 +114,7 @@ def read_baseline(path: Path) -> Baseline:
     try:
         saved = read_plain(_Saved, {name: data[name] for name in ("written_at", "environments", "points")})
         baseline = Baseline(tuple(_point(one, saved.environments) for one in saved.points), saved.written_at)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise RecordError(f"{path}: damaged baseline: {what}") from error
     if not baseline.points:
@@ -194,10 +197,27 @@ def _to_json(point: Point) -> dict[str, Any]:
 
 
 def _point(saved: _SavedPoint, environments: Mapping[str, Mapping[str, Any]]) -> Point:
-    estimate = saved.estimate
+    estimate, key = saved.estimate, saved.key
     value, high = estimate.value, estimate.high
     if value is not None and (min(value, estimate.low) < 0 or (high is not None and high < estimate.low)):
         raise ValueError(f"an estimate of {value:g} from {estimate.low:g} to {high}")
+    is_accuracy, is_latency = saved.metric is Metric.ACCURACY, saved.metric is Metric.LATENCY
+    errors = (estimate.error_below, estimate.error_above, estimate.spread or 0.0)
+    broken = {
+        "its metric is another than its estimate's": saved.metric is not estimate.metric,
+        "counts below 0": min(estimate.repeats - 1, estimate.tests, estimate.queries, estimate.step - 1) < 0,
+        "errors that are none": not all(0 <= error <= _ERROR_MAX for error in errors),
+        "degrees of freedom that are none": estimate.freedom is not None and not estimate.freedom > 0,
+        "a latency or a bound of 0": any(one is not None and one <= 0 for one in (saved.bound_ns, saved.least_ns)),
+        "an accuracy of no samples": is_accuracy and value is not None and not (estimate.queries and value <= 100),
+        "a bound for what it is at least": not is_latency and saved.least_ns is not None,
+        "a latency of 0": is_latency and value == 0,
+        "a latency of no N": is_latency and not key.get(N, "").isdecimal(),
+        "slacks of no N": any(n <= 0 or abs(slack) > _ERROR_MAX for n, slack in estimate.slacks),
+        "files that are none": set(saved.files) != {MODEL_FILE, DATA},
+    }
+    if wrong := [what for what, holds in broken.items() if holds]:
+        raise ValueError(f"a point of {saved.metric} with {', '.join(wrong)}")
     plain = {each.name: getattr(saved, each.name) for each in fields(_SavedPoint)}
     # A file does not keep the order of names, so they have the one that they are compared in.
     own = {"key": as_labelled(saved.key), "files": tuple(sorted(saved.files.items(), reverse=True))}

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from sweep.errors import LogError
+from sweep.paths import read_bytes
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,20}")
 _REAL = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
@@ -36,7 +37,7 @@ def read_text(path: Path | str) -> str:
         LogError: The file cannot be read, or has nothing in it.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(Path(path))
     except FileNotFoundError:
         raise LogError(f"{path}: no such file") from None
     except OSError as error:

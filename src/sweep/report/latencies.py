@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from sweep.paths import AttemptPaths
+from sweep.paths import AttemptPaths, read_bytes
 from sweep.report.search_points import Kind
 from sweep.report.sections import Curve, Test, Trace
 from sweep.study.observe import stored_latencies
@@ -104,8 +105,8 @@ def _shares(count: int, percentile: float) -> list[float]:
 def _trace(test: Test) -> Trace | None:
     """Read the series of a test; None where it is damaged or too short for a line."""
     try:
-        with AttemptPaths(test.stored.directory).telemetry.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        text = read_bytes(AttemptPaths(test.stored.directory).telemetry).decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
         every = max(1, math.ceil(len(rows) / _READINGS))
         kept = rows[::every]
         names = [name for name in (kept[0] if kept else {}) if name not in (None, "throttle_reasons")]

@@ -14,6 +14,7 @@ from sweep.errors import ConfigError, Problem, RecordError
 from sweep.paths import MANIFEST, RESULT, AttemptPaths, OutputPaths, SweepPaths
 from sweep.results.filters import Filters
 from sweep.search.base import Observation
+from sweep.store.latencies import check_latencies
 from sweep.store.records import StoredTrial, load_attempt, read_versioned
 from sweep.study.certificate_file import SavedCertificate, SavedTest, read_certificate
 from sweep.study.observe import observation
@@ -110,7 +111,13 @@ class Selection:
     damaged: tuple[RecordError, ...]
 
 
-def select(places: Sequence[Path], filters: Filters | None = None, *, whole_searches: bool = False) -> Selection:
+def select(
+    places: Sequence[Path],
+    filters: Filters | None = None,
+    *,
+    whole_searches: bool = False,
+    with_latencies: bool = False,
+) -> Selection:
     """Read what lies in some places.
 
     Args:
@@ -118,11 +125,12 @@ def select(places: Sequence[Path], filters: Filters | None = None, *, whole_sear
         filters: What to keep.
         whole_searches: Whether to keep those searches alone of whose tests the filters let all pass: else two
             selections of different tests may hold the same searches.
+        with_latencies: Whether a record whose latencies are damaged, or not its own, is damaged.
 
     Raises:
         ConfigError: A place does not exist or holds no results; every such place is named.
     """
-    reader = _Reader(filters or Filters(), whole_searches)
+    reader = _Reader(filters or Filters(), whole_searches, with_latencies)
     problems = [problem for place in places if (problem := reader.read(place)) is not None]
     if problems:
         raise ConfigError(problems)
@@ -153,9 +161,10 @@ def output_root(place: Path) -> Path:
 class _Reader:
     """Reads places: each file once, by whichever path it is found."""
 
-    def __init__(self, filters: Filters, whole_searches: bool) -> None:
+    def __init__(self, filters: Filters, whole_searches: bool, with_latencies: bool) -> None:
         self._filters = filters
         self._whole_searches = whole_searches
+        self._with_latencies = with_latencies
         self._attempts: dict[Hashable, StoredTrial | None] = {}
         self._wanted: dict[int, StoredTrial] = {}
         self._searches: dict[Hashable, SearchRecord | None] = {}
@@ -249,7 +258,9 @@ class _Reader:
         key = _identity(paths.directory)
         if key not in self._attempts:
             try:
-                self._attempts[key] = load_attempt(paths)
+                self._attempts[key] = stored = load_attempt(paths)
+                if stored is not None and self._with_latencies:
+                    check_latencies(stored.result, stored.directory)
             except RecordError as error:
                 self._attempts[key] = None
                 self._blame(paths.result, error)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sweep.errors import RecordError, unwritable
-from sweep.paths import AttemptPaths, OutputPaths, write_json
+from sweep.paths import AttemptPaths, OutputPaths, read_bytes, write_json
+from sweep.store.latencies import check_latencies
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
 from sweep.trial.verdict import JUDGE_VERSION
@@ -37,10 +38,13 @@ class Store:
 
     Args:
         root: The output folder; made when needed.
+        say: Told once of each record that is passed over since it is damaged, in a line.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, say: Callable[[str], None] | None = None) -> None:
         self._paths = OutputPaths(root)
+        self._say = say
+        self._damaged: set[str] = set()
 
     def begin(self, spec: TrialSpec, environment_digest: str) -> Attempt:
         """Make the folder of a new attempt and write the spec into it.
@@ -100,14 +104,21 @@ class Store:
         for _, paths in self._paths.attempts(self._trial(spec, environment_digest)):
             try:
                 stored = load_attempt(paths)
-            except RecordError:
-                continue
-            if stored is None or stored.result.imported is not None:
+                if stored is None or stored.result.imported is not None:
+                    continue
+                check_latencies(stored.result, stored.directory)
+            except RecordError as error:
+                self._pass_over(str(error))
                 continue
             key = (stored.result.spec_digest, stored.result.environment_digest, stored.result.judge_version)
             if key == (spec.digest, environment_digest, JUDGE_VERSION):
                 found.append(stored)
         return found
+
+    def _pass_over(self, damage: str) -> None:
+        if self._say is not None and damage not in self._damaged:
+            self._damaged.add(damage)
+            self._say(f"note: {damage}; that record is passed over")
 
     def _trial(self, spec: TrialSpec, environment_digest: str) -> Path:
         return self._paths.trial(spec.slug, spec.digest, environment_digest)
@@ -135,7 +146,7 @@ def read_json(path: Path) -> Any:
         RecordError: It cannot be read, or is no JSON; the message names the file.
     """
     try:
-        return _DECODER.decode(path.read_bytes().decode())
+        return _DECODER.decode(read_bytes(path).decode())
     except FileNotFoundError:
         raise
     except OSError as error:

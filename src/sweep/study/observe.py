@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from sweep.paths import AttemptPaths
+from sweep.errors import RecordError
 from sweep.search.base import Ask, Latencies, Observation, Shown
+from sweep.store.latencies import read_latencies
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import percentile_index
 from sweep.vocabulary import TrialState, Verdict
@@ -62,8 +62,7 @@ def _over_by_loadgen(result: TrialResult) -> int:
 def stored_latencies(directory: Path) -> Latencies:
     """Return the latencies of a test; none where the file is gone or damaged, since the record's counts remain."""
     try:
-        latencies = np.load(AttemptPaths(directory).latencies, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile):
-        return np.zeros(0, np.int64)
-    is_whole = isinstance(latencies, np.ndarray) and latencies.dtype == np.int64 and latencies.ndim == 1
-    return latencies if is_whole else np.zeros(0, np.int64)
+        latencies = read_latencies(directory)
+    except RecordError:
+        latencies = None
+    return np.zeros(0, np.int64) if latencies is None else latencies
