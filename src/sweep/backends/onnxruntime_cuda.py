@@ -77,6 +77,9 @@ class OnnxRuntimeCudaEngine:
 
     fixed_batch: int | None = None
     can_be_captured = False  # a run asks the device things that a capture does not allow; the session makes its own
+    keeps_one_size = True
+    """A convolution keeps the kernels that cuDNN generated for one number of samples. Those of another take their
+    place, and graphs that hold the ones before them hang or fail (seen with onnxruntime-gpu 1.31 on an H200)."""
 
     def __init__(self, path: Path, options: Mapping[str, Any], cuda: Cuda, stream: Handle) -> None:
         self._ort = runtime()

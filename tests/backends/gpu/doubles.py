@@ -273,12 +273,23 @@ class SummingEngine:
         runtime: Where work is enqueued.
         fixed_batch: As in `DeviceEngine`.
         can_be_captured: Likewise.
+        keeps_one_size: Likewise; a launch that is lost fails.
         inputs: Shapes of uint8 inputs `samples`, `samples1`, ...
         outputs: Shapes and types of outputs; number k answers the sum plus k, everywhere.
     """
 
-    def __init__(self, runtime, *, fixed_batch=None, can_be_captured=True, inputs=((3,),), outputs=(("int32", ()),)):
+    def __init__(
+        self,
+        runtime,
+        *,
+        fixed_batch=None,
+        can_be_captured=True,
+        keeps_one_size=False,
+        inputs=((3,),),
+        outputs=(("int32", ()),),
+    ):
         self.runtime = runtime
+        self.keeps_one_size = keeps_one_size
         self.fixed_batch = fixed_batch
         self.can_be_captured = can_be_captured
         self.inputs = tuple(TensorSpec(f"samples{k or ''}", "uint8", shape) for k, shape in enumerate(inputs))
@@ -315,6 +326,8 @@ class _SumLaunch:
             raise BackendError(engine.fails_in_capture)
 
         def work():
+            if engine.keeps_one_size and engine.bound[-1].count != self.count:
+                raise AssertionError(f"kernels for {self.count} samples are gone")
             sums = np.zeros(self.count, np.int64)
             for spec in engine.inputs:
                 data = ctypes.string_at(self.inputs[spec.name], self.count * int(np.prod(spec.shape)))

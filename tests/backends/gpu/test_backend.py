@@ -189,11 +189,8 @@ def test_the_session_works_on_the_pipelines_stream_and_waits_for_nothing(world):
         engine.run(0, 4, lambda: None)
     path, options, [(name, provider)] = world.sessions[0][:3]
     assert path == "model.onnx"
-    assert options.entries == {
-        "session.disable_cpu_ep_fallback": "1",
-        "session.disable_quant_qdq": "1",
-        "session.x64quantprecision": "1",
-    }
+    on_all_machines = {"session.disable_cpu_ep_fallback": "1", "session.disable_quant_qdq": "1"}
+    assert options.entries.items() >= on_all_machines.items()
     assert name == "CUDAExecutionProvider"
     assert provider["user_compute_stream"] == str(int(world.runtime.streams[0]))
     assert provider["use_tf32"] == "0"
@@ -202,17 +199,17 @@ def test_the_session_works_on_the_pipelines_stream_and_waits_for_nothing(world):
     assert ("run", {"disable_synchronize_execution_providers": "1", "gpu_graph_id": "1"}) in world.calls
 
 
-def test_inputs_and_outputs_are_addresses_on_the_device(world):
+def test_inputs_and_outputs_are_addresses_on_the_device_and_all_launches_have_one_size(world):
     with world.backend(n=6, engine_batch=4) as engine:
         engine.load(SAMPLES)
         engine.run(0, 6, lambda: None)
         device = list(world.runtime.blocks)
     binds = [call for call in world.calls if call[0].startswith("bind")]
     assert binds == [
-        ("bind_input", "samples", "cuda", 0, "uint8", (2, 2), device[0] + 256),
-        ("bind_output", "top1", "cuda", 0, "int32", (2,), device[1] + 256),
-        ("bind_input", "samples", "cuda", 0, "uint8", (4, 2), device[0]),
-        ("bind_output", "top1", "cuda", 0, "int32", (4,), device[1]),
+        ("bind_input", "samples", "cuda", 0, "uint8", (3, 2), device[0]),
+        ("bind_output", "top1", "cuda", 0, "int32", (3,), device[1]),
+        ("bind_input", "samples", "cuda", 0, "uint8", (3, 2), device[0] + 256),
+        ("bind_output", "top1", "cuda", 0, "int32", (3,), device[1] + 256),
     ]
 
 
@@ -242,7 +239,7 @@ def test_a_launch_is_no_larger_than_its_tensors_may_be(world, tmp_path):
         cut[made_for] = [call[5][0] for call in world.calls if call[0] == "bind_input"]
         assert facts["launches_per_query"] == 3
         assert any("2^31-1" in note for note in facts["notes"])
-    assert cut[3 * LIMIT] == cut[3 * LIMIT - 10] == [LIMIT - 10, LIMIT, LIMIT]
+    assert cut[3 * LIMIT] == cut[3 * LIMIT - 10] == [LIMIT - 3] * 3
 
 
 def test_a_convolution_that_was_taken_from_its_bias_is_not_put_together_again(tmp_path):

@@ -123,6 +123,21 @@ def test_every_launch_of_a_split_query_is_aligned(gpu_backend, engine_batch, mon
     assert (split == _answers(gpu_backend, "fp32")[0]).all()
 
 
+def test_a_size_that_comes_back_after_another_answers_as_before(gpu_backend):
+    """ONNX Runtime's graphs of one size hung, or failed, once its convolutions had kernels for another."""
+    model = resolve_model(model_config(load_choice("model", "resnet")), Precision.FP16, cache_dir(), None)
+    (spec,) = model.inputs
+    samples = np.random.default_rng(0).integers(0, 256, (40, *spec.shape), dtype=spec.dtype)
+    kind = backend_class(gpu_backend)
+    options = kind.validate_options({})
+    request = EngineRequest(model.path, model.inputs, True, 40, 16, options, model.digest, "fp16", cache_dir())
+    with kind(request) as engine:
+        engine.load({spec.name: samples})
+        first = engine.run(0, 40, lambda: None)[0].copy()
+        for count in (40, 20, 40, 8, 40):
+            assert (engine.run(0, count, lambda: None)[0] == first[:count]).all(), count
+
+
 def test_accuracy_mode_with_a_last_query_that_is_smaller(gpu_backend, tmp_path, capsys):
     line = [f"backend={gpu_backend}", "model=digits", "mode=accuracy", "batch=48", f"outputs={tmp_path}"]
     assert main(line) == 0, capsys.readouterr()

@@ -1,6 +1,6 @@
 import pytest
 
-from sweep.backends.gpu.parts import ALIGNMENT, Layout, Part, split
+from sweep.backends.gpu.parts import ALIGNMENT, Layout, Part, split, split_evenly
 
 
 def test_a_query_that_fits_is_one_launch():
@@ -16,14 +16,25 @@ def test_an_engine_of_one_batch_gets_padding():
     assert split(10, 4, 4) == (Part(8, 2, 2, 4), Part(0, 4, 0, 4), Part(4, 4, 1, 4))
 
 
+def test_even_launches_have_one_size_and_are_as_few():
+    assert split_evenly(10, 4) == (Part(8, 2, 2, 4), Part(0, 4, 0, 4), Part(4, 4, 1, 4))
+    for count in range(1, 200):
+        for engine_batch in (1, 3, 8, 136):
+            parts = split_evenly(count, engine_batch)
+            assert len(parts) == len(split(count, engine_batch, None))
+            assert len({part.size for part in parts}) == 1
+            assert parts[0].size <= engine_batch
+            assert sum(part.size for part in parts) - count < len(parts)
+
+
 @pytest.mark.parametrize("sample", [1, 3, 4, 12, 256, 784, 150528])
-@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("how", ["as it comes", "fixed", "evenly"])
 @pytest.mark.parametrize("engine_batch", [1, 2, 3, 7, 8, 64])
-def test_every_sample_is_run_once_and_no_two_parts_share_a_place(engine_batch, fixed, sample):
-    fixed_batch = engine_batch if fixed else None
-    layout = Layout.of(sample, engine_batch, fixed_batch)
+def test_every_sample_is_run_once_and_no_two_parts_share_a_place(engine_batch, how, sample):
+    fixed_batch = None if how == "as it comes" else engine_batch
+    layout = Layout.of(sample, engine_batch)
     for count in range(1, 40):
-        parts = split(count, engine_batch, fixed_batch)
+        parts = split_evenly(count, engine_batch) if how == "evenly" else split(count, engine_batch, fixed_batch)
         assert sorted(k for part in parts for k in range(part.start, part.start + part.count)) == list(range(count))
         places = sorted((part.slot * layout.stride, part.size * sample) for part in parts)
         assert all(begin % ALIGNMENT == 0 for begin, _ in places)
@@ -36,8 +47,8 @@ def test_every_sample_is_run_once_and_no_two_parts_share_a_place(engine_batch, f
 def test_alignment_takes_less_than_its_own_size_for_each_part():
     """A place of 64 samples for every launch of 8 would take eight times the memory."""
     parts = split(1024, 8, None)
-    assert Layout.of(150528, 8, None).room(parts) == 1024 * 150528
-    assert Layout.of(4, 8, None).room(parts) <= len(parts) * ALIGNMENT
+    assert Layout.of(150528, 8).room(parts) == 1024 * 150528
+    assert Layout.of(4, 8).room(parts) <= len(parts) * ALIGNMENT
 
 
 @pytest.mark.parametrize(("count", "engine_batch", "fixed"), [(0, 4, None), (4, 0, None), (4, 4, 2)])

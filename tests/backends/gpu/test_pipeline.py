@@ -98,7 +98,7 @@ def test_each_copy_reads_its_own_slice_of_the_samples_and_nothing_is_copied_on_t
     assert len([kind for *_, kind, _ in copies if kind == "D2H"]) == 1
 
 
-@pytest.mark.parametrize("fixed", [False, True], ids=["as many as there are", "padded"])
+@pytest.mark.parametrize("takes", ["as many as there are", "fixed", "one size"])
 @pytest.mark.parametrize(
     ("n", "engine_batch"), [(64, 32), (70, 32), (20, 8), (300, 136), (448, 224), (17, 5), (9, 1), (100, 99), (3, 64)]
 )
@@ -112,9 +112,10 @@ def test_each_copy_reads_its_own_slice_of_the_samples_and_nothing_is_copied_on_t
     ],
     ids=["28x28", "three outputs", "three inputs", "aligned by itself"],
 )
-def test_every_tensor_of_every_launch_is_where_tensorrt_takes_it(engine, n, engine_batch, fixed):
+def test_every_tensor_of_every_launch_is_where_tensorrt_takes_it(engine, n, engine_batch, takes):
     """TensorRT refuses an address that is no multiple of 256: no split query would run on it."""
-    engine = {**engine, "fixed_batch": min(engine_batch, n) if fixed else None}
+    fixed = min(engine_batch, n) if takes == "fixed" else None
+    engine = {**engine, "fixed_batch": fixed, "keeps_one_size": takes == "one size"}
     bench = Bench(n=n, engine_batch=engine_batch, engine=engine, slots=n + 3)
     bench.load()
     for slot, count in ((0, n), (3, n), (1, n - 1), (0, 1), (2, n)):
@@ -235,6 +236,17 @@ def test_launches_of_few_sizes_are_kept():
     for count in range(1, 11):
         assert (bench.answers(0, count) == bench.expected(0, count)).all()
     assert len(bench.runtime.live["graph"]) == 4
+    bench.pipeline.close()
+    assert bench.left() == [0] * 6
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_launches_that_another_size_has_replaced_are_made_anew(graphs):
+    """ONNX Runtime's graphs of one size hang once it has run another: a search that comes back to an N would too."""
+    bench = Bench(n=10, engine_batch=4, engine={"keeps_one_size": True}, cuda_graphs=graphs).load()
+    for count in (10, 3, 10, 9, 3, 10):
+        assert (bench.answers(1, count) == bench.expected(1, count)).all()
+    assert bench.pipeline.facts()["launches_per_query"] == 3
     bench.pipeline.close()
     assert bench.left() == [0] * 6
 

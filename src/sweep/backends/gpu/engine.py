@@ -45,6 +45,10 @@ class DeviceEngine(Protocol):
     def can_be_captured(self) -> bool:
         """Whether a launch of it may be captured in a CUDA graph by others."""
 
+    @property
+    def keeps_one_size(self) -> bool:
+        """Whether its launches are lost once it is bound for another number of samples."""
+
     def bind(self, count: int, inputs: Mapping[str, int], outputs: Mapping[str, int], stream: int) -> Launch:
         """Return a launch of `count` samples.
 

@@ -32,19 +32,16 @@ class Layout:
 
     Attributes:
         sample: One sample.
-        row: What a full launch holds of the query.
-        stride: From one part to the next: at least the row and its padding, and a multiple of `ALIGNMENT`.
+        stride: From one part to the next: at least a full launch, and a multiple of `ALIGNMENT`.
     """
 
     sample: int
-    row: int
     stride: int
 
     @classmethod
-    def of(cls, sample: int, engine_batch: int, fixed_batch: int | None) -> Layout:
-        """Return the layout of a tensor whose samples have `sample` bytes; the rest is as `split` takes it."""
-        full = (fixed_batch or engine_batch) * sample
-        return cls(sample, engine_batch * sample, -(-full // ALIGNMENT) * ALIGNMENT)
+    def of(cls, sample: int, launch: int) -> Layout:
+        """Return the layout of a tensor whose samples have `sample` bytes, and that takes `launch` of them at most."""
+        return cls(sample, -(-launch * sample // ALIGNMENT) * ALIGNMENT)
 
     def room(self, parts: tuple[Part, ...]) -> int:
         """Return the bytes that a buffer needs for them."""
@@ -74,3 +71,13 @@ def split(count: int, engine_batch: int, fixed_batch: int | None) -> tuple[Part,
     full, rest = divmod(count, engine_batch)
     counts = [(full, rest)] * (rest > 0) + [(slot, engine_batch) for slot in range(full)]
     return tuple(Part(slot * engine_batch, taken, slot, fixed_batch or taken) for slot, taken in counts)
+
+
+def split_evenly(count: int, engine_batch: int) -> tuple[Part, ...]:
+    """Return as few launches as `split` does, all of one size; less padding than one sample for each fills the last.
+
+    Raises:
+        ValueError: Nothing to do.
+    """
+    size = -(-count // -(-count // engine_batch))
+    return split(count, size, size)

@@ -20,7 +20,7 @@ import numpy as np
 from sweep.backends.base import Array
 from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.gpu.engine import DeviceEngine, Launch, device_bytes
-from sweep.backends.gpu.parts import Layout, Part, split
+from sweep.backends.gpu.parts import Layout, Part, split, split_evenly
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
 
@@ -59,7 +59,7 @@ class _Tensor:
         device: Address of its buffer on the device.
         host: Address of that on the host, page-locked, where answers come back; 0 for an input.
         answers: The same as an array of bytes; empty for an input.
-        packed: Where answers lie one behind the other when there are gaps between the parts; None where there are none.
+        packed: Where answers lie one behind the other when there are gaps between the parts; empty for an input.
     """
 
     spec: TensorSpec
@@ -67,7 +67,7 @@ class _Tensor:
     device: int
     host: int = 0
     answers: Array = field(default_factory=lambda: np.empty(0, np.uint8))
-    packed: Array | None = None
+    packed: Array = field(default_factory=lambda: np.empty(0, np.uint8))
 
 
 @dataclass(frozen=True)
@@ -149,20 +149,21 @@ class Pipeline:
             undo.append(lambda: cuda.destroy_stream(stream))
         self._begin, self._end = cuda.event(timed=True), cuda.event(timed=True)
         undo += [lambda: cuda.destroy_event(self._begin), lambda: cuda.destroy_event(self._end)]
-        parts = split(samples_per_query, self._engine_batch, self._engine.fixed_batch)
+        # A smaller query may be cut into launches that are larger, but never than this.
+        full = self._engine_batch if self._engine.keeps_one_size else self._engine.fixed_batch
+        parts = split(samples_per_query, self._engine_batch, full)
         self._inputs = [self._on_device(spec, parts, "input") for spec in self._engine.inputs]
         for spec in self._engine.outputs:
             tensor = self._on_device(spec, parts, "output")
-            layout, size = tensor.layout, tensor.layout.used(parts)
+            size = tensor.layout.room(parts)
             host = cuda.allocate_pinned(size)
             undo.append(functools.partial(cuda.free_pinned, host))
-            gaps = len(parts) > 1 and layout.row != layout.stride
-            packed = np.empty(samples_per_query * layout.sample, np.uint8) if gaps else None
+            packed = np.empty(samples_per_query * tensor.layout.sample if len(parts) > 1 else 0, np.uint8)
             self._outputs.append(replace(tensor, host=host, answers=_view(host, size), packed=packed))
         cuda.finish_stream(self._compute)
 
     def _on_device(self, spec: TensorSpec, parts: tuple[Part, ...], what: str) -> _Tensor:
-        layout = Layout.of(device_bytes([spec]), self._engine_batch, self._engine.fixed_batch)
+        layout = Layout.of(device_bytes([spec]), self._engine.fixed_batch or self._engine_batch)
         size, samples = layout.room(parts), sum(part.size for part in parts)
         address = self._cuda.allocate(size, f"{what} {spec.name} of {samples} samples")
         self._undo.append(functools.partial(self._cuda.free, address))
@@ -242,7 +243,7 @@ class Pipeline:
         meanwhile()
         cuda.finish(self._end)
         self._last = plan
-        return [_answers(tensor, count) for tensor in self._outputs]
+        return [_answers(tensor, plan.parts, count) for tensor in self._outputs]
 
     def _copy(self, step: _Step, slot: int) -> None:
         part, cuda, copies = step.part, self._cuda, self._copies
@@ -283,7 +284,11 @@ class Pipeline:
         """Bind the launches of a query of `count` samples, run each once, and capture them."""
         while len(self._plans) >= _PLANS:
             self._drop(self._plans.pop(next(iter(self._plans))))
-        parts = split(count, self._engine_batch, self._engine.fixed_batch)
+        if self._engine.keeps_one_size:
+            self._drop_plans()
+            parts = split_evenly(count, self._engine_batch)
+        else:
+            parts = split(count, self._engine_batch, self._engine.fixed_batch)
         steps: list[_Step] = []
         self._graphs_refused = ""
         try:
@@ -347,14 +352,14 @@ def _view(address: int, size: int) -> Array:
     return array
 
 
-def _answers(tensor: _Tensor, count: int) -> Array:
+def _answers(tensor: _Tensor, parts: tuple[Part, ...], count: int) -> Array:
     """Return the answers of a query, [count, *shape]; they are copied only where there are gaps between its parts."""
     found, layout = tensor.answers, tensor.layout
-    size = count * layout.sample
-    if tensor.packed is not None:
-        full, rest = divmod(size, layout.row)
-        rows = np.lib.stride_tricks.as_strided(found, (full, layout.row), (layout.stride, 1))
-        tensor.packed[: size - rest].reshape(full, layout.row)[:] = rows
+    size, row = count * layout.sample, max(part.count for part in parts) * layout.sample
+    if len(parts) > 1 and row != layout.stride:
+        full, rest = divmod(size, row)
+        rows = np.lib.stride_tricks.as_strided(found, (full, row), (layout.stride, 1))
+        tensor.packed[: size - rest].reshape(full, row)[:] = rows
         tensor.packed[size - rest : size] = found[full * layout.stride :][:rest]
         found = tensor.packed
     answers: Array = found[:size].view(tensor.spec.dtype).reshape(count, *tensor.spec.shape)

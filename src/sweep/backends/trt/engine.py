@@ -94,6 +94,8 @@ class TensorRTEngine:
         BackendError: It has inputs or outputs that a pipeline cannot serve.
     """
 
+    keeps_one_size = False
+
     def __init__(
         self,
         library: Library,
