@@ -447,3 +447,17 @@ def test_nothing_is_json_that_is_nested_beyond_reason(broken):
     assert "is no JSON" in found(broken.root)["system"]
     broken.system.write_text(json.dumps({"division": "open"}))
     assert "lacks submitter" in found(broken.root)["system"]
+
+
+def test_a_long_list_of_findings_is_summed_up_by_reason(broken, capsys):
+    for number in range(30):
+        (broken.submitter / "code" / f"a {number}").mkdir()
+    assert main(["submission", "check", str(broken.root)]) == 1
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if "is an empty folder" in line]
+    assert line.startswith("error: 30 places: sizes: open/Example/code/a 0 is an empty folder (such as ")
+    assert "--all lists all " in out
+    assert main(["submission", "check", str(broken.root), "--all"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("  error: sizes: ") == 30
+    assert "30 places: sizes: open/Example/code/a 0 is an empty folder" in out
