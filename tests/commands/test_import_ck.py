@@ -135,3 +135,19 @@ def test_what_was_imported_never_stands_for_a_measurement(example, capfd):
         spec, digest = stored.result.spec, stored.result.environment_digest
         assert Store(example).find(spec, digest) is None
         assert Store(example).attempts(spec, digest) == []
+
+
+def test_a_long_list_of_what_is_left_out_is_summed_up_by_reason(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entry = Entry()
+    entry.run["mlperf_log"]["summary"] = []
+    for number in range(24):
+        entry.again(f"{number:016x}.0001")
+    folder = write_folder(tmp_path / "repository", entry.files())
+    assert main(["import-ck", str(folder)]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "has no summary of LoadGen's" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("left out: 25 points: ")
+    assert main(["import-ck", str(folder), "--all"]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "has no summary of LoadGen's" in line]
+    assert len(lines) == 26

@@ -165,7 +165,6 @@ OF_RESULTS = [
         "has no early",
     ),
     ("accuracy_files", lambda t: (t.accuracy / "accuracy.txt").unlink(), "accuracy/accuracy.txt is missing"),
-    ("accuracy_files", lambda t: (t.accuracy / "mlperf_log_accuracy.json").write_bytes(b""), "is empty"),
     ("accuracy_errors", lambda t: t.flag_error(t.accuracy_detail, "sut_name"), "accuracy/mlperf_log_detail.txt: "),
     ("coverage", lambda t: t.setting_of_accuracy(500), "covers 500 samples, and resnet has 50000"),
     ("score", lambda t: t.edit(t.accuracy / "accuracy.txt", "accuracy=", "top1="), "has no line of acc"),
@@ -279,6 +278,7 @@ def test_closed_demands_more(broken, check, broke, words):
         ("no_errors", lambda t: t.edit(t.summary, NO_ERRORS, ERRORS), "counts 2 errors", Severity.WARNING),
         ("accuracy_errors", lambda t: t.edit(t.accuracy_summary, NO_ERRORS, ERRORS), "counts 2", Severity.WARNING),
         ("hash", lambda t: t.edit(t.accuracy / "accuracy.txt", "hash=", "hash=x"), "is no SHA-256", Severity.WARNING),
+        ("accuracy_files", lambda t: t.answers.write_bytes(b""), "is empty", Severity.WARNING),
         ("hash", lambda t: t.answers.write_text("[]"), "the hash of another", Severity.WARNING),
         ("system", lambda t: t.edit_json(t.system, cooling="not stated"), "topology, cooling", Severity.WARNING),
         ("names", lambda t: (t.submitter / "code" / "ä").write_text("x"), "names hold ASCII", Severity.WARNING),
@@ -447,3 +447,17 @@ def test_nothing_is_json_that_is_nested_beyond_reason(broken):
     assert "is no JSON" in found(broken.root)["system"]
     broken.system.write_text(json.dumps({"division": "open"}))
     assert "lacks submitter" in found(broken.root)["system"]
+
+
+def test_a_long_list_of_findings_is_summed_up_by_reason(broken, capsys):
+    for number in range(30):
+        (broken.submitter / "code" / f"a {number}").mkdir()
+    assert main(["submission", "check", str(broken.root)]) == 1
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if "is an empty folder" in line]
+    assert line.startswith("error: 30 places: sizes: open/Example/code/a 0 is an empty folder (such as ")
+    assert "--all lists all " in out
+    assert main(["submission", "check", str(broken.root), "--all"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("  error: sizes: ") == 30
+    assert "30 places: sizes: open/Example/code/a 0 is an empty folder" in out

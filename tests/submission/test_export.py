@@ -395,3 +395,27 @@ def test_no_name_leads_out_of_the_tree(official, capsys, tmp_path):
     assert code == 2
     assert "implementation=sweep-../../../../../../escaped: is no name for files" in err
     assert not list(tmp_path.rglob("escaped*"))
+
+
+def test_a_long_list_of_what_is_left_out_is_summed_up_by_reason(official, capsys):
+    """An output folder of a year has hundreds of tests, and few reasons."""
+    for number in range(25):
+        official.performance(n=number + 1, run={"run_class": RunClass.SCREENING})
+    code, _, err = exported(capsys, official)
+    assert code == 2
+    lines = [line for line in err.splitlines() if "left out: " in line]
+    assert any(line.startswith("error: left out: 25 tests: a screening test, not an official one") for line in lines)
+    assert len(lines) < 15
+    assert lines[-1] == "error: left out: --all lists all 25 tests"
+    code, _, err = exported(capsys, official, "v5.1", "--all")
+    lines = [line for line in err.splitlines() if "left out: " in line]
+    assert sum("a screening test" in line and str(official.root) in line.partition("(")[0] for line in lines) == 25
+    assert not any("--all" in line for line in lines)
+
+
+def test_what_must_be_a_number_in_the_report_of_the_round_is_said(official, capsys):
+    official.performance()
+    official.accuracy()
+    code, out, _ = exported(capsys, official)
+    assert code == 0
+    assert "note: host_processors_per_node of system" in out

@@ -25,13 +25,14 @@ def main(arguments: Sequence[str]) -> int:
     """Import entries; return 0 when all is there, 1 when a part was left out, 2 when there was nothing to import."""
     parser = Parser(
         prog="sweep import-ck",
-        usage="%(prog)s [-h] [--outputs DIR] PATH|ZIP ...",
+        usage="%(prog)s [-h] [--outputs DIR] [--all] PATH|ZIP ...",
         description=_DESCRIPTION,
         epilog="Exit codes: 0 all of it is there, 1 a part was left out,\n2 nothing could be imported, or bad input.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("places", metavar="PATH|ZIP", nargs="+", help="what holds entries of CK")
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="default: outputs")
+    parser.add_argument("--all", action="store_true", help="name all that is left out, however much")
     options = parser.parse_args(arguments)
     if "" in options.places:
         raise ConfigError(Problem("PATH|ZIP", "''", "is no name", "give a folder or a zip"))
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(Problem("--outputs", str(outputs), "is no folder", "give a folder"))
 
     from sweep.imports.ck import import_ck
+    from sweep.report.reasons import by_reason
     from sweep.report.words import count_of
     from sweep.store.records import StoredTrial
     from sweep.terminal.words import headline
@@ -55,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"skipped: {line}")
     for line in done.notes:
         print(f"note: {line}", file=sys.stderr)
-    for line in done.problems:
+    left_out = [(place, (reason,)) for place, _, reason in (line.partition(": ") for line in done.problems)]
+    for line in by_reason(left_out, "point", list_all=options.all):
         print(f"left out: {line}", file=sys.stderr)
     parts = [count_of(len(done.stored), "new trial")]
     parts += [f"{len(done.known)} here already"] if done.known else []

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
             except KeyboardInterrupt:
                 print("interrupted: the official checker was ended", file=sys.stderr)
                 return SIGNAL_EXIT + gate.signal
-    _show(checked, verbose=options.list)
+    _show(checked, verbose=options.list, list_all=options.all)
     if official is not None:
         _show_official(official)
     failed = checked.count(Severity.ERROR) or not checked.tree.results or (official is not None and not official.passed)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
     parser = Parser(
         prog="sweep submission check",
-        usage="%(prog)s [-h] DIR [--round R] [--division D]\n       [--checker PATH] [--list]",
+        usage="%(prog)s [-h] DIR [--round R] [--division D]\n       [--checker PATH] [--list] [--all]",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Exit codes: 0 no errors, 1 errors, 2 bad input.",
@@ -73,10 +73,12 @@ def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
     parser.add_argument("--division", metavar="D", type=one_of("--division", divisions), help="default: both")
     parser.add_argument("--checker", metavar="PATH", help="your checkout of mlcommons/inference, or the checker's file")
     parser.add_argument("--list", action="store_true", help="list the rules that were checked, too, where they apply")
+    parser.add_argument("--all", action="store_true", help="list all findings, however many, by place")
     return parser
 
 
-def _show(checked: Checked, *, verbose: bool) -> None:
+def _show(checked: Checked, *, verbose: bool, list_all: bool) -> None:
+    from sweep.report.reasons import LINES_MAX, by_reason
     from sweep.submission.check import ALL_CHECKS
     from sweep.submission.findings import Severity
 
@@ -88,11 +90,19 @@ def _show(checked: Checked, *, verbose: bool) -> None:
     if verbose:
         for check in ALL_CHECKS:
             print(f"  rule: {check.name}: {check.demands}")
-    for place, findings in groupby(checked.findings, key=lambda one: one.place):
+    is_long = len(checked.findings) > LINES_MAX
+    for place, findings in groupby(checked.findings, key=lambda one: one.place) if list_all or not is_long else ():
         print(printable(place))
         for one in findings:
             print(f"  {one.found.severity}: {one.check.name}: {printable(one.found.what)}")
             print(f"      rule: {one.check.demands}; why: {one.check.why}")
+    for severity in Severity if is_long else ():
+        of = [one for one in checked.findings if one.found.severity is severity]
+        found = [(one.place, (f"{one.check.name}: {one.found.what}",)) for one in of]
+        for line in by_reason(found, "place", most=0):
+            print(f"{severity}: {printable(line)}")
+    if is_long and not list_all:
+        print(f"--all lists all {len(checked.findings)} findings by place, each with its rule")
     counts = [
         count_of(checked.count(Severity.ERROR), "error"),
         count_of(checked.count(Severity.WARNING), "warning"),

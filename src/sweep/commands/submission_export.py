@@ -73,14 +73,16 @@ def main(arguments: Sequence[str]) -> int:
     with InterruptGate() as gate:
         gate.open()
         try:
-            plan = make_plan([*selection.trials, *accuracy], ROUNDS[options.round], options.division, submitter, file)
+            trials = [*selection.trials, *accuracy]
+            rules = ROUNDS[options.round]
+            plan = make_plan(trials, rules, options.division, submitter, file, list_all=options.all)
             write_tree(plan, out)
         except KeyboardInterrupt:
             print("interrupted: nothing was written", file=sys.stderr)
             return SIGNAL_EXIT + gate.signal
     if file.origin:
         print(f"with {file.origin}")
-    _show(plan, out)
+    _show(plan, out, list_all=options.all)
     return ExitCode.OK
 
 
@@ -88,7 +90,7 @@ def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
     parser = Parser(
         prog="sweep submission export",
         usage="%(prog)s [-h] [DIR ...] [KEY=VALUE ...] --round R\n"
-        "       --division D --submitter NAME [--system-file FILE] [--out DIR]",
+        "       --division D --submitter NAME [--system-file FILE] [--out DIR] [--all]",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -102,6 +104,7 @@ def _parser(rounds: Sequence[str], divisions: Sequence[str]) -> Parser:
         help="what sweep submission init wrote, filled in (default: submission.yaml, if it is here)",
     )
     parser.add_argument("--out", metavar="DIR", help="folder to make (default: submission-R)")
+    parser.add_argument("--all", action="store_true", help="name all tests that are left out, however many")
     return parser
 
 
@@ -118,7 +121,7 @@ def _submitter(given: str | None, file: SystemFile) -> tuple[str, Problem | None
     return name, name_problem("--submitter", name)
 
 
-def _show(plan: Plan, out: Path) -> None:
+def _show(plan: Plan, out: Path, *, list_all: bool) -> None:
     from sweep.submission.advice import left_out_lines
 
     for one in plan.results:
@@ -127,7 +130,7 @@ def _show(plan: Plan, out: Path) -> None:
         where = f"{plan.division}/{plan.submitter}: {one.system}, {one.folder}, {one.result.spec.scenario}"
         print(f"exported {where}: {one.metric}{percent}")
         print(f"         of {one.performance.stored.directory} and {one.accuracy.directory}")
-    for line in left_out_lines(plan.left_out):
+    for line in left_out_lines(plan.left_out, list_all=list_all):
         print(f"left out {printable(line)}")
     for note in plan.notes:
         print(f"note: {printable(note)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweep.errors import Problem
 from sweep.paths import AttemptPaths
+from sweep.report.reasons import by_reason
 from sweep.report.words import count_of
 from sweep.store.records import StoredTrial
 from sweep.submission.evidence import CLOSED, is_scored_again, is_shortened
@@ -18,9 +19,6 @@ from sweep.vocabulary import Weights
 
 if TYPE_CHECKING:
     from sweep.submission.plan import Chosen, LeftOut
-
-_SHOWN = 20
-"""Tests that are named of many that are left out for the same reason."""
 
 
 def unused_entries(trials: Sequence[StoredTrial], file: SystemFile) -> Iterator[str]:
@@ -57,12 +55,14 @@ def notes_of(results: Sequence[Chosen]) -> Iterator[str]:
             yield f"{where}: closed also demands {also}compliance tests, which sweep does not make"
 
 
-def nothing_to_export(rules: Round, division: str, left_out: Sequence[LeftOut]) -> Iterator[Problem]:
-    """Yield that nothing can be exported, what to run, and why each test is left out."""
+def nothing_to_export(
+    rules: Round, division: str, left_out: Sequence[LeftOut], *, list_all: bool = False
+) -> Iterator[Problem]:
+    """Yield that nothing can be exported, what to run, and why each test, or most of them, is left out."""
     fix = _advice(rules, division, left_out)
     found = f"none of {count_of(len(left_out), 'performance test')} will do" if left_out else "no performance test"
     yield Problem("submission export", None, f"nothing to export to {division} of {rules.name}: {found}", fix)
-    for line in left_out_lines(left_out):
+    for line in left_out_lines(left_out, list_all=list_all):
         yield Problem("left out", None, line)
 
 
@@ -82,14 +82,6 @@ def _advice(rules: Round, division: str, left_out: Sequence[LeftOut]) -> str:
     )
 
 
-def left_out_lines(left_out: Sequence[LeftOut]) -> Iterator[str]:
-    """Yield what is left out: a line each, and of many that are so for the same reason the first and how many more."""
-    groups: dict[tuple[str, ...], list[LeftOut]] = {}
-    for one in left_out:
-        groups.setdefault(one.reasons, []).append(one)
-    for reasons, group in groups.items():
-        shown = group if len(group) <= _SHOWN + 1 else group[:_SHOWN]
-        for one in shown:
-            yield f"{one.stored.directory}: {'; '.join(reasons)}"
-        if len(group) > len(shown):
-            yield f"... and {len(group) - len(shown)} more: {'; '.join(reasons)}"
+def left_out_lines(left_out: Sequence[LeftOut], *, list_all: bool = False) -> Iterator[str]:
+    """Yield what is left out and why; of many tests a line for each reason."""
+    return by_reason([(str(one.stored.directory), one.reasons) for one in left_out], "test", list_all=list_all)

@@ -43,7 +43,7 @@ def readable(subject: Subject) -> Iterator[Found]:
         if isinstance(found, UnreadableError):
             yield Found(f"accuracy/{name} {found}")
         elif found in (b"", ""):
-            yield Found(f"accuracy/{name} is empty")
+            yield Found(f"accuracy/{name} is empty", Severity.WARNING)
     yield from damage_of(subject.result, subject.result.paths.accuracy, result.accuracy_detail)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweep.paths import ACCURACY_LOG, DETAIL_LOG
+from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG
 from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
 from sweep.submission.layout import (
     ACCURACY_FILES,
@@ -17,10 +17,9 @@ from sweep.submission.layout import (
     PERFORMANCE_FILES,
     README,
     USER_CONF,
-    ResultPaths,
 )
 from sweep.submission.machine import NOT_STATED
-from sweep.submission.rounds import MEASUREMENT_FIELDS, STATUSES, Round
+from sweep.submission.rounds import MEASUREMENT_FIELDS, STATUSES
 from sweep.submission.tree import (
     JSON_MAX,
     UnreadableError,
@@ -204,7 +203,7 @@ def runs(subject: Subject) -> Iterator[Found]:
         if path.name in (performance.name, *_POWER):
             continue
         said = ""
-        for folder in (path, *folders(path)) if is_folder(path) else (path.parent,):
+        for folder in (path, *folders(path)) if is_folder(path) else (path.parent,) * (path.name == SUMMARY_LOG):
             try:
                 said = subject.result.summary_of(folder).loadgen_result or said
             except UnreadableError:
@@ -237,7 +236,8 @@ def compliance(subject: Subject) -> Iterator[Found]:
     if not subject.closed or subject.benchmark is None:
         return
     rules, paths = subject.rules, subject.result.paths
-    folder = _compliance_folder(rules, paths)
+    apart = paths.of.directory / "compliance" / paths.system / paths.benchmark / paths.scenario
+    folder = paths.directory if rules.flat else apart
     where = folder.relative_to(paths.of.directory)
     left_out = _NOT_IN_MULTISTREAM if paths.scenario.lower() == "multistream" else ()
     tests = [test for test in subject.benchmark.compliance if test not in left_out]
@@ -251,12 +251,6 @@ def compliance(subject: Subject) -> Iterator[Found]:
         yield from (Found(f"{where}/{test}/{name} is missing") for name in needed if not is_file(folder / test / name))
     if any(is_folder(folder / test) for test in tests):
         yield Found("what the compliance tests measured", Severity.NOT_CHECKED)
-
-
-def _compliance_folder(rules: Round, paths: ResultPaths) -> Path:
-    if rules.flat:
-        return paths.directory
-    return paths.of.directory / "compliance" / paths.system / paths.benchmark / paths.scenario
 
 
 def offered(subject: Subject) -> Iterator[Found]:

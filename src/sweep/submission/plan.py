@@ -127,7 +127,15 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def make_plan(trials: Sequence[StoredTrial], rules: Round, division: str, submitter: str, file: SystemFile) -> Plan:
+def make_plan(
+    trials: Sequence[StoredTrial],
+    rules: Round,
+    division: str,
+    submitter: str,
+    file: SystemFile,
+    *,
+    list_all: bool = False,
+) -> Plan:
     """Choose the best test of each system, benchmark and scenario.
 
     Args:
@@ -136,6 +144,7 @@ def make_plan(trials: Sequence[StoredTrial], rules: Round, division: str, submit
         division: `closed` or `open`.
         submitter: Who submits.
         file: What the user says.
+        list_all: Name every test that is left out, not only reasons, where none can be submitted.
 
     Raises:
         ConfigError: No test can be submitted, two systems have one name, or `closed` lacks what must be stated.
@@ -143,13 +152,17 @@ def make_plan(trials: Sequence[StoredTrial], rules: Round, division: str, submit
     choice = _Choice(trials, rules, division, file)
     results, left_out = choice.choose()
     if not results:
-        raise ConfigError(nothing_to_export(rules, division, left_out))
+        raise ConfigError(nothing_to_export(rules, division, left_out, list_all=list_all))
     systems = {one.system: _facts(one, rules, file) for one in results}
     open_fields = tuple(_not_stated(results, systems, rules))
     if open_fields and division == CLOSED and rules.meaningful:  # the early rounds let fields be empty
         fix = "fill in the file that python -m sweep submission init writes, and give it with --system-file"
         raise ConfigError(Problem("--division", division, f"needs what is not stated: {'; '.join(open_fields)}", fix))
     notes = [*(f"not stated, and so it says in the tree: {line}" for line in open_fields), *notes_of(results)]
+    for name, facts in systems.items():
+        if fields := [field for field in rules.numeric_fields if facts.get(field) == NOT_STATED]:
+            what = f"{', '.join(fields)} of system {name} must be a number before you submit"
+            notes.append(f"{what}: the report of {rules.name} is calculated with it, and fails over {NOT_STATED!r}")
     notes += unused_entries(trials, file)
     mapped = {one.folder: one.demand.name for one in results if rules.benchmark_of(one.folder) is None}
     return Plan(rules, division, submitter, results, systems, mapped, left_out, tuple(notes))
