@@ -26,7 +26,7 @@ from sweep.trial.executor import Executor, planned_query_count
 from sweep.trial.interrupts import InterruptGate
 from sweep.trial.measurement import Measurement, Progress
 from sweep.trial.messages import RunRequest
-from sweep.trial.result import Failure, Latencies, Timing, TrialResult
+from sweep.trial.result import Failure, Latencies, Timing, TrialResult, over_by_loadgen
 from sweep.trial.spec import percentile_index
 from sweep.trial.telemetry import SHARED, THROTTLED, series_csv
 from sweep.trial.verdict import JUDGE_VERSION, Judgement, judge, judge_aborted
@@ -229,7 +229,7 @@ class _Record:
             planned_query_count=planned_query_count(spec),
             over_latency_count=(
                 # More queries than are kept: how many of them were over is not known.
-                int((seen.latencies_ns > target).sum())
+                max(int((seen.latencies_ns > target).sum()), over_by_loadgen(loadgen, seen.query_count, target))
                 if bounded and target is not None and seen.latencies_ns.size == seen.query_count
                 else None
             ),
