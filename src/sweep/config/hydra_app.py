@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sweep.config.arguments import check_arguments, flags_first
+from sweep.config.files import unreadable
 from sweep.config.hydra_errors import damaged, translated
 from sweep.errors import ConfigError, Problem, SweepError
 from sweep.paths import conf_dir
@@ -155,19 +156,20 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
         # Hydra's own, for what it does not foresee (`model=null`); once the points are composed it would be a bug.
         if task.reached:
             raise
-        raise ConfigError(Problem("command line", None, f"cannot be composed: {error}")) from error
+        raise _not_composed(error, arguments) from error
     except yaml.YAMLError as error:
         if task.reached:
             raise
         raise damaged(error) from error
     except OSError as error:
-        if task.reached or error.filename is None:
+        # One without a file is of OmegaConf, for a file that holds a number; or of a pipe or a disk that is full.
+        if task.reached or (error.filename is None and unreadable(arguments) is None):
             raise
-        reason = f"cannot be made: {error.strerror}"
-        raise ConfigError(Problem("hydra.run.dir", error.filename, reason, "choose another folder")) from error
+        raise _not_made(error) if error.filename is not None else _not_composed(error, arguments) from error
     finally:
         sys.argv = before
         GlobalHydra.instance().clear()
+
     if task.error is not None:
         raise task.error
     return task.exit_code
@@ -181,6 +183,16 @@ def _composed(config: DictConfig, overrides: Sequence[str], varied: Sequence[str
     values = _made(overrides)
     label = {key: values[key] for key in varied if key in values}
     return Composed({str(key): value for key, value in plain.items()}, tuple(overrides), label, choices)
+
+
+def _not_made(error: OSError) -> ConfigError:
+    reason = f"cannot be made: {error.strerror}"
+    return ConfigError(Problem("hydra.run.dir", error.filename, reason, "choose another folder"))
+
+
+def _not_composed(error: Exception, arguments: Sequence[str]) -> ConfigError:
+    """Return the error to raise for what Hydra does not foresee: the user's file that is to blame, if there is one."""
+    return ConfigError(unreadable(arguments) or Problem("command line", None, f"cannot be composed: {error}"))
 
 
 def _made(overrides: Sequence[str]) -> dict[str, str]:
