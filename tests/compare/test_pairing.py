@@ -5,6 +5,7 @@ from tests.points import accuracy, latency, streams
 
 from sweep.compare.change import Finding
 from sweep.compare.pairing import compare
+from sweep.compare.words import apart, unmatched
 
 OTHER = {"cpu": "other"}
 
@@ -102,3 +103,102 @@ def test_other_kernels_are_no_other_file():
     old, new = ((("model_digest", name), ("dataset_digest", "sha256:2")) for name in names)
     comparison = compare([latency(40, files=old)], [latency(20, files=new)])
     assert comparison.pairs[0].notes == ("other kernels for int8",)
+
+
+def of(point, **parts):
+    """Return a point with further parts in its key, or other ones; None takes one away."""
+    values = {name: value for name, value in {**dict(point.key), **parts}.items() if value is not None}
+    return replace(point, key=tuple((name.replace("__", "."), value) for name, value in values.items()))
+
+
+def int8(point, **parts):
+    return of(point, precision="int8", **parts)
+
+
+def named(points):
+    return sorted((dict(one.key)["model"], dict(one.key).get("samples_per_query", "")) for one in points)
+
+
+def test_what_follows_from_what_is_compared_keeps_no_two_points_apart():
+    """An int8 network is calibrated with samples of its own; what was in fp32 before has no calibration at all."""
+    models = {"resnet": "dataset=imagenet count=500", "digits": "dataset=digits count=100", "theirs": ""}
+    before = [of(one, model=model, calibration="") for model in models for one in (streams(100, 100), latency(40))]
+    after = [
+        int8(one, model=model, calibration=calibration)
+        for model, calibration in models.items()
+        for one in (streams(120, 120), latency(30))
+    ]
+    comparison = compare(before, after)
+    assert findings(comparison) == ["better"] * 6
+    assert not comparison.only_before
+    assert not comparison.only_after
+    assert comparison.compared["precision"] == ("fp32", "int8")
+    assert set(comparison.compared) == {"precision", "calibration"}
+
+
+def test_a_model_that_one_side_lacks_has_no_partner():
+    before = [of(latency(40, n=n), model=model) for model in ("a", "b", "c") for n in (8, 9)]
+    after = [int8(latency(30, n=8), model=model) for model in ("a", "b")]
+    comparison = compare(before, [*after, int8(latency(30, n=9), model="d")])
+    assert named(pair.before for pair in comparison.pairs) == [("a", "8"), ("b", "8")]
+    assert named(comparison.only_before) == [("a", "9"), ("b", "9"), ("c", "8"), ("c", "9")]
+    assert named(comparison.only_after) == [("d", "9")]
+
+
+def test_engines_with_options_of_their_own_are_compared():
+    before = [of(latency(40), model=model, backend__threads="2") for model in ("a", "b")]
+    after = [of(latency(30), model=model, backend="tensorrt", backend__streams="1") for model in ("a", "b")]
+    comparison = compare(before, after)
+    assert findings(comparison) == ["better"] * 2
+    assert comparison.compared == {
+        "backend": ("onnxruntime", "tensorrt"),
+        "backend.threads": ("2", ""),
+        "backend.streams": ("", "1"),
+    }
+
+
+def test_several_engines_on_both_sides_are_each_compared_with_themselves():
+    def side(precision, threads):
+        return [
+            of(latency(40), model=model, precision=precision, backend="onnxruntime", backend__threads=threads)
+            for model in ("a", "b")
+        ] + [of(latency(20), model=model, precision=precision, backend="tensorrt") for model in ("a", "b")]
+
+    comparison = compare(side("fp32", "2"), side("fp16", "4"))
+    assert len(comparison.pairs) == 4
+    assert all(dict(one.before.key)["backend"] == dict(one.after.key)["backend"] for one in comparison.pairs)
+    assert comparison.compared == {"precision": ("fp32", "fp16"), "backend.threads": ("2", "4")}
+
+
+def test_an_engine_batch_that_a_small_query_does_not_show_is_compared():
+    before = [of(latency(40, n=n), engine_batch="N") for n in (8, 16)]
+    after = [of(latency(30, n=n), engine_batch="N" if n == 8 else "8") for n in (8, 16)]
+    comparison = compare(before, after)
+    assert len(comparison.pairs) == 2
+    assert comparison.compared == {"engine_batch": ("N", "8")}
+
+
+def test_what_is_before_in_one_place_and_after_in_another_is_no_difference_of_the_sides():
+    before = [of(latency(40, n=n), backend__threads=threads) for n, threads in ((8, "1"), (9, "2"))]
+    after = [of(latency(30, n=n), backend__threads=threads) for n, threads in ((8, "2"), (9, "1"))]
+    comparison = compare(before, after)
+    assert not comparison.pairs
+    assert len(comparison.only_before) == len(comparison.only_after) == 2
+
+
+def test_where_several_could_be_meant_none_is_chosen_and_none_is_lost():
+    before = [of(latency(40), backend__threads=threads) for threads in ("1", "2")]
+    comparison = compare(before, [of(latency(30), backend__threads="4")])
+    assert not comparison.pairs
+    names = [*unmatched(comparison.only_before, comparison.only_after), *unmatched(comparison.only_after, before)]
+    assert len(set(names)) == 3
+    assert all("backend.threads=" in name for name in names)
+
+
+@pytest.mark.parametrize("name", ["model_digest", "dataset_digest"])
+def test_two_files_of_one_name_are_what_sets_the_sides_apart(name):
+    files = {"model_digest": "sha256:1", "dataset_digest": "sha256:2"}
+    after = replace(latency(30), files=tuple({**files, name: "sha256:9"}.items()))
+    comparison = compare([latency(40)], [after])
+    assert comparison.compared == {name: (files[name], "sha256:9")}
+    assert not any("nothing" in line for line in apart(comparison))

@@ -318,6 +318,10 @@ def test_a_damaged_sample_is_found_and_repaired(tmp_path, image_list):
     read(tmp_path / "s")
 
 
+HEADER = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little")
+"""How a file of NumPy begins whose header has 118 bytes."""
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -331,6 +335,15 @@ def test_a_damaged_sample_is_found_and_repaired(tmp_path, image_list):
         lambda store: (store / "manifest.json").write_text("{"),
         lambda store: (store / "manifest.json").write_text("[]"),
         lambda store: (store / "manifest.json").write_text('{"schema_version": 1}'),
+        lambda store: (store / "manifest.json").write_text("[" * 100_000),
+        lambda store: (store / "manifest.json").write_text((store / "manifest.json").read_text().replace("3", "1e999")),
+        lambda store: np.savez((store / "labels.npy").open("wb"), a=np.zeros(3)),
+        lambda store: np.save(store / "labels.npy", np.array([{}] * 3, dtype=object)),
+        lambda store: np.save(store / "labels.npy", np.zeros((3, 1))),
+        lambda store: (store / "labels.npy").write_bytes(HEADER + b'{"descr": """'.ljust(117) + b"\n"),
+        lambda store: (store / "labels.npy").write_bytes(
+            HEADER + f"{{'descr': '<i8', 'fortran_order': False, 'shape': ({10**30},)}}".encode().ljust(117) + b"\n"
+        ),
     ],
 )
 def test_a_damaged_store_says_so_and_is_repaired(tmp_path, image_list, damage):

@@ -162,7 +162,7 @@ LATENCIES = {
     "none": lambda path: np.save(path, np.zeros(0, np.int64)),
     "of 0 ns": lambda path: np.save(path, np.load(path) * 0),
     "below 0": lambda path: np.save(path, -np.load(path)),
-    "of another test": lambda path: np.save(path, np.load(path) + 10**12),
+    "of a century": lambda path: np.save(path, np.load(path) + 10**18),
     "a terabyte": lambda path: path.write_bytes(_npy(_header("(1000000000000,)"), bytes(80))),
     "beyond 64 bits": lambda path: path.write_bytes(_npy(_header(f"({10**30},)"), bytes(80))),
     "a shape below 0": lambda path: path.write_bytes(_npy(_header("(-1,)"), bytes(80))),

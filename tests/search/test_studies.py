@@ -1,4 +1,5 @@
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -236,7 +237,14 @@ class TestJournal:
         assert line.endswith("; move it away; what was measured is kept under outputs/trials and reused")
         return line.removeprefix(f"search.storage={journal}: ").partition(";")[0]
 
-    @pytest.mark.parametrize("data", [b"hello\n", b"\x00\xff\x10" * 50, b"[1, 2]\n", b'{"a": 1}\n', b"\n", b"7"])
+    def test_a_pipe_in_its_place_is_not_waited_for(self, journal):
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(journal)
+        assert f"search.storage={journal}: is no regular file" in line_of(open_studies, None, journal)
+
+    @pytest.mark.parametrize(
+        "data", [b"hello\n", b"\x00\xff\x10" * 50, b"[1, 2]\n", b'{"a": 1}\n', b"\n", b"7", b"[" * 100_000]
+    )
     def test_what_is_no_journal(self, journal, data):
         assert self.refused(journal, data) == "is not a journal of Optuna"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweep.config.files import choices, groups, load_file
+from sweep.config.files import choices, config_dirs, groups, load_file
 from sweep.paths import conf_dir
 
 _GROUPS = "$APP_CONFIG_GROUPS"
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
             print(line)
             continue
         indent = line[: line.index(_GROUPS)]
-        for group, names in _choices(_config_dirs(arguments)).items():
+        for group, names in _choices([conf_dir(), *config_dirs(arguments)]).items():
             print(f"{indent}{group + ':':<9} {', '.join(sorted(names))}")
     return 0
 
@@ -41,13 +41,3 @@ def _choices(folders: Sequence[Path]) -> dict[str, set[str]]:
         for group in groups(folder):
             found.setdefault(group, set()).update(choices(group, folder))
     return found
-
-
-def _config_dirs(arguments: Sequence[str]) -> list[Path]:
-    folders = [conf_dir()]
-    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        if flag in {"--config-dir", "-cd"}:
-            folders.append(Path(value))
-        elif flag.startswith(("--config-dir=", "-cd=")):
-            folders.append(Path(flag.partition("=")[2]))
-    return folders

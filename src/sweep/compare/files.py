@@ -67,9 +67,10 @@ def comparison_markdown(comparison: Comparison, names: tuple[str, str], notes: S
             table(headings(comparison.confidence), [row.cells() for row in rows(comparison.pairs)]),
             f"Noise: {escaped(noise_of(comparison))}.",
         ]
-    for side, points in (("before", comparison.only_before), ("after", comparison.only_after)):
+    before, after = comparison.only_before, comparison.only_after
+    for side, points, others in (("before", before, after), ("after", after, before)):
         if points:
-            parts.append(f"Only {side}:\n\n" + "\n".join(f"- {escaped(name)}" for name in unmatched(points)))
+            parts.append(f"Only {side}:\n\n" + "\n".join(f"- {escaped(name)}" for name in unmatched(points, others)))
     return "\n\n".join(parts)
 
 

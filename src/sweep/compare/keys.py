@@ -15,6 +15,8 @@ Key = tuple[tuple[str, str], ...]
 N = "samples_per_query"
 ENVIRONMENT = "environment"
 MODEL_FILE, DATA = "model_digest", "dataset_digest"
+NO_FILE = "none"
+"""The digest of the model of a backend that runs none."""
 
 _SAME_AS_N = "N"
 _SEARCH_ONLY = ("search", "min", "max", "step", "algorithm", "confidence", "seed", "trials")

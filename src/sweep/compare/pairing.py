@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweep.compare.change import CONFIDENCE, Change, change, judge
 from sweep.compare.estimate import Estimate, Metric
-from sweep.compare.keys import ENVIRONMENT, MODEL_FILE, Key, N
+from sweep.compare.keys import ENVIRONMENT, MODEL_FILE, NO_FILE, Key, N
 from sweep.compare.noise import Noise, noise_of
 from sweep.compare.points import Point
 from sweep.results.environments import differences
 from sweep.vocabulary import Verdict
 
 Place = tuple[Metric, Key]
+_ANCHORS = frozenset({"model", "precision", "backend", ENVIRONMENT})
+"""What points are of before anything else, besides N."""
 _ORDER = {Metric.MAX_STREAMS: 0, Metric.LATENCY: 1, Metric.ACCURACY: 2}
 
 
@@ -66,8 +68,8 @@ def compare(
 ) -> Comparison:
     """Compare two sides point by point.
 
-    What has one value on each side, and not the same, is what is compared: the precision, the bound, the machine.
-    Points belong together when everything else is the same. Machines that both sides have are compared with
+    What has no value in common on both sides is what is compared: the precision, the bound, the machine, and what goes
+    with these. Points belong together when everything else is the same. Machines that both sides have are compared with
     themselves; results of several are never taken together.
 
     Args:
@@ -76,16 +78,14 @@ def compare(
         noise: Relative standard deviation of latency between sessions, where the user knows it.
         confidence: That identical sides show no evidence of a change at all.
     """
-    compared = _set_apart(before, after)
     noise_of_both = noise_of([one.estimate for one in (*before, *after)], noise)
-    old = {_place(one, compared): one for one in before}
-    new = {_place(one, compared): one for one in after}
-    both = sorted(old.keys() & new.keys(), key=lambda place: order_of(*place))
+    found = _partners(before, after)
+    matched = {id(point) for _, *both in found for point in both}
     return Comparison(
-        pairs=pair([(key, old[metric, key], new[metric, key]) for metric, key in both], noise_of_both, confidence),
-        only_before=_without_partner(old, new),
-        only_after=_without_partner(new, old),
-        compared=compared,
+        pairs=pair(found, noise_of_both, confidence),
+        only_before=_without_partner(before, matched),
+        only_after=_without_partner(after, matched),
+        compared=_compared(before, after, found),
         environments=_environments(before, after),
         noise=noise_of_both,
         confidence=confidence,
@@ -93,9 +93,9 @@ def compare(
     )
 
 
-def _without_partner(own: Mapping[Place, Point], other: Mapping[Place, Point]) -> tuple[Point, ...]:
-    alone = [(place, one) for place, one in own.items() if place not in other]
-    return tuple(one for _, one in sorted(alone, key=lambda each: order_of(*each[0])))
+def _without_partner(points: Sequence[Point], matched: Container[int]) -> tuple[Point, ...]:
+    alone = [one for one in points if id(one) not in matched]
+    return tuple(sorted(alone, key=lambda one: order_of(one.metric, tuple(_whole(one).items()))))
 
 
 def pair(points: Sequence[tuple[Key, Point, Point]], noise: Noise, confidence: float = CONFIDENCE) -> tuple[Pair, ...]:
@@ -138,31 +138,93 @@ def _beyond_the_bound(point: Point, like: Estimate) -> Estimate:
     return replace(like, value=least, low=least, high=None, why=why, repeats=1, spread=None, tests=1, queries=0)
 
 
-def _set_apart(before: Sequence[Point], after: Sequence[Point]) -> dict[str, tuple[str, str]]:
-    """Return what has one value on each side, and not the same."""
-    old, new = _values(before), _values(after)
-    single = {name: (next(iter(old[name])), next(iter(new[name]))) for name in old if _is_one(old, name, new)}
-    return {name: (one, other) for name, (one, other) in single.items() if one != other}
+def _whole(point: Point) -> dict[str, str]:
+    """Return the key of a point with the machine."""
+    return {**dict(point.key), ENVIRONMENT: point.environment_digest}
 
 
-def _is_one(old: Mapping[str, set[str]], name: str, new: Mapping[str, set[str]]) -> bool:
-    return len(old[name]) == 1 and len(new.get(name, ())) == 1
+def _values(points: Iterable[Point], names: Iterable[str]) -> dict[str, set[str | None]]:
+    """Return the values that each part of a key takes; None where a point has no such part."""
+    keys = [_whole(point) for point in points]
+    return {name: {key.get(name) for key in keys} for name in names}
 
 
-def _values(points: Iterable[Point]) -> dict[str, set[str]]:
-    """Return the values that each part of a key takes; N apart, since latencies are compared at equal N."""
-    found: dict[str, set[str]] = {}
-    for point in points:
-        for name, value in (*point.key, (ENVIRONMENT, point.environment_digest)):
-            if name != N:
-                found.setdefault(name, set()).add(value)
-    return found
+def _partners(before: Sequence[Point], after: Sequence[Point]) -> list[tuple[Key, Point, Point]]:
+    """Return the points that belong together, each with what both have in common.
+
+    Points of one model, precision, backend, machine and N are a group, as far as both sides have these. What then has
+    no value in common with the other side, in every group in which it differs, sets the sides apart, such as the
+    calibration that each model in int8 has and none in fp32. Where several points of a side are left for one place,
+    nobody knows which is meant, and none of them has a partner.
+    """
+    names = dict.fromkeys(name for point in (*before, *after) for name in _whole(point))
+    old, new = _values(before, names), _values(after, names)
+    anchors = [name for name in names if name == N or (name in _ANCHORS and old[name] & new[name])]
+    groups: dict[Place, tuple[list[Point], list[Point]]] = {}
+    for side, points in enumerate((before, after)):
+        for one in points:
+            key = _whole(one)
+            place = one.metric, tuple((name, key[name]) for name in anchors if name in key)
+            groups.setdefault(place, ([], []))[side].append(one)
+    both = [group for group in groups.values() if all(group)]
+    apart = [_apart(*group, [name for name in names if name not in anchors]) for group in both]
+    mixed = {name for name in names if _is_mixed([(one[name], other[name]) for one, other in apart if name in one])}
+    found = []
+    for (olds, news), (differing, _) in zip(both, apart, strict=True):
+        gone = differing.keys() - mixed
+        there = _single(news, gone)
+        found += [(_left(one, gone), one, there[place]) for place, one in _single(olds, gone).items() if place in there]
+    return sorted(found, key=lambda each: order_of(each[1].metric, each[0]))
 
 
-def _place(point: Point, compared: Mapping[str, object]) -> Place:
-    """Return what two points must share to belong together."""
-    key = (*point.key, (ENVIRONMENT, point.environment_digest))
-    return point.metric, tuple((name, value) for name, value in key if name not in compared)
+def _apart(
+    before: Sequence[Point], after: Sequence[Point], names: Sequence[str]
+) -> tuple[dict[str, set[str | None]], dict[str, set[str | None]]]:
+    """Return the values of what has none in common on both sides."""
+    old, new = _values(before, names), _values(after, names)
+    differing = [name for name in names if not old[name] & new[name]]
+    return {name: old[name] for name in differing}, {name: new[name] for name in differing}
+
+
+def _is_mixed(values: Sequence[tuple[set[str | None], set[str | None]]]) -> bool:
+    """Return whether what one group has before, another has after: that is no difference between the sides."""
+    return bool({one for old, _ in values for one in old} & {one for _, new in values for one in new})
+
+
+def _single(points: Sequence[Point], gone: Container[str]) -> dict[frozenset[tuple[str, str]], Point]:
+    """Return points by what is left of their keys without what sets the sides apart; none where several share that."""
+    places: dict[frozenset[tuple[str, str]], list[Point]] = {}
+    for one in points:
+        places.setdefault(frozenset(_left(one, gone)), []).append(one)
+    return {place: group[0] for place, group in places.items() if len(group) == 1}
+
+
+def _left(point: Point, gone: Container[str]) -> Key:
+    return tuple((name, value) for name, value in _whole(point).items() if name not in gone)
+
+
+def _compared(
+    before: Sequence[Point], after: Sequence[Point], found: Sequence[tuple[Key, Point, Point]]
+) -> dict[str, tuple[str, str]]:
+    """Return what sets the sides apart: name to the values of both.
+
+    Which file it was is told where model and precision are the same: otherwise it follows from them.
+    """
+    names = dict.fromkeys(name for point in (*before, *after) for name in _whole(point) if name != N)
+    old, new = _values(before, names), _values(after, names)
+    values = {name: (old[name], new[name]) for name in names if len(old[name]) == len(new[name]) == 1}
+    for key, *both in found:
+        one, other = (_whole(point) for point in both)
+        parts = [(name, one.get(name), other.get(name)) for name in names if name not in dict(key)]
+        if all(one.get(name) == other.get(name) for name in ("model", "precision")):
+            files = zip(both[0].files, both[1].files, strict=True)
+            parts += [(name, was, now) for (name, was), (_, now) in files if NO_FILE not in (was, now)]
+        for name, *each in (part for part in parts if part[1] != part[2]):
+            seen = values.setdefault(name, (set(), set()))
+            for side, value in zip(seen, each, strict=True):
+                side.add(value)
+    said = {name: tuple(", ".join(sorted(one or "" for one in side)) for side in both) for name, both in values.items()}
+    return {name: (one, other) for name, (one, other) in said.items() if one != other}
 
 
 def order_of(metric: Metric, key: Key) -> tuple[int, list[tuple[str, str]], int]:

@@ -224,9 +224,9 @@ def noise_of(result: _Noisy) -> str:
     return f"{result.noise}, all within one session: how far sessions differ is not known"
 
 
-def unmatched(points: Sequence[Point]) -> list[str]:
-    """Return points that have no partner, by name."""
-    names = PointNames([point.key for point in points])
+def unmatched(points: Sequence[Point], others: Sequence[Point] = ()) -> list[str]:
+    """Return points that have no partner, by names that tell them from those of the other side too."""
+    names = PointNames([point.key for point in (*points, *others)])
     return [f"{names.of(point.key)}: {figure_of(point.metric, point.key)}" for point in points]
 
 

@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from sweep.config.arguments import check_arguments, flags_first
+from sweep.config.files import unreadable
 from sweep.config.hydra_errors import damaged, translated
 from sweep.errors import ConfigError, Problem, SweepError
 from sweep.paths import conf_dir
@@ -162,19 +163,20 @@ def run_hydra(arguments: Sequence[str], handler: Handler) -> int:
         # Hydra's own, for what it does not foresee (`model=null`); once the points are composed it would be a bug.
         if task.reached:
             raise
-        raise ConfigError(Problem("command line", None, f"cannot be composed: {error}")) from error
+        raise _not_composed(error, arguments) from error
     except yaml.YAMLError as error:
         if task.reached:
             raise
         raise damaged(error) from error
     except OSError as error:
-        if task.reached or error.filename is None:
+        # One without a file is of OmegaConf, for a file that holds a number; or of a pipe or a disk that is full.
+        if task.reached or (error.filename is None and unreadable(arguments) is None):
             raise
-        reason = f"cannot be made: {error.strerror}"
-        raise ConfigError(Problem("hydra.run.dir", error.filename, reason, "choose another folder")) from error
+        raise _not_made(error) if error.filename is not None else _not_composed(error, arguments) from error
     finally:
         sys.argv = before
         GlobalHydra.instance().clear()
+
     if task.error is not None:
         raise task.error
     return task.exit_code
@@ -247,6 +249,16 @@ def _environment_problems(node: Any, prefix: str) -> Iterator[Problem]:
 def _from_environment(key: str, written: object) -> Problem:
     reason = "comes from the environment, and no record may hold what does"
     return Problem(key, written, reason, f'write the value itself; in a shell {key}="${_variables_read[-1]}" does')
+
+
+def _not_made(error: OSError) -> ConfigError:
+    reason = f"cannot be made: {error.strerror}"
+    return ConfigError(Problem("hydra.run.dir", error.filename, reason, "choose another folder"))
+
+
+def _not_composed(error: Exception, arguments: Sequence[str]) -> ConfigError:
+    """Return the error to raise for what Hydra does not foresee: the user's file that is to blame, if there is one."""
+    return ConfigError(unreadable(arguments) or Problem("command line", None, f"cannot be composed: {error}"))
 
 
 def _made(overrides: Sequence[str]) -> dict[str, str]:

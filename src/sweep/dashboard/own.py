@@ -13,6 +13,7 @@ from sweep.datasets.digits import times_over_text
 from sweep.report.configuration import warnings_of
 from sweep.report.groups import groups_of
 from sweep.results.environments import hardware
+from sweep.results.largest import shown_by_n
 from sweep.results.selection import Selection
 from sweep.store.records import StoredTrial
 from sweep.trial.result import TrialResult
@@ -34,11 +35,13 @@ def own_points(selection: Selection) -> tuple[DashboardPoint, ...]:
     """Return the best of what was measured here, or imported into an output folder.
 
     A point stands for the VALID performance tests that share system, model, weights, precision, engine, scenario,
-    rules, bound and length: with a bound on latency it is that of the largest N; without one, that of the lowest
-    latency among tests of its N. Short tests of a search, which show nothing VALID, are none.
+    rules, bound and length: with a bound on latency it is that of the largest N that was never INVALID by the same
+    setting; without one, that of the lowest latency among tests of its N. Short tests of a search, which show nothing
+    VALID, are none.
     """
-    tests = [stored for group in groups_of(selection) for stored, is_short in group.trials.values() if not is_short]
-    unique = {stored.directory: stored for stored in tests}
+    series = [[stored for stored, is_short in group.trials.values() if not is_short] for group in groups_of(selection)]
+    unique = {stored.directory: stored for tests in series for stored in tests}
+    mixed = {stored.directory for tests in series for stored in _mixed(tests)}
     accuracies = {
         _model_key(stored.result): stored.result
         for stored in selection.trials
@@ -50,11 +53,19 @@ def own_points(selection: Selection) -> tuple[DashboardPoint, ...]:
             groups.setdefault(_key(stored.result), []).append(stored)
     points = []
     for group in groups.values():
-        valid = [one for one in group if one.result.result is Verdict.VALID and _figure(one.result) is not None]
+        valid = [one for one in group if one.result.result is Verdict.VALID and one.directory not in mixed]
+        valid = [one for one in valid if _figure(one.result) is not None]
         if valid:
             best = max(valid, key=_merit)
             points.append(_point(best, group, accuracies.get(_model_key(best.result))))
     return tuple(points)
+
+
+def _mixed(tests: Sequence[StoredTrial]) -> Iterable[StoredTrial]:
+    """Return the tests of one series whose N is no answer within a bound; what others chose to submit is theirs."""
+    own = [one for one in tests if one.result.imported is None and one.result.spec.rules.target_latency_ns is not None]
+    shown = shown_by_n([one.result for one in own])
+    return [one for one in own if shown[one.result.spec.samples_per_query].is_mixed]
 
 
 def _model_key(result: TrialResult) -> Hashable:

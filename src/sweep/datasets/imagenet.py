@@ -154,7 +154,7 @@ def read_manifest(files: StoreFiles) -> Manifest:
         )
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _damaged(files, f"{files.manifest.name} cannot be read ({type(error).__name__}: {error})") from error
 
 
@@ -259,7 +259,7 @@ def _checked(files: StoreFiles, manifest: Manifest, interpolation: str) -> tuple
         labels = read_labels(files)
         marks = files.read_marks(interpolation, manifest.count)
         size = files.samples(interpolation).stat().st_size
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         raise _damaged(files, str(error)) from error
     expected = manifest.count * manifest.sample_bytes
     if size != expected:
@@ -273,8 +273,20 @@ def _checked(files: StoreFiles, manifest: Manifest, interpolation: str) -> tuple
 
 
 def read_labels(files: StoreFiles) -> Labels:
-    """Return a store's class ids, [count]."""
-    labels: Labels = np.load(files.labels, allow_pickle=False)
+    """Return a store's class ids, [count].
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: They are none. NumPy evaluates a file's header, and stumbles in many ways over one that is damaged.
+    """
+    try:
+        labels: Labels = np.load(files.labels, allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{files.labels.name} cannot be read ({type(error).__name__}: {error})") from error
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"{files.labels.name} holds no labels")
     return labels
 
 

@@ -256,7 +256,7 @@ def _begins_with(files: StoreFiles, old: Manifest, job: _Job, sources: Sequence[
                 return False
             if any(mark.tobytes() != source.key(recipe) for mark, source in zip(marks[:, 0], sources, strict=False)):
                 return False
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, MemoryError):
         return False
     return True
 

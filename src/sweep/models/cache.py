@@ -88,7 +88,7 @@ def read_stamp(path: Path) -> Stamp | None:
     try:
         data = json.loads(stamp_path(path).read_bytes())
         stamp = Stamp(**data)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     kinds_fit = all(type(value) is int for value in stamp.marks.values()) and isinstance(stamp.sha256, str)
     kinds_fit = kinds_fit and isinstance(stamp.level, str) and isinstance(stamp.notes, (list, tuple))

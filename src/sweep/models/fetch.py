@@ -314,7 +314,7 @@ class _Download:
         """Return what the partial file is a part of; it is discarded when that is unknown or something else."""
         try:
             origin = _Origin(**json.loads(self._notes.read_bytes()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             origin = None
         if origin is None or origin.url != self._url or (origin.total is not None and self._size() > origin.total):
             self.discard()

@@ -289,5 +289,5 @@ def _digest(path: Path, data_files: list[Path], cache: Path) -> tuple[str, tuple
 def _read_memo(memo: Path) -> dict[str, Stamp]:
     try:
         return {name: Stamp(**stamp) for name, stamp in json.loads(memo.read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}

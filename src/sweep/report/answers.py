@@ -9,6 +9,7 @@ from sweep.report.search_points import Kind
 from sweep.report.search_words import answer_of, evidence_lines
 from sweep.report.sections import Answer, Source, Test
 from sweep.report.words import count_of, duration, ms
+from sweep.results.largest import shown_by_n
 from sweep.results.selection import SearchRecord, SweepRecord
 from sweep.search.certificate import Status
 from sweep.study.search import SearchOutcome
@@ -73,14 +74,16 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
         tests: All of one series.
         runs: What they are, in words: `screening runs`.
     """
-    valid = {test.n for test in tests if test.kind is Kind.VALID}
-    invalid = {test.n for test in tests if test.kind in _BAD and not test.set_aside}
-    sure, mixed = valid - invalid, sorted(valid & invalid)
+    shown = shown_by_n([test.stored.result for test in tests if test.kind is not Kind.SHORT])
+    valid = {n for n, one in shown.items() if one.valid}
+    invalid = {n for n, one in shown.items() if one.invalid}
+    sure = {n for n, one in shown.items() if one.is_valid}
+    mixed = [f"N={n} was {one}: not counted as VALID" for n, one in shown.items() if one.is_mixed]
     spec = tests[0].stored.result.spec
     if not sure:
         whole = sorted(invalid - valid)
         lines = [_seen(tests, whole[0])] if whole else []
-        lines += _of_both(tests, mixed) + _failed(tests)
+        lines += mixed + _failed(tests)
         tested = "no full test was finished" if not valid | invalid else "no tested N is VALID"
         figure = "none" if valid | invalid else "unknown"
         disturbed = _is_disturbed(tests, 0, min(invalid, default=None))
@@ -93,7 +96,7 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
     lines += [_seen(tests, above)] if above is not None else ["no larger N was tested and INVALID"]
     below = [n for n in sorted(invalid - valid) if n < largest]
     lines += [f"not VALID below it: N={', '.join(map(str, below))}"] if below else []
-    lines += _of_both(tests, mixed) + _failed(tests)
+    lines += mixed + _failed(tests)
     if spec.rules.target_latency_ns is None:
         lines.append(f"rules {spec.rules_label} have no latency bound, so a larger one may be VALID too")
     disturbed = _is_disturbed(tests, largest, above)
@@ -177,17 +180,8 @@ def _seen(tests: Sequence[Test], n: int) -> str:
 
 def _shown(test: Test) -> str:
     result = test.stored.result
-    over = "" if result.over_latency_count is None else f", {result.over_latency_count} of {result.query_count} over"
+    over = "" if result.over_count is None else f", {result.over_count} of {result.query_count} over"
     return f"N={test.n} {test.kind} (p{result.spec.rules.percentile:g} {ms(result.percentile_ns)} ms{over})"
-
-
-def _of_both(tests: Sequence[Test], mixed: Sequence[int]) -> list[str]:
-    lines = []
-    for n in mixed:
-        full = [test for test in tests if test.n == n and test.kind in (Kind.VALID, *_BAD)]
-        valid = sum(test.kind is Kind.VALID for test in full)
-        lines.append(f"N={n} was VALID in {valid} of its {count_of(len(full), 'test')}: not counted as VALID")
-    return lines
 
 
 def _failed(tests: Sequence[Test]) -> list[str]:

@@ -18,6 +18,7 @@ from sweep.report.sections import AccuracyTest, Answer, Environment, Note, Repor
 from sweep.report.words import runs_of
 from sweep.results.environments import describe, differences
 from sweep.results.filters import Filters
+from sweep.results.largest import set_aside
 from sweep.results.selection import SearchRecord, Selection, SweepRecord
 from sweep.store.records import StoredTrial
 from sweep.study.observe import stored_latencies
@@ -157,11 +158,8 @@ def _with_interval(test: Test) -> Test:
 
 def _without_disturbed(tests: Sequence[Test]) -> list[Test]:
     """Set aside INVALID tests of a disturbed machine where an undisturbed one of the same N was VALID."""
-    valid = {test.n for test in tests if test.kind is Kind.VALID and not test.marks}
-    bad = (Kind.INVALID, Kind.STOPPED)
-    return [
-        dataclasses.replace(test, set_aside=test.n in valid and bool(test.marks) and test.kind in bad) for test in tests
-    ]
+    gone = set_aside(test.stored.result for test in tests if test.kind is not Kind.SHORT)
+    return [dataclasses.replace(test, set_aside=id(test.stored.result) in gone) for test in tests]
 
 
 def _weight(group: Group) -> tuple[bool, str]:

@@ -32,7 +32,7 @@ def spoken(test: Test) -> str:
     lines = [f"N={test.n}: {test.kind}"]
     if point.percentile_ns is not None:
         lines.append(f"{percentile} {ms(point.percentile_ns)} ms{_interval(test)}")
-    over = "" if result.over_latency_count is None else f", {result.over_latency_count} over the bound"
+    over = "" if result.over_count is None else f", {result.over_count} over the bound"
     whole = f" of {result.planned_query_count}" if test.kind in (Kind.STOPPED, Kind.FAILED) else ""
     lines.append(f"{result.query_count}{whole} queries{over}")
     if test.kind is Kind.STOPPED:

@@ -92,7 +92,7 @@ def _test(test: Test) -> dict[str, Any]:
         "samples_per_second": samples_per_second(result),
         "query_count": result.query_count,
         "planned_query_count": result.planned_query_count,
-        "over_latency_count": result.over_latency_count,
+        "over_latency_count": result.over_count,
         "over_latency_allowed": result.over_latency_allowed,
         "checks": [dataclasses.asdict(check) for check in result.checks],
         "telemetry": None if result.telemetry is None else dataclasses.asdict(result.telemetry),

@@ -312,7 +312,7 @@ def _test_row(test: Test, links: Links) -> tuple[Cell, ...]:
     cells = (
         *(ms(test.point.percentile_ns), interval, ms(at.get("p50")), ms(most)),
         f"{result.query_count} of {result.planned_query_count}" if partial else str(result.query_count),
-        *(_text(result.over_latency_count), _text(result.over_latency_allowed), ", ".join(marks), _time(result)),
+        *(_text(result.over_count), _text(result.over_latency_allowed), ", ".join(marks), _time(result)),
     )
     logs = Cell(logs_of(test), links(test.stored.directory))
     return (Cell(str(test.n)), _kind_cell(test), *map(Cell, cells), logs)

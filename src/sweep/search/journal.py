@@ -93,6 +93,8 @@ def open_journal(path: Path) -> Any:
     optuna = load_optuna()
     if path.is_dir():
         raise _wrong(path, "is a folder, not a journal of Optuna")
+    if path.exists() and not path.is_file():
+        raise _wrong(path, "is no regular file, and no journal of Optuna")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):  # proves that it can be written, and changes nothing
@@ -120,7 +122,7 @@ def _check(path: Path, data: bytes) -> None:
     for number, line in enumerate(io.BytesIO(data), 1):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
         operation = entry.get("op_code") if isinstance(entry, dict) else None
         if not isinstance(operation, int):

@@ -20,6 +20,10 @@ _HEADER = re.compile(
 """How NumPy writes a row of int64 (numpy.lib.format, version 1.0). Its own reader evaluates whatever a header says."""
 
 
+_LATENCY_NS_MAX = 2**53
+"""A hundred days: beyond it a float is no whole number of ns."""
+
+
 def read_latencies(directory: Path) -> npt.NDArray[np.int64] | None:
     """Return the latencies (int64 [queries], ns) that lie in the folder of a test; None where it has no such file.
 
@@ -37,13 +41,13 @@ def read_latencies(directory: Path) -> npt.NDArray[np.int64] | None:
     if header is None or len(data) != header.end() + 8 * int(header[1]):
         raise RecordError(f"{path}: damaged: not a row of int64 as sweep writes it")
     latencies = np.frombuffer(data, np.dtype("<i8"), offset=header.end())
-    if latencies.size and latencies.min() <= 0:
-        raise RecordError(f"{path}: damaged: a query that took {latencies.min()} ns")
+    if latencies.size and not 0 < latencies.min() <= latencies.max() < _LATENCY_NS_MAX:
+        raise RecordError(f"{path}: damaged: a query that took {latencies.min()} ns, or {latencies.max()} ns")
     return latencies
 
 
 def check_latencies(result: TrialResult, directory: Path) -> None:
-    """Hold the latencies beside a record against it: how many there are, and the slowest of them.
+    """Hold the latencies beside a record against it: it says how many there are.
 
     Raises:
         RecordError: They are not those of this record; the message names the file. That it is gone is no damage.
@@ -54,7 +58,3 @@ def check_latencies(result: TrialResult, directory: Path) -> None:
     path, known = AttemptPaths(directory).latencies, min(result.query_count, CAPACITY)
     if latencies.size != known:
         raise RecordError(f"{path}: damaged: {latencies.size} latencies, and the record has {known}")
-    # LoadGen sees more of each query than the system under test, which has written them.
-    if result.latencies is not None and latencies.size and latencies.max() > result.latencies.max:
-        slowest = f"the slowest query took {latencies.max()} ns, and in the record {result.latencies.max} ns"
-        raise RecordError(f"{path}: damaged: {slowest}")

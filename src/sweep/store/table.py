@@ -195,7 +195,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("samples_per_second", "Float64", "N / mean query latency", _of(samples_per_second)),
     Column("query_count", "Int64", "queries finished", _of(lambda r: r.query_count if _counts_queries(r) else None)),
     Column("planned_query_count", "Int64", "queries of the whole test, at least", _of(lambda r: r.planned_query_count)),
-    Column("over_latency_count", "Int64", "queries over the bound", _of(lambda r: r.over_latency_count)),
+    Column("over_latency_count", "Int64", "queries over the bound", _of(lambda r: r.over_count)),
     Column("over_latency_allowed", "Int64", "how many may be", _of(lambda r: r.over_latency_allowed)),
     Column(
         "aborted", "string", "rule that stopped it early", _of(lambda r: str(r.aborted.rule) if r.aborted else None)

@@ -226,7 +226,7 @@ def _test_json(test: SearchTest) -> dict[str, Any]:
         "why": result.why,
         "failure_kind": None if result.failure is None else result.failure.kind,
         "query_count": result.query_count,
-        "over_latency_count": result.over_latency_count,
+        "over_latency_count": result.over_count,
         "over_latency_allowed": result.over_latency_allowed,
         "latency_at_percentile_ns": result.percentile_ns,
         "busy": None if result.machine_load is None else result.machine_load.busy,

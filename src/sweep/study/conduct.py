@@ -153,7 +153,7 @@ class Conduct:
             result = test.outcome.stored.result
             if result.result is Verdict.VALID:
                 return True
-            failure, over, count = result.failure, result.over_latency_count, result.query_count
+            failure, over, count = result.failure, result.over_count, result.query_count
             if failure is not None and not failure.is_out_of_memory:
                 continue
             if over is None or p_valid(over, count, question.allowed_rate) <= 1 - question.confidence:

@@ -10,7 +10,6 @@ from sweep.errors import RecordError
 from sweep.search.base import Ask, Latencies, Observation, Shown
 from sweep.store.latencies import read_latencies
 from sweep.trial.result import TrialResult
-from sweep.trial.spec import percentile_index
 from sweep.vocabulary import TrialState, Verdict
 
 
@@ -38,25 +37,11 @@ def observation(ask: Ask, result: TrialResult, directory: Path) -> Observation:
         is_full=ask.query_count is None,
         shown=Shown.VALID if result.result is Verdict.VALID else Shown.INVALID,
         latencies_ns=latencies,
-        over_latency_count=max(over or 0, _over_by_loadgen(result)),
+        over_latency_count=max(over or 0, result.over_by_loadgen),
         query_count=result.query_count,
         busy=bool(result.disturbances),
         why=result.why,
     )
-
-
-def _over_by_loadgen(result: TrialResult) -> int:
-    """Return how many queries at least were over the bound as LoadGen saw them, who sees more of each than the SUT."""
-    latencies, target = result.latencies, result.spec.rules.target_latency_ns
-    if latencies is None or target is None or latencies.source != "loadgen":
-        return 0
-    count = result.query_count
-    over = [
-        count - percentile_index(count, float(name.removeprefix("p")))
-        for name, latency_ns in latencies.percentiles.items()
-        if latency_ns > target
-    ]
-    return max([*over, int(latencies.max > target)])
 
 
 def stored_latencies(directory: Path) -> Latencies:

@@ -373,7 +373,7 @@ class SearchRun:
             "result": str(result.result or result.state) if is_full or result.failure else "none: a short test",
             "why": result.why,
             "query_count": result.query_count,
-            "over_latency_count": result.over_latency_count,
+            "over_latency_count": result.over_count,
             "percentile_ms": None if result.percentile_ns is None else result.percentile_ns / 1e6,
         }
         if result.failure is not None:

@@ -52,8 +52,9 @@ def show_comparison(out: Console, comparison: Comparison) -> None:
         found = rows(comparison.pairs)
         shared = PointNames([pair.key for pair in comparison.pairs]).shared
         _show_rows(out, headings(comparison.confidence), [(row.cells(), _style(row)) for row in found], shared)
-    for name, points in (("before", comparison.only_before), ("after", comparison.only_after)):
-        _show_unmatched(out, name, unmatched(points))
+    before, after = comparison.only_before, comparison.only_after
+    for name, points, others in (("before", before, after), ("after", after, before)):
+        _show_unmatched(out, name, unmatched(points, others))
     if comparison.pairs:
         _say(out, f"noise: {noise_of(comparison)}")
     _say(out, summary(comparison.pairs))

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.point import Point
+from sweep.results.largest import shown_by_n
 from sweep.store.table import samples_per_second
 from sweep.study.measure import Outcome
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
@@ -168,8 +169,8 @@ def _performance_cells(result: TrialResult) -> list[str]:
     if latencies is None:
         return ["-"] * 5
     over = "-"
-    if result.over_latency_count is not None:
-        over = f"{result.over_latency_count} (max {result.over_latency_allowed})"
+    if result.over_count is not None:
+        over = f"{result.over_count} (max {result.over_latency_allowed})"
     at = latencies.percentiles
     return [ms(at.get("p50")), ms(result.percentile_ns), ms(latencies.max), _query_count(result), over]
 
@@ -194,21 +195,21 @@ def _show_largest(out: Console, pairs: Sequence[tuple[Point, Outcome]], others: 
         groups.setdefault(tuple(point.label.get(key, "") for key in others), []).append(outcome.stored.result)
     for values, results in groups.items():
         name = "".join(f"{key}={value} " for key, value in zip(others, values, strict=True))
-        valid = [result for result in results if result.result is Verdict.VALID]
+        shown = shown_by_n(results)
+        valid = [result for result in results if shown[result.spec.samples_per_query].is_valid]
+        valid = [result for result in valid if result.result is Verdict.VALID]
+        mixed = [f"batch={n} was {one}: not counted as VALID" for n, one in shown.items() if one.is_mixed]
         if not valid:
             none = "not this point" if len(results) == 1 else f"none of these {len(results)} points"
-            out.print(f"{name}largest VALID: {none}", markup=False, highlight=False)
+            out.print("; ".join([f"{name}largest VALID: {none}", *mixed]), markup=False, highlight=False)
             continue
         best = max(valid, key=lambda result: result.spec.samples_per_query)
         bound = f"p{best.spec.rules.percentile:g} {ms(best.percentile_ns)} ms"
         line = f"{name}largest VALID: batch={best.spec.samples_per_query}{best.mark} ({bound})"
-        below = sorted(
-            result.spec.samples_per_query
-            for result in results
-            if result.result is not Verdict.VALID and result.spec.samples_per_query < best.spec.samples_per_query
-        )
+        below = [n for n, one in shown.items() if not one.valid and n < best.spec.samples_per_query]
         if below:
             line += f"; not VALID below it: batch={','.join(map(str, below))}"
+        line = "; ".join([line, *mixed])
         if best.spec.rules.target_latency_ns is None:
-            line += f"; rules {best.spec.rules.edition} have no latency bound, so a larger one may be VALID too"
+            line += f"; rules {best.spec.rules_label} have no latency bound, so a larger one may be VALID too"
         out.print(line, style="bold", markup=False, highlight=False)

@@ -160,12 +160,12 @@ def said_of(test: SearchTest) -> str:
 
 def _needs_reason(result: TrialResult) -> bool:
     """Say whether a full test is INVALID for something that its latencies do not show."""
-    over, allowed = result.over_latency_count, result.over_latency_allowed
+    over, allowed = result.over_count, result.over_latency_allowed
     return result.result is Verdict.INVALID and (over is None or allowed is None or over <= allowed)
 
 
 def _over(result: TrialResult) -> str:
-    over = "unknown number" if result.over_latency_count is None else str(result.over_latency_count)
+    over = "unknown number" if result.over_count is None else str(result.over_count)
     return f"{over} of {result.query_count} over"
 
 

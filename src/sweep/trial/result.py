@@ -16,7 +16,7 @@ from sweep.trial.machine_load import BUSY, MachineLoad
 from sweep.trial.messages import Warmup
 from sweep.trial.plain import SHARED as IS_SHARED
 from sweep.trial.plain import read_plain
-from sweep.trial.spec import TrialSpec
+from sweep.trial.spec import TrialSpec, percentile_index
 from sweep.trial.telemetry import SHARED, THROTTLED, Telemetry
 from sweep.trial.verdict import Check
 from sweep.vocabulary import DISTURBED, TestMode, TrialState, Verdict
@@ -51,6 +51,24 @@ class Latencies:
     mean: int
     max: int
     percentiles: Mapping[str, int]
+
+
+def over_by_loadgen(latencies: Latencies | None, query_count: int, target_ns: int | None) -> int:
+    """Return how many queries at least were over a bound by LoadGen's own figures; 0 where these say nothing.
+
+    Args:
+        latencies: Of the test.
+        query_count: Its queries.
+        target_ns: The bound; None where there is none.
+    """
+    if latencies is None or target_ns is None or latencies.source != "loadgen":
+        return 0
+    over = [
+        query_count - percentile_index(query_count, float(name.removeprefix("p")))
+        for name, latency_ns in latencies.percentiles.items()
+        if latency_ns > target_ns
+    ]
+    return max([*over, int(latencies.max > target_ns)])
 
 
 OUT_OF_MEMORY = "out of memory"
@@ -120,7 +138,8 @@ class TrialResult:
         early_stopping_estimate_ns: LoadGen's early-stopping estimate of the percentile.
         query_count: Queries finished.
         planned_query_count: Queries of the whole test, at least.
-        over_latency_count: Finished queries over the bound, as the system under test saw them.
+        over_latency_count: Finished queries over the bound, as the SUT saw them; in newer records no fewer
+            than LoadGen's figures say. `over_count` is that of every record.
         over_latency_allowed: How many the whole test may have.
         expected_latency_ns: What LoadGen was told to expect, from the warm-up.
         warmup: The warm-up.
@@ -207,6 +226,19 @@ class TrialResult:
         if self.latencies is None:
             return None
         return self.latencies.percentiles.get(f"p{self.spec.rules.percentile:g}")
+
+    @property
+    def over_by_loadgen(self) -> int:
+        """How many queries at least were over the bound as LoadGen saw them, who sees more of each than the SUT."""
+        return over_by_loadgen(self.latencies, self.query_count, self.spec.rules.target_latency_ns)
+
+    @property
+    def over_count(self) -> int | None:
+        """How many queries were over the bound: as the SUT saw them, and no fewer than LoadGen's figures say.
+
+        What is shown beside a percentile: else it could be 0 beside one that is over the bound.
+        """
+        return None if self.over_latency_count is None else max(self.over_latency_count, self.over_by_loadgen)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, with the schema version."""

@@ -27,7 +27,7 @@ from sweep.trial.interrupts import InterruptGate
 from sweep.trial.machine_load import BUSY
 from sweep.trial.measurement import Measurement, Progress
 from sweep.trial.messages import RunRequest
-from sweep.trial.result import Failure, Latencies, Timing, TrialResult
+from sweep.trial.result import Failure, Latencies, Timing, TrialResult, over_by_loadgen
 from sweep.trial.spec import percentile_index
 from sweep.trial.telemetry import series_csv
 from sweep.trial.verdict import JUDGE_VERSION, Judgement, judge, judge_aborted
@@ -224,7 +224,7 @@ class _Record:
             planned_query_count=planned_query_count(spec),
             over_latency_count=(
                 # More queries than are kept: how many of them were over is not known.
-                int((seen.latencies_ns > target).sum())
+                max(int((seen.latencies_ns > target).sum()), over_by_loadgen(loadgen, seen.query_count, target))
                 if bounded and target is not None and seen.latencies_ns.size == seen.query_count
                 else None
             ),

@@ -237,7 +237,7 @@ def _wrong(data: bytes, note: bytes, identity: Mapping[str, Any]) -> str:
         known = json.loads(note)
         version, sha256, size = known["schema_version"], known["sha256"], known["size"]
         theirs, _ = known["identity"], float(known["build_s"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return "what is known about it is damaged"
     checks = (
         (version == SCHEMA_VERSION, f"it was stored by another sweep (version {version}, not {SCHEMA_VERSION})"),
