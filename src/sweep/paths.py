@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from sweep.errors import ConfigError, Problem
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -22,6 +25,8 @@ _TRACE_LOG = "mlperf_log_trace.json"
 STAGING_PREFIX = ".unpack-"
 """Of the folder in an output folder where an archive is unpacked before its parts are moved to their places."""
 _LOCK_PREFIX = "sweep-gpu-"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""As which Python holds the bytes of file names that are no UTF-8; JSON can say them, UTF-8 cannot."""
 _OF_SWEEPS = (".csv", ".json", ".parquet", ".png")
 """How the files end that a command leaves in its folder."""
 
@@ -38,9 +43,47 @@ def cache_dir() -> Path:
     `$SWEEP_CACHE`, else `$XDG_CACHE_HOME/sweep`, else `~/.cache/sweep`.
     """
     if own := os.environ.get("SWEEP_CACHE"):
-        return Path(own).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "sweep"
+        return expanded(own, "SWEEP_CACHE")
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "SWEEP_CACHE") / "sweep"
+
+
+def expanded(path: str, field: str) -> Path:
+    """Return a path that somebody typed, absolute, with `~` for the home of a user.
+
+    Args:
+        path: What was typed.
+        field: The key, or the variable, that it was typed for.
+
+    Raises:
+        ConfigError: There is no such user, or no home.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        name = Path(path).parts[0][1:]
+        reason = f"there is no user {name}" if name else "this user has no home folder"
+        raise ConfigError(
+            Problem(field, path, reason, f"give a path without ~, such as {field}=/absolute/path")
+        ) from None
+
+
+def in_words(path: Path | str) -> str:
+    r"""Return a path as text, for tables: bytes that are no UTF-8 become `\udcXX`."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+@contextmanager
+def in_utf8(path: Path) -> Iterator[str]:
+    """Yield a name in UTF-8 for a file or folder, for libraries that take no other; it holds inside of the context."""
+    if not _SURROGATES.search(str(path)):
+        yield str(path)
+        return
+    inner = path.is_dir() or _SURROGATES.search(path.name) is not None
+    descriptor = os.open(path if inner else path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{descriptor}" + ("" if inner else f"/{path.name}")
+    finally:
+        os.close(descriptor)
 
 
 def lock_dir() -> Path:
@@ -89,13 +132,14 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, atomically."""
-    write_bytes(path, text.encode())
+    r"""Write text as UTF-8, atomically; bytes of names that are none as `\udcXX`."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def json_text(value: Any) -> str:
     """Return JSON for people and programs: sorted keys, indented, no NaN."""
-    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_json(path: Path, value: Any) -> None:

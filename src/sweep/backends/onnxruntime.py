@@ -16,6 +16,7 @@ from sweep.environment import has_fast_int8, usable_cores
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.integer_kernels import for_onnx_runtime
 from sweep.models.ort import runtime, session_options
+from sweep.paths import in_utf8
 from sweep.vocabulary import COMPUTED, Precision
 
 _LEVELS = {
@@ -92,7 +93,8 @@ class OnnxRuntimeBackend(Backend):
             ort.GraphOptimizationLevel, _LEVELS[self.request.options["graph_optimization"]]
         )
         try:
-            self._session = ort.InferenceSession(self._model(), options, providers=["CPUExecutionProvider"])
+            with in_utf8(Path(str(self.request.model_path))) as path:
+                self._session = ort.InferenceSession(self._model(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
         outputs = self._session.get_outputs()
@@ -109,10 +111,9 @@ class OnnxRuntimeBackend(Backend):
         self._session = None
         self._samples = []
 
-    def _model(self) -> str | bytes:
-        path = Path(str(self.request.model_path))
-        arranged = for_onnx_runtime(path) if self.request.precision == Precision.INT8 else None
-        return str(path) if arranged is None else arranged
+    def _model(self, path: str) -> str | bytes:
+        arranged = for_onnx_runtime(Path(path)) if self.request.precision == Precision.INT8 else None
+        return path if arranged is None else arranged
 
     def load(self, samples: Mapping[str, Array]) -> None:
         """Keep references to the sample arrays; a query reads its slice in place."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sweep.config.words import meant, quoted, word_problems
 from sweep.errors import ConfigError, Problem, choose
+from sweep.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ _FLAGS = (
 )
 _ONE_OF_THESE = (_RUN, _MULTIRUN, _CFG, _INFO, _COMPLETION)
 
-_PATHS = ("outputs", "model.path", "dataset.path")
+_PATHS = ("outputs", "model.path", "dataset.path", "hydra.sweep.dir", "hydra.run.dir", "backend.engine")
 _ADDS_SWEEP = "+sweeps="
 """As named sweeps are asked for where no default list has a place for one; sweep's own has."""
 _BARE = re.compile(r"[\w./:@%+,-]+")
@@ -168,8 +168,11 @@ def _unknown_flag(name: str, value: str) -> Problem:
 def _expanded(argument: str) -> str:
     if argument.startswith(_ADDS_SWEEP):
         return argument[1:]
-    key, _, value = argument.partition("=")
-    if key not in _PATHS or not re.match(r"~(/|$)", value):
-        return argument
-    path = str(Path(value).expanduser())
-    return f"{key}={path if _BARE.fullmatch(path) else quoted(path)}"
+    key, equals, value = argument.partition("=")
+    if key in _PATHS and re.match(r"~[^'\"]*$", value):
+        path = str(expanded(value, key))
+        return f"{key}={path if _BARE.fullmatch(path) else quoted(path)}"
+    if equals and not value.isascii() and not re.search(r"[\"'\[{(\\$=]", value):
+        # Hydra reads letters of other alphabets, and bytes that are none, in quotes alone.
+        return f"{key}={','.join(item if item.isascii() else quoted(item) for item in value.split(','))}"
+    return argument

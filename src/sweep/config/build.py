@@ -13,6 +13,7 @@ from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.point import Point, PointBuilder
 from sweep.errors import ConfigError, Problem, unwritable
+from sweep.paths import expanded
 from sweep.trial.executor import Timeouts
 from sweep.trial.gpu_meter import TelemetryOptions
 
@@ -107,7 +108,7 @@ def _options(composed: Composed) -> Options:
     telemetry = _telemetry(fields)
     if fields.problems:
         raise ConfigError(fields.problems)
-    return Options(Path(outputs).expanduser().absolute(), resume, timeouts, telemetry)
+    return Options(expanded(outputs, "outputs"), resume, timeouts, telemetry)
 
 
 def _telemetry(fields: Fields) -> TelemetryOptions:
