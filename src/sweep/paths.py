@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,7 @@ MANIFEST = "sweep.json"
 _TRACE_LOG = "mlperf_log_trace.json"
 STAGING_PREFIX = ".unpack-"
 """Of the folder in an output folder where an archive is unpacked before its parts are moved to their places."""
+_TEMPORARY = ".tmp"
 _LOCK_PREFIX = "sweep-gpu-"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 """As which Python holds the bytes of file names that are no UTF-8; JSON can say them, UTF-8 cannot."""
@@ -110,19 +112,54 @@ def gpu_locks() -> list[Path]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a whole file or none of it: a temporary file beside it, to be filled, is synced, then renamed over it."""
+    """Write a whole file or none of it: a temporary file beside it, to be filled, is synced, then renamed over it.
+
+    It is locked until then, which tells it from those of writes that were killed; those of the same file are removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    remove_leftovers(path.parent, f".{path.name}.")
+    handle, temporary = _locked_temporary(path)
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _locked_temporary(path: Path) -> tuple[int, str]:
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
+        with suppress(OSError):  # a file system without locks, where nothing is removed either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, temporary
+        os.close(handle)  # another process took it for a leftover before it was locked
+
+
+def remove_leftovers(folder: Path, prefix: str = ".") -> None:
+    """Remove the temporary files that killed writes left in a folder; never one that is being written."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.path for entry in entries if entry.name.startswith(prefix) and _is_temporary(entry.name)]
+    except OSError:
+        return
+    for name in names:
+        with suppress(OSError):
+            handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(name)  # noqa: PTH108
+            finally:
+                os.close(handle)
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(_TEMPORARY)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -265,6 +302,15 @@ class OutputPaths:
             OSError: Their folder is there and cannot be read.
         """
         return _folders(self.sweeps)
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of writes that were killed, and of nothing else, wherever they lie in it."""
+        remove_leftovers(self.root)
+        with suppress(OSError):
+            for sweep in self.all_sweeps():
+                remove_leftovers(sweep)
+            for attempt in self.all_attempts():
+                remove_leftovers(attempt.directory)
 
     def report(self, kind: str, part: str = "") -> Path:
         """A report on what lies here, or on a part of it; `kind` is its format."""

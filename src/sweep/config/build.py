@@ -13,7 +13,7 @@ from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.point import Point, PointBuilder
 from sweep.errors import ConfigError, Problem, unwritable
-from sweep.paths import expanded
+from sweep.paths import OutputPaths, cache_dir, expanded, remove_leftovers
 from sweep.trial.executor import Timeouts
 from sweep.trial.gpu_meter import TelemetryOptions
 
@@ -126,7 +126,7 @@ def _telemetry(fields: Fields) -> TelemetryOptions:
 
 
 def check_writable(field: str, folder: Path) -> None:
-    """Refuse, before anything is measured, a folder in which nothing could be kept.
+    """Refuse, before anything is measured, a folder in which nothing could be kept; remove what killed writes left.
 
     Args:
         field: The key that names it.
@@ -142,3 +142,6 @@ def check_writable(field: str, folder: Path) -> None:
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error, field) from error
+    OutputPaths(folder).remove_leftovers()
+    for inside, _, _ in os.walk(cache_dir()):
+        remove_leftovers(Path(inside))
