@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -441,3 +442,20 @@ def test_names_in_any_alphabet_and_in_none(sweep, tmp_path, name):
     run("pack", "x.zip", name)
     run("unpack", "x.zip", "--outputs", f"new{name}")
     run(*SIMULATED, "batch=1", f"hydra.run.dir={name}", expect=2)
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["model=digits", "run=quick", "batch=1"]], ids=" ".join)
+def test_a_limit_of_memory_ends_in_one_line(tmp_path, arguments):
+    """Which comes at any place: where code is loaded, for example."""
+    limit = 60_000_000
+    done = subprocess.run(
+        [sys.executable, "-m", "sweep", *arguments],
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "error: out of memory" in line]
+    assert len(done.stderr.splitlines()) == 1
