@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 import sweep
-from sweep.errors import SweepError, printable
+from sweep.errors import SweepError, is_out_of_memory, printable
 from sweep.vocabulary import ExitCode
 
 _COMMANDS = {
@@ -62,8 +62,15 @@ def _run(given: list[str]) -> int:
     except BrokenPipeError:
         _give_up_stdout()  # whoever read the output has left (`| head`); there is nobody to tell
         return ExitCode.PIPE
-    except OSError as error:
-        if error.filename is not None or error.errno != errno.ENOSPC:
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            print(
+                "error: out of memory: this process may take no more (ulimit -v, or the memory of its container); "
+                "raise the limit, or ask for less at a time",
+                file=sys.stderr,
+            )
+            return ExitCode.BAD_INPUT
+        if not isinstance(error, OSError) or error.filename is not None or error.errno != errno.ENOSPC:
             raise
         _give_up_stdout()
         print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)

@@ -88,6 +88,17 @@ class RecordError(SweepError):
     """A stored record is damaged or was written by a newer sweep; the message names the file."""
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error, or what it came of, is that no more memory could be had: for data, code or a thread."""
+    while error is not None:
+        if isinstance(error, (MemoryError, EngineOutOfMemoryError)) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if any(sign in str(error) for sign in ("failed to map segment", "can't start new thread", "std::bad_alloc")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def unwritable(folder: object, error: OSError, field: str = "outputs") -> ConfigError:
     """Return the error to raise when nothing can be kept in a folder that a key names."""
     fix = "free some space, or choose another folder" if error.errno in _FULL else "choose another folder"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import re
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from sweep.errors import ConfigError, Problem
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -24,7 +28,10 @@ MANIFEST = "sweep.json"
 _TRACE_LOG = "mlperf_log_trace.json"
 STAGING_PREFIX = ".unpack-"
 """Of the folder in an output folder where an archive is unpacked before its parts are moved to their places."""
+_TEMPORARY = ".tmp"
 _LOCK_PREFIX = "sweep-gpu-"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""As which Python holds the bytes of file names that are no UTF-8; JSON can say them, UTF-8 cannot."""
 _OF_SWEEPS = (".csv", ".json", ".parquet", ".png")
 """How the files end that a command leaves in its folder."""
 
@@ -60,9 +67,47 @@ def cache_dir() -> Path:
     `$SWEEP_CACHE`, else `$XDG_CACHE_HOME/sweep`, else `~/.cache/sweep`.
     """
     if own := os.environ.get("SWEEP_CACHE"):
-        return Path(own).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "sweep"
+        return expanded(own, "SWEEP_CACHE")
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "SWEEP_CACHE") / "sweep"
+
+
+def expanded(path: str, field: str) -> Path:
+    """Return a path that somebody typed, absolute, with `~` for the home of a user.
+
+    Args:
+        path: What was typed.
+        field: The key, or the variable, that it was typed for.
+
+    Raises:
+        ConfigError: There is no such user, or no home.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        name = Path(path).parts[0][1:]
+        reason = f"there is no user {name}" if name else "this user has no home folder"
+        raise ConfigError(
+            Problem(field, path, reason, f"give a path without ~, such as {field}=/absolute/path")
+        ) from None
+
+
+def in_words(path: Path | str) -> str:
+    r"""Return a path as text, for tables: bytes that are no UTF-8 become `\udcXX`."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+@contextmanager
+def in_utf8(path: Path) -> Iterator[str]:
+    """Yield a name in UTF-8 for a file or folder, for libraries that take no other; it holds inside of the context."""
+    if not _SURROGATES.search(str(path)):
+        yield str(path)
+        return
+    inner = path.is_dir() or _SURROGATES.search(path.name) is not None
+    descriptor = os.open(path if inner else path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{descriptor}" + ("" if inner else f"/{path.name}")
+    finally:
+        os.close(descriptor)
 
 
 def lock_dir() -> Path:
@@ -107,19 +152,54 @@ def read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a whole file or none of it: a temporary file beside it, to be filled, is synced, then renamed over it."""
+    """Write a whole file or none of it: a temporary file beside it, to be filled, is synced, then renamed over it.
+
+    It is locked until then, which tells it from those of writes that were killed; those of the same file are removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    remove_leftovers(path.parent, f".{path.name}.")
+    handle, temporary = _locked_temporary(path)
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _locked_temporary(path: Path) -> tuple[int, str]:
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
+        with suppress(OSError):  # a file system without locks, where nothing is removed either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, temporary
+        os.close(handle)  # another process took it for a leftover before it was locked
+
+
+def remove_leftovers(folder: Path, prefix: str = ".") -> None:
+    """Remove the temporary files that killed writes left in a folder; never one that is being written."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.path for entry in entries if entry.name.startswith(prefix) and _is_temporary(entry.name)]
+    except OSError:
+        return
+    for name in names:
+        with suppress(OSError):
+            handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(name)  # noqa: PTH108
+            finally:
+                os.close(handle)
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(_TEMPORARY)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -129,13 +209,14 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, atomically."""
-    write_bytes(path, text.encode())
+    r"""Write text as UTF-8, atomically; bytes of names that are none as `\udcXX`."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def json_text(value: Any) -> str:
     """Return JSON for people and programs: sorted keys, indented, no NaN."""
-    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -261,6 +342,15 @@ class OutputPaths:
             OSError: Their folder is there and cannot be read.
         """
         return _folders(self.sweeps)
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of writes that were killed, and of nothing else, wherever they lie in it."""
+        remove_leftovers(self.root)
+        with suppress(OSError):
+            for sweep in self.all_sweeps():
+                remove_leftovers(sweep)
+            for attempt in self.all_attempts():
+                remove_leftovers(attempt.directory)
 
     def report(self, kind: str, part: str = "") -> Path:
         """A report on what lies here, or on a part of it; `kind` is its format."""

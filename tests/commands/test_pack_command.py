@@ -207,3 +207,13 @@ def test_no_archive_is_made_among_records(machine, capfd):
     stored = machine.attempt(8)
     assert main(["pack", "--force", str(stored.directory / "x.zip")]) == 2
     assert "lies among the records" in capfd.readouterr().err
+
+
+def test_what_is_damaged_is_named_once(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main([*SIMULATED, "search=max_streams", "search.max=4", "search.confidence=0.9", "percentile=50"]) == 0
+    (certificate,) = tmp_path.glob("outputs/sweeps/*/max_streams*.json")
+    certificate.write_text("{")
+    capfd.readouterr()
+    assert main(["pack", "x.zip"]) == 0
+    assert capfd.readouterr().err.count(certificate.name) == 1

@@ -274,7 +274,7 @@ class TestStudies:
         [
             (lambda data: data[: len(data) // 2], "is cut off in line"),
             (lambda data: b"Dear diary,\n" + data, "is not a journal of Optuna"),
-            (lambda data: data.replace(b'"op_code":0', b'"op_code":99', 1), "is of another Optuna: operation 99"),
+            (lambda data: data.replace(b'"op_code":0', b'"op_code":99', 1), "is of a newer Optuna: operation 99"),
         ],
         ids=["cut", "foreign", "another version"],
     )

@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import re
+import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -31,13 +33,14 @@ SLOW = ["backend=simulated", "run=quick", "backend.base_ms=10", "backend.per_sam
 def sweep(tmp_path):
     """Run `python -m sweep` in an empty folder."""
 
-    def run(*arguments, expect=0, **environment):
+    def run(*arguments, expect=0, cwd=tmp_path, **environment):
         done = subprocess.run(
             [sys.executable, "-m", "sweep", *arguments],
-            cwd=tmp_path,
+            cwd=cwd,
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             timeout=120,
             check=False,
         )
@@ -409,3 +412,50 @@ def test_reading_the_output_with_head_is_no_error(tmp_path):
         timeout=60,
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["\udce9t\udce9", "模型"], ids=["no UTF-8", "not Latin"])
+def test_names_in_any_alphabet_and_in_none(sweep, tmp_path, name):
+    """Of the working directory, the model, the outputs and the sweep; folders of trials have ASCII names."""
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(Path(__file__).parents[1] / "data" / "onnx" / "torch_inline.onnx", folder / f"{name}.onnx")
+    for model in Path(__file__).parents[1].glob("data/onnx/torch_external*"):
+        shutil.copy(model, folder)
+    quick = ("run=quick", "batch=1", "model=onnx", "backend=onnxruntime")
+
+    def run(*arguments, expect=0):
+        return sweep(*arguments, cwd=folder, expect=expect)
+
+    run(*quick, f"model.path={name}.onnx", f"outputs={name}")
+    run(*quick, f"model.path={folder}/torch_external.onnx", "precision=fp16")
+    run(*quick, f"model.path={name}.onnx", f"hydra.sweep.dir=sweeps{name}", "-m", "precision=fp32,fp16")
+    (record,) = folder.glob(f"{name}/trials/*/001/result.json")
+    assert record.parent.parent.name.isascii()
+    assert json.loads(record.read_bytes())["model_path"] == str(folder / f"{name}.onnx")
+    for kind in ("html", "md", "csv", "json"):
+        run("report", name, "--format", kind)
+    paths = run("ls", name, "--format", "paths").stdout
+    assert (folder / paths.strip()) == record.parent
+    assert len(json.loads(run("ls", name, "--format", "json").stdout)) == 1
+    run("show", record.parent.parent.name, name)
+    run("pack", "x.zip", name)
+    run("unpack", "x.zip", "--outputs", f"new{name}")
+    run(*SIMULATED, "batch=1", f"hydra.run.dir={name}", expect=2)
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["model=digits", "run=quick", "batch=1"]], ids=" ".join)
+def test_a_limit_of_memory_ends_in_one_line(tmp_path, arguments):
+    """Which comes at any place: where code is loaded, for example."""
+    limit = 60_000_000
+    done = subprocess.run(
+        [sys.executable, "-m", "sweep", *arguments],
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "error: out of memory" in line]
+    assert len(done.stderr.splitlines()) == 1

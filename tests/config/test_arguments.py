@@ -35,7 +35,7 @@ def test_hydra_gets_flags_first_whatever_the_user_types(typed, ordered):
         ("/home/u", "outputs=~", "outputs=/home/u"),
         ("/home/a b", "model.path=~/x.onnx", 'model.path="/home/a b/x.onnx"'),
         ("/home/u", "batch=~/o", "batch=~/o"),
-        ("/home/u", "outputs=~other/o", "outputs=~other/o"),
+        ("/home/u", "outputs=x~other/o", "outputs=x~other/o"),
     ],
 )
 def test_home_is_expanded_where_a_path_is_meant(monkeypatch, home, typed, given):

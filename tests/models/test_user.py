@@ -11,6 +11,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from sweep.config.calibration import CalibrationSettings, calibration_for
+from sweep.datasets import DatasetConfig
 from sweep.errors import ConfigError
 from sweep.models import ModelConfig, TensorSpec, resolve_model
 from sweep.models.user import user_model
@@ -237,7 +239,7 @@ def test_missing_files_and_folders(resolve, tmp_path):
     refused(resolve, tmp_path, "is a folder")
     refused(resolve, tmp_path / ("x" * 300), "File name too long")
     refused(resolve, "a\0b", "cannot be read: .*null")
-    refused(resolve, "~nobody.by.that.name/model.onnx", "no such file")
+    refused(resolve, "~nobody.by.that.name/model.onnx", "there is no user nobody.by.that.name")
     refused(resolve, "/dev/zero", "is not a file")
 
 
@@ -370,3 +372,19 @@ def test_a_file_of_another_kind_is_called_by_its_name(tmp_path, name, content, w
     with pytest.raises(ConfigError, match="is not an ONNX file, or it is damaged") as caught:
         user_model(ModelConfig("net", path=str(tmp_path / name)), tmp_path)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
+def test_what_onnx_runtime_warns_of_does_not_reach_the_terminal(tmp_path, capfd, precision):
+    """Its C++ writes to standard error itself, past Python: here, of a weight that nothing reads."""
+    weights = [numpy_helper.from_array(np.ones((8, 4), np.float32), name) for name in ("w", "unread")]
+    values = [helper.make_tensor_value_info(name, FLOAT, ["N", size]) for name, size in (("x", 8), ("y", 4))]
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    settings, inputs = CalibrationSettings(count=8), (TensorSpec("x", "float32", (8,)),)
+    calibration = calibration_for(settings, DatasetConfig("synthetic"), inputs)
+    config = ModelConfig("net", path=str(tmp_path / "net.onnx"))
+    resolve_model(config, precision, tmp_path / "cache", calibration if precision is Precision.INT8 else None)
+    assert capfd.readouterr() == ("", "")

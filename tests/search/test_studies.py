@@ -234,7 +234,7 @@ class TestJournal:
         line = line_of(open_studies, None, journal)
         assert journal.read_bytes() == data
         assert line.startswith(f"search.storage={journal}: ")
-        assert line.endswith("; move it away; what was measured is kept under outputs/trials and reused")
+        assert line.endswith("move it away; what was measured is kept under outputs/trials and reused")
         return line.removeprefix(f"search.storage={journal}: ").partition(";")[0]
 
     def test_a_pipe_in_its_place_is_not_waited_for(self, journal):
@@ -263,7 +263,7 @@ class TestJournal:
     def test_operations_of_another_optuna(self, journal, lines):
         data = b"".join(lines) + json.dumps({"op_code": 99, "worker_id": "x"}).encode() + b"\n"
         reason = self.refused(journal, data)
-        assert reason == f"is of another Optuna: operation 99 in line {len(lines) + 1} is unknown here"
+        assert reason == f"is of a newer Optuna: operation 99 in line {len(lines) + 1} is unknown here"
 
     def test_operations_that_do_not_fit_together(self, journal, lines):
         assert self.refused(journal, b"".join(lines) + b'{"op_code":4,"worker_id":"x"}\n').startswith("is damaged, or")
@@ -358,8 +358,19 @@ class TestDatabase:
         database.close()
         data = path.read_bytes()
         line = self.refused(tmp_path, f"sqlite:///{path}")
-        assert f"has tables that do not fit Optuna {optuna.__version__}; choose another database" in line
+        assert f"has tables of a newer Optuna than {optuna.__version__}; pip install -U optuna, or choose" in line
+        assert "storage upgrade" not in line
         assert path.read_bytes() == data
+
+    def test_tables_of_an_older_optuna(self, tmp_path):
+        path = tmp_path / "studies.db"
+        open_studies(f"sqlite:///{path}", tmp_path / "journal.log")._storage.engine.dispose()
+        with sqlite3.connect(path) as database:
+            database.execute("update alembic_version set version_num = 'v3.0.0.a'")
+        database.close()
+        line = self.refused(tmp_path, f"sqlite:///{path}")
+        assert "has tables of an older Optuna" in line
+        assert "optuna storage upgrade" in line
 
     def test_a_failure_in_the_middle_is_one_line_too(self, tmp_path):
         book = open_studies(f"sqlite:///{tmp_path}/studies.db", tmp_path / "journal.log")

@@ -16,6 +16,7 @@ from sweep.environment import has_fast_int8, has_vnni, is_x86, usable_cores
 from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import ResolvedModel
 from sweep.models.session import LEVELS, open_session
+from sweep.paths import in_utf8
 from sweep.vocabulary import COMPUTED, Precision
 
 _OUT_OF_MEMORY = (
@@ -92,9 +93,10 @@ class OnnxRuntimeBackend(Backend):
         path, options = Path(str(self.request.model_path)), self.request.options
         arranged = self.request.precision == Precision.INT8
         try:
-            self._session = open_session(
-                path, options["graph_optimization"], options["threads"], integer_kernels=arranged
-            )
+            with in_utf8(path) as name:
+                self._session = open_session(
+                    Path(name), options["graph_optimization"], options["threads"], integer_kernels=arranged
+                )
         except Exception as error:
             raise translated(error, f"ONNX Runtime cannot load {self.request.model_path}") from error
         outputs = self._session.get_outputs()

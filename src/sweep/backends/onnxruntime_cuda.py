@@ -18,6 +18,7 @@ from sweep.errors import BackendError, EngineOutOfMemoryError
 from sweep.models.base import TensorSpec
 from sweep.models.ort import CUDA_RECIPE, onnxruntime_build, runtime, session_options
 from sweep.models.split_bias import for_cuda_provider
+from sweep.paths import in_utf8
 from sweep.vocabulary import Precision
 
 _PROVIDER = "CUDAExecutionProvider"
@@ -142,7 +143,8 @@ class OnnxRuntimeCudaEngine:
             arranged = for_cuda_provider(path) if self._fuses_bias else None
             # Or what was taken apart would be put together again.
             apart = ["ConvAddFusion"] if arranged else None
-            return ort.InferenceSession(arranged or str(path), session, providers, disabled_optimizers=apart)
+            with in_utf8(path) as name:
+                return ort.InferenceSession(arranged or name, session, providers, disabled_optimizers=apart)
         except Exception as error:
             raise self._translated(error, f"ONNX Runtime cannot load {path} on the GPU") from error
 

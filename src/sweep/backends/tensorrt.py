@@ -20,6 +20,7 @@ from sweep.errors import ConfigError, Problem
 from sweep.gpus import usable_gpus
 from sweep.models.base import FileState
 from sweep.models.cache import take_stamp
+from sweep.paths import expanded
 
 
 class TensorRTBackend(GpuBackend):
@@ -133,7 +134,7 @@ class TensorRTBackend(GpuBackend):
     @classmethod
     def _take_engine(cls, options: dict[str, Any]) -> Iterator[Problem]:
         """Put the path and digest of the user's engine file into the options."""
-        path = Path(options["engine"]).expanduser().absolute()
+        path = expanded(options["engine"], "backend.engine")
         try:
             digest = f"sha256:{_sha256(FileState.of(path, path.stat()))}"
         except OSError as error:

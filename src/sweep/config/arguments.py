@@ -5,13 +5,14 @@ Hydra's parsers answer what they cannot read with their whole usage, or in terms
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from sweep.config.words import meant, quoted, word_problems
+from sweep.config.words import meant, nearest, quoted, word_problems
 from sweep.errors import ConfigError, Problem, choose
+from sweep.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ _FLAGS = (
 )
 _ONE_OF_THESE = (_RUN, _MULTIRUN, _CFG, _INFO, _COMPLETION)
 
-_PATHS = ("outputs", "model.path", "dataset.path")
+_PATHS = ("outputs", "model.path", "dataset.path", "hydra.sweep.dir", "hydra.run.dir", "backend.engine")
 _ADDS_SWEEP = "+sweeps="
 """As named sweeps are asked for where no default list has a place for one; sweep's own has."""
 _BARE = re.compile(r"[\w./:@%+,-]+")
@@ -162,14 +163,19 @@ def _unknown_flag(name: str, value: str) -> Problem:
     long = name.startswith("--")
     names = [known for flag in _FLAGS for known in flag.names if known.startswith("--") == long]
     settings = "" if long else "settings are KEY=VALUE, such as batch=8; "
+    if long and not difflib.get_close_matches(name, names, n=1) and (near := nearest(key)):
+        settings = f"did you mean the setting {' or '.join(near)}={value or 'VALUE'}? "
     return Problem(name, None, "unknown flag", f"{settings}{choose(name, names)}")
 
 
 def _expanded(argument: str) -> str:
     if argument.startswith(_ADDS_SWEEP):
         return argument[1:]
-    key, _, value = argument.partition("=")
-    if key not in _PATHS or not re.match(r"~(/|$)", value):
-        return argument
-    path = str(Path(value).expanduser())
-    return f"{key}={path if _BARE.fullmatch(path) else quoted(path)}"
+    key, equals, value = argument.partition("=")
+    if key in _PATHS and re.match(r"~[^'\"]*$", value):
+        path = str(expanded(value, key))
+        return f"{key}={path if _BARE.fullmatch(path) else quoted(path)}"
+    if equals and not value.isascii() and not re.search(r"[\"'\[{(\\$=]", value):
+        # Hydra reads letters of other alphabets, and bytes that are none, in quotes alone.
+        return f"{key}={','.join(item if item.isascii() else quoted(item) for item in value.split(','))}"
+    return argument

@@ -13,6 +13,7 @@ from sweep.config.fields import Fields
 from sweep.config.hydra_app import Composed
 from sweep.config.point import Point, PointBuilder
 from sweep.errors import ConfigError, Problem, unwritable
+from sweep.paths import OutputPaths, cache_dir, expanded, remove_leftovers
 from sweep.trial.executor import Timeouts
 from sweep.trial.gpu_meter import TelemetryOptions
 from sweep.trial.idle import BusyLock, BusyOptions
@@ -112,7 +113,7 @@ def _options(composed: Composed) -> Options:
     busy = _busy(fields)
     if fields.problems:
         raise ConfigError(fields.problems)
-    return Options(Path(outputs).expanduser().absolute(), resume, timeouts, telemetry, busy)
+    return Options(expanded(outputs, "outputs"), resume, timeouts, telemetry, busy)
 
 
 def _telemetry(fields: Fields) -> TelemetryOptions:
@@ -140,7 +141,7 @@ def _busy(fields: Fields) -> BusyOptions:
 
 
 def check_writable(field: str, folder: Path) -> None:
-    """Refuse, before anything is measured, a folder in which nothing could be kept.
+    """Refuse, before anything is measured, a folder in which nothing could be kept; remove what killed writes left.
 
     Args:
         field: The key that names it.
@@ -156,3 +157,6 @@ def check_writable(field: str, folder: Path) -> None:
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error, field) from error
+    OutputPaths(folder).remove_leftovers()
+    for inside, _, _ in os.walk(cache_dir()):
+        remove_leftovers(Path(inside))

@@ -29,7 +29,7 @@ from sweep.config.arguments import check_arguments, flags_first
 from sweep.config.files import unreadable
 from sweep.config.hydra_errors import damaged, translated
 from sweep.errors import ConfigError, Problem, SweepError
-from sweep.paths import conf_dir
+from sweep.paths import conf_dir, expanded
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,9 @@ class _Task:
             point = _composed(config, overrides, (), choices)
             own = Path(_folder(hydra_config.run, "hydra.run"))
             if own != Path():
-                return Composition((point,), own.expanduser(), False, "hydra.run.dir")
-            return Composition((point,), Path(_folder(hydra_config.sweep, "hydra.sweep")).expanduser(), False)
+                return Composition((point,), _place(own, "hydra.run.dir"), False, "hydra.run.dir")
+            directory = Path(_folder(hydra_config.sweep, "hydra.sweep"))
+            return Composition((point,), _place(directory, "hydra.sweep.dir"), False)
 
         self._handle(compose)
 
@@ -110,7 +111,7 @@ class _Task:
             )
             # The folder may depend on keys of the task (`outputs`), which only a composed point knows.
             directory = Path(_folder(points[0][0].hydra.sweep, "hydra.sweep")) if points else Path.cwd()
-            return Composition(composed, directory.expanduser(), True)
+            return Composition(composed, _place(directory, "hydra.sweep.dir"), True)
 
         self._handle(compose)
 
@@ -219,6 +220,10 @@ def _folder(node: Any, name: str) -> str:
         raw: Any = OmegaConf.to_container(node, resolve=False)
         raise ConfigError(_from_environment(f"{name}.dir", raw["dir"]))
     return folder
+
+
+def _place(folder: Path, key: str) -> Path:
+    return expanded(str(folder), key) if str(folder).startswith("~") else folder
 
 
 def _refuse_environment(config: DictConfig) -> None:

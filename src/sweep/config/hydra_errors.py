@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
 from sweep.config.files import choices, groups, load_choice
-from sweep.config.words import meant, quoted
+from sweep.config.words import meant, nearest, quoted
 from sweep.errors import ConfigError, Problem, choose
 from sweep.paths import conf_dir
 
@@ -103,6 +103,8 @@ def _unknown_key(found: re.Match[str], arguments: Sequence[str]) -> Problem:
         fix = f"did you mean {' or '.join(others)}? all keys: --help"
     else:
         fix = choose(key, beside or [known for known in keys if "." not in known])
+        if (not beside or not fix.startswith("did you mean")) and (near := nearest(key)):
+            fix = f"did you mean {' or '.join(near)}? {fix if beside else 'all keys: --help'}"
     return Problem(key, None, "unknown key", fix)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from sweep.errors import ConfigError, Problem
 from sweep.gpus import Gpu
 from sweep.models import Calibration, model_config, resolve_model
 from sweep.models.base import ModelConfig, ResolvedModel, TensorSpec
+from sweep.models.cache import describe
 from sweep.paths import cache_dir
 from sweep.trial.messages import TrialFiles
 from sweep.trial.spec import SHIPPED, BackendSpec, DatasetSpec, ModelSpec, TrialSpec
@@ -273,7 +275,11 @@ class PointBuilder:
         path = given.get("path")
         if given.get("name") != "onnx" or not isinstance(path, str):
             return given
-        return {**given, "name": re.sub(r"[^\w.-]", "-", Path(path).stem, flags=re.ASCII).strip("-._") or "onnx"}
+        stem = Path(path).stem
+        plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+        name = re.sub(r"[^\w.-]", "-", plain, flags=re.ASCII).strip("-._") or "onnx"
+        # Names in other alphabets would be one otherwise.
+        return {**given, "name": name if stem.isascii() else f"{name}-{describe(stem)[:6]}"}
 
     def _engine_batch(self, batch: int, model: ResolvedModel | None) -> int:
         fixed = None if model is None else model.fixed_batch

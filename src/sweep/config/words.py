@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 import re
@@ -106,3 +107,27 @@ def _nested() -> dict[str, list[str]]:
             if key != "name" and group not in {"rules", "sweeps"}:
                 found.setdefault(str(key), []).append(f"{group}.{key}")
     return found
+
+
+def nearest(key: str) -> list[str]:
+    """Return the key that a misspelt one is nearest to, as a whole or by its last part, under whatever choices."""
+    whole = {name.lower(): [name] for name in (*setting_names(), *_paths())}
+    by_name = {name: meant(name) for name in (*SYNONYMS, *_nested())}
+    for known in (whole, by_name):
+        if near := difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.75):
+            return known[near[0]]
+    return []
+
+
+@functools.cache
+def _paths() -> frozenset[str]:
+    """Return every dotted key of every choice, and of the configuration itself."""
+
+    def walk(node: object, prefix: str) -> Iterator[str]:
+        for key, value in node.items() if isinstance(node, dict) else ():
+            yield f"{prefix}{key}"
+            yield from walk(value, f"{prefix}{key}.")
+
+    own = {key: value for key, value in load_file(conf_dir() / "config.yaml").items() if key != "defaults"}
+    chosen = (walk(load_choice(group, one), f"{group}.") for group in groups() for one in choices(group))
+    return frozenset((*walk(own, ""), *(path for paths in chosen for path in paths)))

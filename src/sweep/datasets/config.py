@@ -11,6 +11,7 @@ from sweep.datasets.base import DatasetConfig
 from sweep.datasets.imagenet import INTERPOLATIONS
 from sweep.datasets.registry import dataset_names
 from sweep.errors import ConfigError, Problem, choose
+from sweep.paths import expanded
 
 SEED_MAX = 2**32 - 1
 COUNT_MAX = 1_000_000_000
@@ -49,7 +50,7 @@ def dataset_config(mapping: Mapping[str, Any]) -> DatasetConfig:
     path = values.get("path")
     if path is not None:
         if isinstance(path, (str, Path)) and str(path).strip():
-            values["path"] = str(Path(path).expanduser().absolute())
+            values["path"] = str(expanded(str(path), "dataset.path"))
         else:
             problems.append(Problem("dataset.path", path, "is not a folder name", "give a folder, or null"))
     if (count := values.get("count")) is not None:

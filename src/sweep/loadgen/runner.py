@@ -12,7 +12,7 @@ import mlperf_loadgen as lg
 from sweep.loadgen.qsl import SampleStore
 from sweep.loadgen.seeds import ROUND_SEEDS, Seeds
 from sweep.loadgen.user_conf import LoadGenSettings, render_user_conf
-from sweep.paths import AttemptPaths
+from sweep.paths import AttemptPaths, in_utf8
 from sweep.vocabulary import TestMode
 
 _MODES = {
@@ -108,10 +108,8 @@ def run_test(
     test = effective_settings(settings, mode)
 
     output = lg.LogOutputSettings()
-    output.outdir = str(directory)
     output.copy_summary_to_stdout = False
     log = lg.LogSettings()
-    log.log_output = output
     log.enable_trace = False
 
     def unload(indices: Sequence[int]) -> None:
@@ -120,8 +118,10 @@ def run_test(
     qsl = lg.ConstructQSL(total_sample_count, settings.performance_sample_count, store.load, unload)
     sut = lg.ConstructFastSUT(issue, flush)
     try:
-        # An empty name: an audit.config that happens to lie in the working directory must not change the test.
-        lg.StartTestWithLogSettings(sut, qsl, test, log, "")
+        with in_utf8(directory) as output.outdir:
+            log.log_output = output  # LoadGen takes a copy
+            # An empty name: an audit.config that happens to lie in the working directory must not change the test.
+            lg.StartTestWithLogSettings(sut, qsl, test, log, "")
     finally:
         lg.DestroyFastSUT(sut)
         lg.DestroyQSL(qsl)

@@ -171,7 +171,9 @@ def unwritable(folder: Path, error: OSError) -> ConfigError:
     else:
         reason = f"cannot use the cache folder: {error.strerror or error}"
         fix = "set SWEEP_CACHE to a folder that can be written"
-    return ConfigError(Problem("SWEEP_CACHE", folder, reason, fix))
+    if "SWEEP_CACHE" in os.environ:
+        return ConfigError(Problem("SWEEP_CACHE", folder, reason, fix))
+    return ConfigError(Problem(str(folder), None, reason, fix))
 
 
 def describe(value: Any) -> str:

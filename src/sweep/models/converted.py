@@ -12,6 +12,7 @@ from sweep.models.base import ResolvedModel
 from sweep.models.cache import Made, describe, prepared, state_of
 from sweep.models.calibration import Calibration
 from sweep.models.ort import tools_version
+from sweep.paths import in_utf8
 from sweep.vocabulary import Precision, Weights
 
 if TYPE_CHECKING:
@@ -138,4 +139,5 @@ def _loaded(model: ResolvedModel, precision: Precision) -> onnx.ModelProto:
         reason = f"{model.path} is too large to be converted: {size / 1e9:.1f} GB, at most {_LARGEST_BYTES / 1e9:g}"
         fix = f"convert it yourself and give that file, or use precision={model.number_format}"
         raise ConfigError(Problem("precision", str(precision), reason, fix))
-    return onnx.load(str(model.path))
+    with in_utf8(model.path) as path:
+        return onnx.load(path)

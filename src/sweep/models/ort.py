@@ -49,7 +49,11 @@ def runtime() -> Any:
     """
     # Read once, while it is imported: what can be called afterwards comes too late for both.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
+    if "onnxruntime" in sys.modules:
+        import onnxruntime
+    else:
+        with _no_standard_error():  # it warns of devices that it looks for and does not find
+            import onnxruntime
 
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
         onnxruntime.disable_telemetry_events()  # of versions that do not know the variable
@@ -114,13 +118,30 @@ def _tools() -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what ONNX Runtime's tools print and log to themselves."""
+    """Keep what ONNX Runtime and its tools print and log to themselves, what its C++ writes past Python included."""
     logger = logging.getLogger()
     before, handlers = logger.manager.disable, list(logger.handlers)
     logging.disable(logging.WARNING)
     try:
-        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+        with (
+            open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123
+            contextlib.redirect_stdout(nowhere),
+            _no_standard_error(),
+        ):
             yield
     finally:
         logging.disable(before)
         logger.handlers[:] = handlers  # `logging.warning` adds one where there is none
+
+
+@contextlib.contextmanager
+def _no_standard_error() -> Iterator[None]:
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

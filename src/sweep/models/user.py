@@ -56,10 +56,7 @@ def user_model(config: ModelConfig, cache: Path) -> ResolvedModel:
     """
     if config.path is None:
         raise ConfigError(Problem(FIELD, None, "is not set", "give an ONNX file: model=onnx model.path=FILE"))
-    try:
-        path = Path(config.path).expanduser().absolute()
-    except RuntimeError:  # no such user
-        raise _problem(Path(config.path), "no such file") from None
+    path = paths.expanded(config.path, FIELD)
     model = _parse(path)
     data_files = _external_files(model, path)
     inputs, batch = _inputs(model.graph, path)

@@ -26,7 +26,7 @@ def write_search_table(outcomes: Sequence[SearchOutcome], path: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write_bytes(path, search_table(outcomes).to_csv(index=False).encode())
+    write_bytes(path, search_table(outcomes).to_csv(index=False).encode(errors="backslashreplace"))
 
 
 def search_row(outcome: SearchOutcome) -> dict[str, Any]:

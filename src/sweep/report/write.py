@@ -28,22 +28,22 @@ def document(form: str, selection: Selection, places: Sequence[Path], filters: F
         from sweep.store.table import to_frame
 
         text: str = to_frame(selection.trials).to_csv(index=False)
-        return text.encode()
+        return text.encode(errors="backslashreplace")
     report = build(selection, places, filters, latencies=form != "md")
     match form:
         case "html":
             from sweep.report.page import render_html
 
-            return render_html(report, folder).encode()
+            return render_html(report, folder).encode(errors="backslashreplace")
         case "md":
             from sweep.report.markdown import render_markdown
 
-            return render_markdown(report).encode()
+            return render_markdown(report).encode(errors="backslashreplace")
         case "json":
             from sweep.report.plain import report_json
 
             text = json.dumps(report_json(report), indent=2, allow_nan=False, ensure_ascii=False)
-            return f"{text}\n".encode()
+            return f"{text}\n".encode(errors="backslashreplace")
         case "png":
             from sweep.report.picture import render_png
 

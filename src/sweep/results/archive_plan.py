@@ -66,7 +66,9 @@ def make_plan(selection: Selection) -> Plan:
         if search.path.parent.resolve() not in folders:
             planner.notes.append(f"{search.path}: left out: a certificate goes with the folder of its sweep")
     entries = tuple(sorted(planner.entries, key=lambda entry: entry.path))
-    return Plan(entries, len(set(planner.places.values())), len(planner.sweeps), tuple(planner.notes))
+    damaged = {str(error).partition(": ")[0] for error in selection.damaged}  # each is named there
+    notes = tuple(note for note in planner.notes if note.partition(": ")[0] not in damaged)
+    return Plan(entries, len(set(planner.places.values())), len(planner.sweeps), notes)
 
 
 class _Planner:

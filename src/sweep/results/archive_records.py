@@ -208,7 +208,9 @@ def _json(folder: Path, member: str, version: int | None = None) -> Any:
         raise _MisfitError(f"{member}: is larger than {_JSON_BYTES} bytes")
     try:
         data = json.loads(path.read_bytes())
-        json.dumps(data, allow_nan=False, ensure_ascii=False).encode()  # neither NaN nor half a character
+        json.dumps(data, allow_nan=False, ensure_ascii=False).encode(
+            errors="surrogateescape"
+        )  # no NaN or half a character
     except (ValueError, RecursionError) as error:
         raise _MisfitError(f"{member}: is damaged: not JSON") from error
     schema = data.get("schema_version") if isinstance(data, dict) else None

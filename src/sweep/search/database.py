@@ -39,8 +39,11 @@ def open_database(url: str) -> Any:
         except ImportError as error:
             raise _no_driver(url, error) from error
         except RuntimeError as error:
-            reason = f"has tables that do not fit Optuna {load_optuna().__version__}"
+            reason = f"has tables of an older Optuna than {load_optuna().__version__}"
             fix = "choose another database, or bring it up to date with `optuna storage upgrade`"
+            if "pip install" in str(error):  # Optuna does not know them, so nothing of its would bring them up to date
+                reason = f"has tables of a newer Optuna than {load_optuna().__version__}"
+                fix = "pip install -U optuna, or choose another database"
             raise _wrong(url, reason, fix) from error
         except Exception as error:
             if left and re.search(r"already exists|UNIQUE|[Dd]uplicate", str(error)):  # two made the tables at once

@@ -132,7 +132,8 @@ def _check(path: Path, data: bytes) -> None:
                 raise _wrong(path, f"is cut off in line {number}, its last")
             raise _wrong(path, f"is damaged in line {number}")
         if operation not in set(JournalOperation):
-            raise _wrong(path, f"is of another Optuna: operation {operation} in line {number} is unknown here")
+            reason = f"is of a newer Optuna: operation {operation} in line {number} is unknown here"
+            raise _wrong(path, reason, f"pip install -U optuna, or {_KEPT}")
         if not line.endswith(b"\n"):
             raise _wrong(path, f"is cut off in line {number}, its last")
 

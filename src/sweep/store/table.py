@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweep.paths import SweepPaths, write_bytes, write_text
+from sweep.paths import SweepPaths, in_words, write_bytes, write_text
 from sweep.store.records import StoredTrial
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
@@ -252,6 +252,8 @@ def to_frame(trials: Iterable[StoredTrial]) -> pd.DataFrame:
             values = list(map(column.get_from_spec, specs))
         else:
             values = list(map(column.get, stored))
+        if column.dtype == "string":
+            values = list(map(_in_utf8, values))
         dtype: Any = column.dtype
         columns[column.name] = pd.Series(values, dtype=dtype)
     return pd.DataFrame(columns)
@@ -260,7 +262,11 @@ def to_frame(trials: Iterable[StoredTrial]) -> pd.DataFrame:
 def to_rows(trials: Iterable[StoredTrial]) -> Iterator[dict[str, Any]]:
     """Yield trials as plain rows, a value per column of `COLUMNS`; None for a missing one."""
     for trial in trials:
-        yield {column.name: column.get(trial) for column in COLUMNS}
+        yield {column.name: _in_utf8(column.get(trial)) for column in COLUMNS}
+
+
+def _in_utf8(value: Any) -> Any:
+    return in_words(value) if isinstance(value, str) and not value.isascii() else value
 
 
 def write_tables(trials: Sequence[StoredTrial], paths: SweepPaths) -> None:

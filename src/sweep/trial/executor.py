@@ -21,7 +21,7 @@ from sweep.trial.interrupts import InterruptGate
 from sweep.trial.machine_load import LoadMeter
 from sweep.trial.measurement import Measurement, Progress
 from sweep.trial.messages import RunRequest, Warmup, warmup_from
-from sweep.trial.result import Failure
+from sweep.trial.result import OUT_OF_MEMORY, Failure
 from sweep.trial.spec import TrialSpec, percentile_index
 from sweep.trial.telemetry import summarised
 from sweep.trial.worker_process import WorkerProcess
@@ -33,6 +33,9 @@ _PROGRESS_COST = 100
 """Time between two reports, at least, in times that a report takes: reporting costs one percent of a core at most."""
 
 _LAST_WORDS_CHARACTERS = 2000
+
+_NO_MEMORY = ("MemoryError", "Cannot allocate memory", "bad_alloc", "failed to map segment from shared object")
+"""How the last words of a worker end that could not even say that memory had run out."""
 
 
 @dataclass(frozen=True)
@@ -307,6 +310,8 @@ class _Watch:
         if self._phase == "test":
             self._end_test(time.perf_counter() - self._test_begin)
         words = (_end_of(self._log).strip() or self._worker.startup_words().strip())[-_LAST_WORDS_CHARACTERS:]
+        if kind == "crash" and words.rstrip().endswith(_NO_MEMORY):
+            kind, message, words = OUT_OF_MEMORY, f"the worker could take no more memory: {words.splitlines()[-1]}", ""
         phase = "" if self._phase == "test" else f" (in phase {self._phase})"
         self.seen.failure = Failure(kind, message + phase, words)
 

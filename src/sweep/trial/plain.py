@@ -183,7 +183,7 @@ def _text(data: Any) -> str:
         raise PlainError(f"{_shown(data)} is no text")
     if not data.isascii():
         try:
-            data.encode()
+            data.encode(errors="surrogateescape")  # as Python holds bytes of file names that are no UTF-8
         except UnicodeEncodeError:  # half a character, which can be neither printed nor written
             raise PlainError(f"{data!a:.60} is no text") from None
     return data

@@ -26,7 +26,7 @@ from sweep.backends.registry import backend_class
 from sweep.datasets import open_dataset
 from sweep.datasets.base import Dataset
 from sweep.environment import available_memory_bytes
-from sweep.errors import EngineOutOfMemoryError, SweepError
+from sweep.errors import EngineOutOfMemoryError, SweepError, is_out_of_memory
 from sweep.loadgen.qsl import SampleStore
 from sweep.loadgen.runner import prepared_bytes, run_test
 from sweep.loadgen.sut import EngineFaultError, SystemUnderTest, check_answers
@@ -247,7 +247,7 @@ class Worker:
         os._exit(FAULT_EXIT_CODE)
 
     def _send_fault(self, error: BaseException, *, fatal: bool) -> None:
-        memory = isinstance(error, (MemoryError, EngineOutOfMemoryError))
+        memory = is_out_of_memory(error)
         known = isinstance(error, (SweepError, EngineFaultError))
         message = str(error) if known else f"{type(error).__name__}: {error}"
         kind = OUT_OF_MEMORY if memory else "error" if known else "unexpected error"

@@ -15,7 +15,7 @@ from sweep.backends.base import EngineRequest
 from sweep.backends.gpu import backend as gpu_backend
 from sweep.backends.gpu.backend import gpu_availability
 from sweep.backends.gpu.cuda import Cuda
-from sweep.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
+from sweep.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend, _spec
 from sweep.backends.registry import backend_class
 from sweep.errors import BackendError, ConfigError, EngineOutOfMemoryError
 from sweep.gpus import Gpu
@@ -96,6 +96,14 @@ class TestAvailability:
         assert onnxruntime_build() == ("onnxruntime-gpu", "13.0")
         monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: ())
         assert OnnxRuntimeCudaBackend.availability().detail == "no NVIDIA GPU found"
+
+
+def test_on_a_gpu_rows_that_are_no_samples_are_refused():
+    """The buffers hold a row a sample; more would be written beyond them."""
+    output = SimpleNamespace(name="found", type="tensor(int64)", shape=["num_selected", 3])
+    assert _spec(output).shape == (3,)
+    with pytest.raises(BackendError, match=r"output found .*use backend=onnxruntime"):
+        _spec(output, {1})
 
 
 class Binding:
