@@ -158,7 +158,11 @@ def with_disturbances(certificate: Certificate, question: Question, seen: Sequen
         question: Of the search.
         seen: Its tests, with or without their latencies.
     """
-    why = tuple(_disturbances(pools(question, seen), certificate))
+    return disturbed_by(certificate, tuple(_disturbances(pools(question, seen), certificate)))
+
+
+def disturbed_by(certificate: Certificate, why: Sequence[str]) -> Certificate:
+    """Return a certificate as one that rests on disturbed tests, for reasons; without any, as it is."""
     if not why:
         return certificate
     confidence = certificate.confidence
