@@ -183,13 +183,13 @@ def _disturbances(by_n: Mapping[int, Pool], certificate: Certificate) -> Iterato
         calm = replace(pool, tests=tuple(test for test in pool.tests if not test.busy))
         is_above = (answer is None or n > answer) and (bad is None or n <= bad)
         if n == answer and pool.valid_tests and not calm.valid_tests:
-            yield f"{DISTURBED}: N={n} was VALID on a disturbed machine, which holds all the same"
+            yield f"{DISTURBED}: N={n} was VALID in disturbed tests alone, which holds all the same"
         elif is_above and pool.invalid_tests and not pool.does_not_run:
             stands = calm.is_bad if pool.is_bad else calm.invalid_tests > 0
             invalid += [] if stands else [n]
     if invalid:
-        names = f"N={', '.join(map(str, invalid))}"
-        yield f"{DISTURBED}: {names} INVALID on a disturbed machine; an idle one may reach more: search again on one"
+        names = f"N={_several(invalid)} INVALID in disturbed tests alone"
+        yield f"{DISTURBED}: {names}, so the answer may be too small: search again when the machine is idle"
 
 
 def _answer(searcher: Searcher, by_n: Mapping[int, Pool]) -> tuple[int | None, Status, int | None]:
