@@ -30,6 +30,7 @@ BY_BISECTION = [*EDGE_AT_5, "search.algorithm=bisection"]
 LONG = [*QUICK, "backend.base_ms=5", "backend.per_sample_ms=0", "min_query_count=40", "search.max=63"]
 LONG_BISECTION = [*LONG, "backend.max_batch=21", "search.algorithm=bisection"]
 """Six tests, in part refused for want of memory: verdicts that no other load on the machine can change."""
+SURE_5 = r"max streams: 5(, disturbed)? \((confidence [>\d. ]+ %, )?by custom runs\)\n"
 WITH_CTRL_C = (
     "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "runpy.run_module('sweep', run_name='__main__', alter_sys=True)"
@@ -109,6 +110,12 @@ def _certificates(folder, outputs="outputs"):
     return newest, [read_certificate(path) for path in paths]
 
 
+def _is_exact(certificate):
+    """Whether nothing lies between; on a busy machine, as one that runs tests is, that is not called exact."""
+    between = certificate.undecided is None and certificate.first_invalid is not None
+    return between and certificate.status == ("interval" if certificate.disturbed else "exact")
+
+
 def _asks(certificate):
     return [(test["samples_per_query"], test["asked_query_count"], test["asked_why"]) for test in certificate["tests"]]
 
@@ -129,10 +136,10 @@ def _wait_for(condition, seconds=60):
 
 def test_a_search_ends_with_a_certificate_and_a_second_call_reuses_all_of_it(search, tmp_path):
     out, err = search(*EDGE_AT_5)
-    assert re.match(r"max streams: 5 \(confidence [>\d. ]+ %, by custom runs\)\nN=6 INVALID \(", out)
+    assert re.match(SURE_5 + r"N=6 INVALID \(", out)
     assert "searching N from 1 to 7 for p50 <= 22 ms by boundary" in err
     folder, (saved,) = _certificates(tmp_path)
-    assert saved.certificate.status == "exact"
+    assert _is_exact(saved.certificate)
     assert (saved.certificate.max_streams, saved.certificate.first_invalid) == (5, 6)
     assert saved.certificate.is_complete
     name = saved.plan.name
@@ -165,24 +172,24 @@ def test_a_budget_of_tests_is_gone_on_from(search, tmp_path):
     search(*EDGE_AT_5, "search.budget.tests=3")
     assert len(_attempts(tmp_path)) == 6  # a budget pays for what is measured, not for what is reused
     out, _ = search(*EDGE_AT_5)
-    assert out.startswith("max streams: 5 (")
+    assert out.startswith("max streams: 5")
     assert "stopped" not in out
 
 
 @pytest.mark.parametrize(
     ("changes", "status", "words"),
     [
-        (["target_latency_ms=2"], "none valid", ["max streams: none, not even N=1 is VALID", "N=1 INVALID ("]),
+        (["target_latency_ms=2"], "none valid", ["not even N=1 is VALID", "N=1 INVALID ("]),
         (
             ["backend.per_sample_ms=1", "search.max=4"],
             "all valid",
-            ["max streams: 4 or more (", "N=4 is the largest that may be asked for; search.max=8 asks further up"],
+            ["max streams: 4 or more", "N=4 is the largest that may be asked for; search.max=8 asks further up"],
         ),
-        (["backend.per_sample_ms=1", "backend.max_batch=3"], "exact", ["max streams: 3 (", "N=4: out of memory"]),
+        (["backend.per_sample_ms=1", "backend.max_batch=3"], "exact", ["max streams: 3", "N=4: out of memory"]),
         (
             ["backend.per_sample_ms=1", "search.max=3", "backend.fault=crash", "backend.fault_batch=3"],
             "open",
-            ["max streams: 2 or more (", "N=3: FAILED", "again, since it failed"],
+            ["max streams: 2 or more", "N=3: FAILED", "again, since it failed"],
         ),
     ],
     ids=["none valid", "all valid", "out of memory", "one N crashes"],
@@ -191,7 +198,7 @@ def test_where_the_edge_is_no_matter_of_latency_between_two_n(search, tmp_path, 
     settings = dict(argument.split("=", 1) for argument in (*EDGE_AT_5, *changes))
     out, _ = search(*(f"{key}={value}" for key, value in settings.items()))
     _, (saved,) = _certificates(tmp_path)
-    assert saved.certificate.status == status
+    assert saved.certificate.status == status or (status == "exact" and _is_exact(saved.certificate))
     assert saved.certificate.is_complete
     for word in words:
         assert word in out or word in str(saved.data["tests"]), out
@@ -203,8 +210,8 @@ def test_a_grid_of_searches_is_one_table_and_one_that_fails_leaves_the_others(se
     grid = [*ALL_FAST, "-m", "backend.fault=none,crash", "backend.max_batch=2,3"]
     out, err = search(*grid, expect=1)
     rows = {tuple(line.split()[:2]): line for line in out.splitlines() if re.match(r"(none|crash) +[23] ", line)}
-    assert re.search(r" 2 .* exact ", rows["none", "2"])
-    assert re.search(r" 3 .* exact ", rows["none", "3"])
+    assert re.search(r" 2(, disturbed)? .* (exact|interval) ", rows["none", "2"])
+    assert re.search(r" 3(, disturbed)? .* (exact|interval) ", rows["none", "3"])
     assert "FAILED" in rows["crash", "2"]
     assert "FAILED" in rows["crash", "3"]
     assert "crash: " in err
@@ -222,9 +229,9 @@ def test_a_grid_of_searches_is_one_table_and_one_that_fails_leaves_the_others(se
 @pytest.mark.parametrize("algorithm", ["bisection", "grid", "tpe"])
 def test_other_algorithms_end_with_certificates_too(search, tmp_path, algorithm):
     out, _ = search(*EDGE_AT_5, f"search.algorithm={algorithm}", "search.trials=4")
-    assert re.match(r"max streams: 5 \(confidence [>\d. ]+ %, by custom runs\)\nN=6 INVALID \(", out)
+    assert re.match(SURE_5 + r"N=6 INVALID \(", out)
     _, (saved,) = _certificates(tmp_path)
-    assert saved.certificate.status == "exact"
+    assert _is_exact(saved.certificate)
     assert all(ask[1] is None for ask in _asks(saved.data))
     if algorithm == "bisection":
         assert [ask[0] for ask in _asks(saved.data)] == [4, 6, 5]
@@ -234,7 +241,7 @@ def test_other_algorithms_end_with_certificates_too(search, tmp_path, algorithm)
 def test_what_bisection_did_not_confirm_is_said(search, tmp_path):
     """Ten queries are far too few for that confidence, and bisection never asks twice."""
     out, _ = search(*BY_BISECTION, "search.confidence=0.99999")
-    assert re.match(r"max streams: 5, not confirmed \(confidence [>\d. ]+ %, by custom runs\)\n", out)
+    assert re.match(r"max streams: 5, not confirmed(, disturbed)? \((confidence [>\d. ]+ %, )?by custom runs\)\n", out)
     assert "N=5 was VALID, but not surely: " in out
     _, (saved,) = _certificates(tmp_path)
     assert saved.certificate.status == "unconfirmed"
@@ -349,7 +356,7 @@ class TestJoint:
 
     def test_the_best_setting_is_found_said_and_reused(self, search, tmp_path):
         out, _ = search(*self.JOINT)
-        assert out.startswith("max streams: 7 (")
+        assert out.startswith("max streams: 7")
         assert re.search(r"^backend.per_sample_ms  engine_batch  max streams  why", out, re.MULTILINE)
         assert re.search(r"^2.9 +(null|8) +7 ", out, re.MULTILINE)
         assert re.search(r"^4 +(null|8) +- +dropped: N=8 INVALID: ", out, re.MULTILINE)
@@ -376,7 +383,7 @@ class TestJoint:
         assert "stopped before it was done" in out
         assert not _certificates(tmp_path)[1][0].certificate.is_complete
         kept = _attempts(tmp_path)
-        assert search(*command)[0].startswith("max streams: 7 (")
+        assert search(*command)[0].startswith("max streams: 7")
         assert kept.items() <= _attempts(tmp_path).items()
 
 

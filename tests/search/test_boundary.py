@@ -142,7 +142,7 @@ def test_what_a_busy_machine_spoils_ends_the_search_and_proves_nothing():
         certificate = certify(searcher, is_complete=True)
         assert certificate.first_invalid is None
         assert (certificate.max_streams or 0) < busy_from
-        assert "on a disturbed machine alone" in f"{certificate.why}; {certificate.remark}"
+        assert "in disturbed tests alone" in f"{certificate.why}; {certificate.remark}"
 
 
 def test_a_probe_of_a_busy_machine_stands_for_nothing_once_there_is_an_undisturbed_one():

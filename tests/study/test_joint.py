@@ -7,9 +7,11 @@ import pytest
 
 from sweep.report.search_words import answer_of
 from sweep.search.certificate import Status
+from sweep.study import measure
 from sweep.study.conduct import Conduct, Desk
 from sweep.study.joint import JointConduct
 from sweep.study.search import Purse
+from sweep.trial.machine_load import BUSY
 from sweep.vocabulary import Verdict
 
 from .bed import NOBODY, Bed, Job, Ledger
@@ -113,3 +115,21 @@ def test_a_budget_is_shared_by_all_settings_and_what_it_ends_is_not_complete(bed
     assert len(outcome.tests) == alone + 3
     assert outcome.certificate.max_streams is not None
     assert not outcome.certificate.is_complete
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_setting_that_a_busy_machine_has_dropped_makes_the_answer_disturbed(bed, tmp_path, monkeypatch, busy):
+    """Fails where the best setting loses to a neighbour's load, and the answer calls itself exact."""
+    real = bed._run_trial
+
+    def run_trial(executor, request, *rest):
+        result = real(executor, request, *rest)
+        is_slow = request.spec.backend.options["per_sample_ms"] == 0.4
+        return replace(result, notes=(f"{BUSY}: by others",) if busy and is_slow else ())
+
+    monkeypatch.setattr(measure, "run_trial", run_trial)
+    outcome = joint(bed, (0.15, 0.4), tmp_path)
+    assert by_setting(outcome)[0.4].why.startswith("dropped: ")
+    assert outcome.certificate.disturbed is busy
+    assert ("disturbed" in answer_of(outcome)) is busy
+    assert (outcome.certificate.status is Status.EXACT) <= (not busy)

@@ -193,7 +193,7 @@ def _notes(result: TrialResult, alike: Sequence[StoredTrial], accuracy: TrialRes
 
 
 def _gpu(environment: Mapping[str, Any], *, every: bool) -> str:
-    """Return the GPU that a test ran on: that of a test on the CPU lists all there are, without their identifiers.
+    """Return the GPU that a test ran on: an older test on the CPU lists all there are, without their identifiers.
 
     Args:
         environment: The fingerprint.

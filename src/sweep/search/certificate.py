@@ -163,7 +163,11 @@ def with_disturbances(certificate: Certificate, question: Question, seen: Sequen
         question: Of the search.
         seen: Its tests, with or without their latencies.
     """
-    why = tuple(_disturbances(pools(question, seen), certificate))
+    return disturbed_by(certificate, tuple(_disturbances(pools(question, seen), certificate)))
+
+
+def disturbed_by(certificate: Certificate, why: Sequence[str]) -> Certificate:
+    """Return a certificate as one that rests on disturbed tests, for reasons; without any, as it is."""
     if not why:
         return certificate
     confidence = certificate.confidence
@@ -186,10 +190,10 @@ def _disturbances(by_n: Mapping[int, Pool], certificate: Certificate) -> Iterato
         if is_above and (pool.is_disturbed or (n == bad and pool.set_aside and not pool.is_bad)):
             invalid.append(n)
         if n == answer and pool.valid_tests and all(test.busy for test in pool.full if test.shown is Shown.VALID):
-            yield f"{DISTURBED}: N={n} was VALID on a disturbed machine, which holds all the same"
+            yield f"{DISTURBED}: N={n} was VALID in disturbed tests alone, which holds all the same"
     if invalid:
-        alone = "INVALID on a disturbed machine alone, which proves nothing"
-        yield f"{DISTURBED}: N={_several(invalid)} {alone}: search again on an idle one"
+        alone = f"N={_several(invalid)} INVALID in disturbed tests alone, which proves nothing"
+        yield f"{DISTURBED}: {alone}, so the answer may be too small: search again when the machine is idle"
 
 
 def _answer(searcher: Searcher, by_n: Mapping[int, Pool]) -> tuple[int | None, Status, int | None]:

@@ -116,7 +116,7 @@ def _gpu(figure: str, part: str = "") -> Callable[[StoredTrial], Any]:
 
 def _used_gpu(key: str) -> Callable[[StoredTrial], Any]:
     def read(result: TrialResult) -> Any:
-        # The environment of a test on the CPU lists all GPUs there are, without saying which is which.
+        # The environment of an older test on the CPU lists all GPUs there are, without saying which is which.
         gpus = result.environment.get("gpus")
         used = [gpu for gpu in gpus if isinstance(gpu, Mapping) and "uuid" in gpu] if isinstance(gpus, list) else []
         return _text(used[0].get(key)) if used else None

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from sweep.search.certificate import Status
+from sweep.search.certificate import Status, disturbed_by
 from sweep.search.settings import Tried, next_setting
 from sweep.study.allowance import Purse
 from sweep.study.conduct import Conduct, Desk, SearchJob
 from sweep.study.search import Ledger, SearchOutcome, SearchTest, SettingResult
+from sweep.vocabulary import DISTURBED
 
 
 class SettingsLedger(Ledger, Protocol):
@@ -47,6 +48,7 @@ class JointConduct:
         self._best: SearchOutcome | None = None
         self._last: SearchOutcome | None = None
         self._unproven: SearchOutcome | None = None
+        self._dropped_disturbed: list[str] = []
         self._stopped_by = "interrupted"
 
     def run(self) -> None:
@@ -67,9 +69,12 @@ class JointConduct:
             place = (0, self._job.settings)
             chosen = Conduct(self._job, self._desk, self._purse, None, place).outcome()
         stopped_by = self._stopped_by or chosen.stopped_by
+        certificate = replace(chosen.certificate, is_complete=not stopped_by)
+        dropped = "; ".join(self._dropped_disturbed)
+        why = [f"{DISTURBED}: dropped on a disturbed machine, where an idle one may have kept them: {dropped}"]
         return replace(
             chosen,
-            certificate=replace(chosen.certificate, is_complete=not stopped_by),
+            certificate=disturbed_by(certificate, why if dropped else ()),
             tests=tuple(self._tests),
             seconds=time.perf_counter() - self._begin,
             measured_seconds=sum(test.outcome.stored.result.timing.total_ns for test in self._tests) / 1e9,
@@ -115,6 +120,7 @@ class JointConduct:
         if conduct.lost is not None:
             result = conduct.lost.outcome.stored.result
             why = f"dropped: N={result.spec.samples_per_query} {result.result or result.state}: {_reason(conduct.lost)}"
+            self._dropped_disturbed += [name] if result.disturbances else []
         self._tried.append(Tried(setting, score))
         self._results.append(SettingResult(setting, streams, why))
         if number is not None and conduct.stopped_by:
