@@ -10,6 +10,7 @@ import pytest
 
 from sweep.search.base import Ask, Shown
 from sweep.search.certificate import Status
+from sweep.search.studies import open_studies
 from sweep.study.search import Purse, TestRefusedError, observation
 from sweep.trial.trial import BUSY
 from sweep.vocabulary import Verdict
@@ -121,6 +122,32 @@ def test_nothing_but_failures_is_a_failure_with_its_reason(bed):
     assert run.certificate().status is Status.UNKNOWN
     assert run.failure() == "crash: crash at N=1"
     assert bed.run().failure() == ""
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite"])
+def test_killed_between_a_record_and_the_end_of_its_trial_it_ends_that_trial_when_it_goes_on(
+    bed, tmp_path, monkeypatch, storage
+):
+    """The record is there, so the trial of the study has its values, and is no FAIL for good."""
+    url = storage and f"sqlite:///{tmp_path}/studies.db"
+
+    def opened():
+        return open_studies(url, tmp_path / "studies.log").study("digits", {"model": "digits"}, resume=True)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    study = opened()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(study, "finish", killed)
+        bed.run(study).step(Ask(300, None, "is it VALID?"))
+    again = opened()
+    test = bed.run(again).step(Ask(300, None, "is it VALID?"))
+    assert test.outcome.reused
+    again.close()
+    (trial,) = again.trials()
+    assert (trial.state, trial.value, trial.attributes["result"]) == ("COMPLETE", 300.0, "VALID")
+    assert trial.attributes["record"] == str(test.outcome.stored.directory)
 
 
 class TestObservation:
