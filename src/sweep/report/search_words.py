@@ -68,12 +68,18 @@ def described(evidence: Evidence, outcome: SearchOutcome) -> str:
         shown = f"VALID in {evidence.valid_tests} and INVALID in {evidence.invalid_tests} of its tests"
     elif evidence.invalid_tests or evidence.valid_tests:
         shown = "INVALID" if evidence.invalid_tests else "VALID"
+        shown += " on a disturbed machine alone" if evidence.is_disturbed else ""
     elif evidence.failure:
         return f"N={evidence.samples_per_query}: {evidence.failure}"
     else:
         shown = "seen in short tests only"
     aside = f"; {evidence.set_aside_tests} of a disturbed machine set aside" if evidence.set_aside_tests else ""
     return f"N={evidence.samples_per_query} {shown} {figures}{aside}"
+
+
+def says_odds(evidence: Evidence) -> bool:
+    """Say whether the counts of an N are worth a probability: short tests and disturbed ones give none."""
+    return evidence.valid_tests + evidence.invalid_tests > 0 and not evidence.is_disturbed
 
 
 def _undecided(certificate: Certificate, first: int, last: int) -> str:
@@ -87,7 +93,7 @@ def _undecided(certificate: Certificate, first: int, last: int) -> str:
     odds = [
         f"{one.samples_per_query} {percent(one.p_valid)}"
         for one in certificate.evidence
-        if first <= one.samples_per_query <= last and one.query_count
+        if first <= one.samples_per_query <= last and says_odds(one)
     ]
     more = ", ..." if len(odds) > _ODDS_SHOWN else ""
     chances = f"; P(valid): N={', N='.join(odds[:_ODDS_SHOWN])}{more}" if odds else ""

@@ -51,6 +51,7 @@ class Evidence:
         p_valid: Probability that at most the allowed share of queries is over the bound, from these counts alone.
         role: Its place in the certificate: `answer`, `next` (the one above the answer), `first invalid`, `round` (a
             multiple of 8, 16 or 32 above the edge), or empty.
+        is_disturbed: Whether it was INVALID on a disturbed machine alone, which proves nothing.
     """
 
     samples_per_query: int
@@ -65,6 +66,7 @@ class Evidence:
     set_aside_tests: int
     p_valid: float
     role: str
+    is_disturbed: bool = False
 
 
 @dataclass(frozen=True)
@@ -264,4 +266,5 @@ def _evidence(pool: Pool, role: str) -> Evidence:
         set_aside_tests=pool.set_aside,
         p_valid=pool.p_valid,
         role=role,
+        is_disturbed=pool.is_disturbed,
     )
