@@ -138,8 +138,8 @@ def test_killed_between_a_record_and_the_end_of_its_trial_it_ends_that_trial_whe
         raise KeyboardInterrupt
 
     study = opened()
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(study, "finish", killed)
+    monkeypatch.setattr(study, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
         bed.run(study).step(Ask(300, None, "is it VALID?"))
     again = opened()
     test = bed.run(again).step(Ask(300, None, "is it VALID?"))

@@ -15,7 +15,7 @@ from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.study.search import SearchOutcome, SearchTest
 from sweep.terminal.search_plot import plot_text
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
-from sweep.terminal.words import conditions, count_of, duration, ms
+from sweep.terminal.words import conditions, count_of, duration, ms, waived_words
 from sweep.trial.result import TrialResult
 from sweep.trial.trial import DISTURBANCES
 from sweep.vocabulary import Verdict
@@ -82,6 +82,9 @@ def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
     yield from evidence_lines(outcome)
     if certificate.remark:
         yield certificate.remark
+    answer = [test for test in outcome.answer_tests if test.ask.samples_per_query == certificate.max_streams]
+    if waived := waived_words(test.outcome.stored.result for test in answer):
+        yield waived
     if not certificate.is_complete:
         by = "" if outcome.stopped_by in ("", "interrupted") else f" by {outcome.stopped_by}"
         yield f"stopped{by} before it was done; its tests are kept, and the same search goes on from there"
