@@ -176,6 +176,13 @@ def test_a_budget_of_tests_is_gone_on_from(search, tmp_path):
     assert "stopped" not in out
 
 
+def test_a_search_without_an_answer_is_a_failure_that_says_what_to_do(search, tmp_path):
+    out, _ = search(*LONG, "search.budget.seconds=0.01", expect=1)
+    assert out.startswith("max streams: unknown")
+    assert "search.budget.seconds=0.01 (raise it: a full test of N=1 takes about 0.2" in out
+    assert len(_attempts(tmp_path)) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "words"),
     [

@@ -288,6 +288,17 @@ class TestDisturbed:
         assert len(bed.measured) == measured
         assert last.certificate() == later.certificate()
 
+    @pytest.mark.parametrize("kind", ["out of memory", "crash"])
+    @pytest.mark.parametrize("is_busy", [True, False])
+    def test_what_fails_is_no_matter_of_a_busy_machine(self, bed, kind, is_busy):
+        bed.failures = {n: [kind] * 99 for n in range(101, 513)}
+        bed.disturbed = {None: 10_000 * is_busy}
+        for _ in range(2):
+            run = bed.run(algorithm="boundary")
+            run.run()
+            assert run.certificate().max_streams == (30 if is_busy else 100)
+            assert len(run.tests) < 40
+
     def test_a_machine_that_is_always_busy_is_not_measured_for_ever(self, bed):
         """A call repeats one probe, which tells that it is busy still, and each INVALID once."""
         bed.disturbed = {None: 10_000}
@@ -383,5 +394,5 @@ class TestBudget:
         bed.on_measured = lambda latencies_ns: setattr(clock, "now", clock.now + latencies_ns.sum() / 1e9)
         run = bed.run(algorithm="boundary", low=100, purse=Purse(seconds=10.0))  # N=100 takes 22 s
         run.run()
-        assert run.stopped_by == "search.budget.seconds=10, where a full test of N=100 takes about 22 s"
+        assert run.stopped_by == "search.budget.seconds=10 (raise it: a full test of N=100 takes about 22 s)"
         assert len(bed.measured) == 1

@@ -333,11 +333,11 @@ class SearchRun:
 
     def _is_spoilt(self, ask: Ask, point: TrialPoint) -> bool:
         """Say whether a test is to be run again, since nothing but a disturbed machine has said what it says."""
-        verdicts = (Shown.VALID, Shown.INVALID)
-        tries = [(seen, outcome) for seen, outcome in self._shown[point.spec.digest] if seen.shown in verdicts]
+        verdicts, shown = (Shown.VALID, Shown.INVALID), self._shown[point.spec.digest]
+        tries = [(seen, outcome) for seen, outcome in shown if seen.shown in verdicts]
         is_full = ask.query_count is None
         is_sound = is_full and not any(seen.shown is Shown.INVALID for seen, _ in tries)
-        if is_sound or not all(seen.busy for seen, _ in tries):
+        if is_sound or not all(seen.busy for seen, _ in tries) or shown[-1][0].shown not in verdicts:
             return False
         if self._stored(point) is not None:
             return True

@@ -138,9 +138,7 @@ def next_step(results: Sequence[TrialResult]) -> str:
     if not slow:
         return next((f"nothing passes: {one.recommendation}" for one in invalid if one.recommendation), "")
     if min(slow) > 1:
-        return (
-            f"nothing passes: try a batch below {min(slow)}, or search=max_streams, which finds the largest that does"
-        )
+        return f"nothing passes: try a batch below {min(slow)}, or search=max_streams for the largest that passes"
     return (
         "nothing passes, not even one sample a query: try a smaller model, precision=int8, another backend or machine, "
         "or a longer target_latency_ms"
