@@ -16,8 +16,8 @@ from sweep.compare.max_streams import max_streams_estimate
 from sweep.compare.noise import combine
 from sweep.results.selection import SearchRecord, Selection
 from sweep.store.records import StoredTrial
+from sweep.study.answer_tests import of_the_answer
 from sweep.study.observe import stored_latencies
-from sweep.study.search import of_the_answer
 from sweep.trial.imported import IMPORTED
 from sweep.trial.trial import DISTURBANCES
 from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict

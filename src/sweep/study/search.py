@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,15 +16,13 @@ from sweep.search.certificate import Certificate, Status, certify
 from sweep.search.evidence import pools
 from sweep.search.searcher import Searcher
 from sweep.study.allowance import Allowance, Purse
+from sweep.study.answer_tests import of_the_answer
 from sweep.study.measure import Bench, Outcome
 from sweep.study.observe import observation
-from sweep.study.rejection import KEPT
+from sweep.study.spoilt import TRIES, is_spoilt, is_worth_a_try
 from sweep.trial.measurement import Progress
 from sweep.trial.messages import TrialFiles
 from sweep.trial.spec import TrialSpec
-
-_TRIES = 3
-"""Tests of one N that a call runs, at most, while a disturbed machine spoils them."""
 
 
 @dataclass(frozen=True)
@@ -135,31 +132,6 @@ class SearchOutcome:
         """Its tests that the certificate is about: of a joint search, those under the setting that has won."""
         wanted = of_the_answer(self.plan, self.settings)
         return tuple(test for test in self.tests if wanted(test.outcome.stored.result.spec))
-
-
-def of_the_answer(plan: SearchPlan, settings: Sequence[SettingResult]) -> Callable[[TrialSpec], bool]:
-    """Return which tests a certificate is about, by their specs.
-
-    Args:
-        plan: Of the search; of a joint one, under the setting that has won.
-        settings: What a joint search tried; empty for any other.
-    """
-    # A label has values as they are typed; a spec has what they were resolved to, and that for its own N.
-    typed = [{key: json.dumps(value).replace('"', "") for key, value in one.setting.items()} for one in settings]
-    won = next((number for number, values in enumerate(typed) if values.items() <= plan.label.items()), None)
-    if won is None:
-        return lambda _: True
-    setting = settings[won].setting
-    options = [key.removeprefix("backend.") for key in setting if key.startswith("backend.")]
-    batch = setting.get("engine_batch")
-
-    def wanted(spec: TrialSpec) -> bool:
-        n, of_plan = spec.samples_per_query, plan.spec.backend.options
-        is_batch = "engine_batch" not in setting or spec.engine_batch == (n if batch is None else min(int(batch), n))
-        is_backend = all(spec.backend.options.get(key) == of_plan.get(key) for key in options)
-        return is_batch and is_backend and spec.precision is plan.spec.precision
-
-    return wanted
 
 
 class SearchObserver(Protocol):
@@ -300,7 +272,7 @@ class SearchRun:
     def _close(self) -> None:
         """Spend what is left of a budget on full tests until one is VALID: else it may have bought nothing."""
         ended, largest = self.stopped_by, None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             left = (n for n in self._allowance.affordable() if largest is None or 2 * n <= largest)
             largest = None if self._allowance.has_valid else next(left, None)
             if largest is None or self.step(Ask(largest, None, "with what is left of the budget")) is None:
@@ -325,29 +297,17 @@ class SearchRun:
             self._refuse(ask, error)
             return None
         test = self._test(ask, point)
-        while test is not None and self._is_spoilt(ask, point):
+        while test is not None and self._is_wanted_again(point, is_full=ask.query_count is None):
             again = replace(ask, why="again, since the machine was disturbed")
             self._observer.asked(again, self.view)
             test = self._test(again, point)
         return test
 
-    def _is_spoilt(self, ask: Ask, point: TrialPoint) -> bool:
-        """Say whether a test is to be run again, since nothing but a disturbed machine has said what it says."""
-        verdicts, shown = (Shown.VALID, Shown.INVALID), self._shown[point.spec.digest]
-        tries = [(seen, outcome) for seen, outcome in shown if seen.shown in verdicts]
-        is_full = ask.query_count is None
-        is_sound = is_full and not any(seen.shown is Shown.INVALID for seen, _ in tries)
-        if is_sound or not all(seen.busy for seen, _ in tries) or shown[-1][0].shown not in verdicts:
-            return False
-        if self._stored(point) is not None:
-            return True
-        fresh = [outcome for _, outcome in tries if not outcome.reused]
-        stored = len(tries) - len(fresh)
-        if not is_full:  # it decides nothing: run again if it is of another time, and the machine may be idle now
-            return not fresh and self._is_busy is not True
-        if fresh and any(note.startswith(KEPT) for note in fresh[-1].stored.result.notes):
-            return False  # it is the last of several tries already
-        return len(fresh) < max(_TRIES - stored, 1)
+    def _is_wanted_again(self, point: TrialPoint, *, is_full: bool) -> bool:
+        tries = self._shown[point.spec.digest]
+        return is_spoilt(tries, is_full=is_full) and (
+            self._stored(point) is not None or is_worth_a_try(tries, is_full=is_full, is_busy=self._is_busy)
+        )
 
     def _stored(self, point: TrialPoint) -> Outcome | None:
         used = {test.outcome.stored.directory for test in self.tests}
