@@ -86,8 +86,10 @@ def _undecided(certificate: Certificate, first: int, last: int) -> str:
     between = f"N={first}" if first == last else f"N={first} to {last}"
     why = "not settled when the search ended"
     if certificate.is_complete:
-        full = any(one.full_tests and first <= one.samples_per_query <= last for one in certificate.evidence)
+        full = [one for one in certificate.evidence if one.full_tests and first <= one.samples_per_query <= last]
         why = "too close to the bound for these tests to tell VALID from INVALID" if full else "not tested in full"
+        if full and all(one.is_disturbed for one in full):
+            why = "INVALID on a disturbed machine alone"
         if certificate.first_invalid is None:
             why = "not shown VALID, nor INVALID"
     odds = [
