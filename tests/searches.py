@@ -52,7 +52,7 @@ class Searches:
         result = replace(_Record(request, seen, 1, "2026-01-01T00:00:00+00:00", 0).conclude(), notes=tuple(notes))
         if not failure:
             fits = result.over_latency_count <= result.over_latency_allowed
-            checks = tuple(Check(name, True, fits, "seen") for name in spec.rules.checks)
+            checks = tuple(Check(name, fits, True, "seen") for name in spec.rules.checks)
             result = replace(
                 result,
                 state=TrialState.COMPLETE,

@@ -37,6 +37,13 @@ WITH_CTRL_C = (
 )
 
 
+@pytest.fixture(autouse=True)
+def idle(monkeypatch):
+    """Whatever else runs here: what a busy machine made INVALID would be measured again, and be no proof."""
+    monkeypatch.setattr("sweep.trial.machine_load.BUSY_CORES", 1e9)
+    monkeypatch.setattr("sweep.trial.machine_load.BUSY_STEAL", 1e9)
+
+
 @pytest.fixture
 def search(tmp_path, monkeypatch, capfd):
     """Run a command line in an empty folder; what it printed on standard output and on standard error."""
@@ -174,6 +181,13 @@ def test_a_budget_of_tests_is_gone_on_from(search, tmp_path):
     out, _ = search(*EDGE_AT_5)
     assert out.startswith("max streams: 5")
     assert "stopped" not in out
+
+
+def test_a_search_without_an_answer_is_a_failure_that_says_what_to_do(search, tmp_path):
+    out, _ = search(*LONG, "search.budget.seconds=0.01", expect=1)
+    assert out.startswith("max streams: unknown")
+    assert "search.budget.seconds=0.01 (raise it: a full test of N=1 takes about 0.2" in out
+    assert len(_attempts(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from sweep.search.base import Ask, Observation, Shown
 from sweep.search.boundary import BoundarySearcher
 from sweep.search.certificate import Status, certify
 
-from .conformance import BOUND_NS, Oracle, SearcherConformance, curve, failure, question_of, run
+from .conformance import BOUND_NS, FULL, Oracle, SearcherConformance, curve, failure, question_of, run
 
 
 class TestConformance(SearcherConformance):
@@ -143,6 +143,22 @@ def test_what_a_busy_machine_spoils_ends_the_search_and_proves_nothing():
         assert certificate.first_invalid is None
         assert (certificate.max_streams or 0) < busy_from
         assert "in disturbed tests alone" in f"{certificate.why}; {certificate.remark}"
+
+
+def test_a_toss_of_a_coin_on_a_busy_machine_is_not_tossed_for_ever():
+    searcher, within, over = (
+        BoundarySearcher(question_of(1, 64)),
+        np.full(FULL, BOUND_NS // 2),
+        np.full(9, 2 * BOUND_NS),
+    )
+    while (ask := searcher.ask()) is not None:
+        n, full, full_tests = ask.samples_per_query, ask.query_count is None, sum(one.is_full for one in searcher.seen)
+        if full and full_tests % 2:
+            searcher.tell(Observation(n, full, Shown.INVALID, over, 9, 9, busy=True))
+        else:
+            searcher.tell(Observation(n, full, Shown.VALID, within, 9 * full, ask.query_count or FULL, busy=True))
+        assert len(searcher.seen) < 40
+    assert certify(searcher, is_complete=True).first_invalid is None
 
 
 def test_a_probe_of_a_busy_machine_stands_for_nothing_once_there_is_an_undisturbed_one():

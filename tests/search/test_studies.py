@@ -191,9 +191,24 @@ class TestProcesses:
             process.kill()
         process.wait()
         study = open_book().study("first", {"model": "digits"}, resume=True)
-        (stale,) = study.trials()
-        assert (stale.state, stale.attributes["stale"]) == ("FAIL", True)
         assert study.begin(PARAMS) == 1
+        study.close()
+        (stale,) = study.trials()
+        assert (stale.number, stale.state, stale.attributes["stale"]) == (0, "FAIL", True)
+
+    def test_what_a_killed_one_was_running_is_gone_on_with(self, open_book, storage, journal):
+        """Its record may lie there already: then the trial must not stay FAIL beside it."""
+        process = start("hang", storage, journal, "first", 1)
+        assert process.stdout.readline() == "begun 0\n"
+        process.kill()
+        process.wait()
+        study = open_book().study("first", {"model": "digits"}, resume=True)
+        asked = {"samples_per_query": 1, "query_count": 0}
+        assert [study.begin(asked), study.begin(asked)] == [0, 1]
+        study.finish(0, 1, {"record": "here", "result": "VALID"})
+        study.close()
+        (first,) = study.trials()
+        assert (first.number, first.state, first.value, first.attributes["record"]) == (0, "COMPLETE", 1, "here")
 
     @pytest.mark.parametrize("size", [1500, 8000, 20000])
     def test_one_killed_while_it_writes_blocks_nobody(self, journal, size):
@@ -206,10 +221,12 @@ class TestProcesses:
             process.kill()
             process.wait()
         study = open_studies(None, journal).study("first", {"model": "digits"}, resume=True)
+        number = study.begin(PARAMS)
+        study.close()
         states = [trial.state for trial in study.trials()]
         assert len(states) > 1
         assert set(states[:-1]) == {"COMPLETE"}
-        assert study.begin(PARAMS) == len(states)
+        assert number == len(states)
 
     def test_one_on_another_host_is_taken_for_alive(self, tmp_path, journal, monkeypatch):
         """Nothing can be known about it: a trial that still runs must not be ended under it."""

@@ -82,8 +82,10 @@ class Bed:
     def point(self, n, query_count, per_sample_ms=0.15):
         if n in self.refuses or (n, per_sample_ms) in self.refuses:
             raise ConfigError(Problem("batch", n, "is too large for this machine", "choose another"))
-        spec = self._simulated(batch=n, queries=query_count or FULL, target_ms=50.0, per_sample_ms=per_sample_ms)
-        return SimpleNamespace(spec=spec, files=None)
+        return SimpleNamespace(spec=self.spec(n, query_count, per_sample_ms), files=None)
+
+    def spec(self, n, query_count, per_sample_ms):
+        return self._simulated(batch=n, queries=query_count or FULL, target_ms=50.0, per_sample_ms=per_sample_ms)
 
     def _run_trial(self, executor, request, number, on_progress, gate):
         spec = request.spec
@@ -136,7 +138,10 @@ class Job:
         return self.point(33, 64)
 
     def with_setting(self, setting):
-        return replace(self, per_sample_ms=setting["backend.per_sample_ms"])
+        per_sample_ms = setting["backend.per_sample_ms"]
+        label = {"backend.per_sample_ms": str(per_sample_ms)}
+        plan = replace(self.plan, label=label, spec=self.bed.spec(1, None, per_sample_ms))
+        return replace(self, per_sample_ms=per_sample_ms, plan=plan)
 
     def starting_at(self, n):
         question = self.plan.question

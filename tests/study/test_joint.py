@@ -1,16 +1,23 @@
 """A joint search, on tests that nobody ran: who is challenged where, who is dropped, and what ends it."""
 
+import io
+import json
+import re
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
+from sweep.report.search_points import points_of
 from sweep.report.search_words import answer_of
 from sweep.search.certificate import Status
 from sweep.study import measure
+from sweep.study.certificate_file import certificate_json, read_certificate
 from sweep.study.conduct import Conduct, Desk
 from sweep.study.joint import JointConduct
 from sweep.study.search import Purse
+from sweep.terminal import show_search
 from sweep.trial.machine_load import BUSY
 from sweep.vocabulary import Verdict
 
@@ -133,3 +140,29 @@ def test_a_setting_that_a_busy_machine_has_dropped_makes_the_answer_disturbed(be
     assert outcome.certificate.disturbed is busy
     assert ("disturbed" in answer_of(outcome)) is busy
     assert (outcome.certificate.status is Status.EXACT) <= (not busy)
+
+
+def test_what_is_said_of_the_winner_comes_from_its_own_tests(bed, tmp_path):
+    """Another setting was INVALID at the winner's next N too: its logs are no evidence for this answer."""
+    outcome = joint(bed, (0.3, 0.15, 0.2, 0.16), tmp_path)
+    best = outcome.certificate.max_streams
+    assert by_setting(outcome)[0.15].max_streams == best
+    own = {str(test.outcome.stored.directory) for test in of_setting(outcome, 0.15)}
+    challenged = of_setting(outcome, 0.16)[-1]
+    assert (challenged.ask.samples_per_query, challenged.outcome.stored.result.result) == (best + 1, Verdict.INVALID)
+    # As where the winner itself was INVALID there, which these latencies are too noisy to show.
+    outcome = replace(outcome, certificate=replace(outcome.certificate, first_invalid=best + 1))
+    saved = json.loads(json.dumps(certificate_json(outcome)))
+    assert {test["directory"] for test in saved["tests"] if test["of_the_answer"]} == own
+    path = tmp_path / "joint.json"
+    path.write_text(json.dumps(saved))
+    records = [test.outcome.stored for test in outcome.tests]
+    for one in (outcome, read_certificate(path).outcome(records, path)):
+        out = Console(file=io.StringIO(), width=300)
+        show_search(out, one, plot=False)
+        named = re.findall(r"^logs of N=\d+ (?:IN)?VALID: (.*)$", out.file.getvalue(), re.MULTILINE)
+        assert named
+        assert set(named) <= own
+        assert {point.samples_per_query for point in points_of(one)} == {
+            test.ask.samples_per_query for test in of_setting(outcome, 0.15)
+        }

@@ -10,6 +10,7 @@ import pytest
 
 from sweep.search.base import Ask, Shown
 from sweep.search.certificate import Status
+from sweep.search.studies import open_studies
 from sweep.study.search import Purse, TestRefusedError, observation
 from sweep.trial.machine_load import BUSY
 from sweep.vocabulary import Verdict
@@ -121,6 +122,32 @@ def test_nothing_but_failures_is_a_failure_with_its_reason(bed):
     assert run.certificate().status is Status.UNKNOWN
     assert run.failure() == "crash: crash at N=1"
     assert bed.run().failure() == ""
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite"])
+def test_killed_between_a_record_and_the_end_of_its_trial_it_ends_that_trial_when_it_goes_on(
+    bed, tmp_path, monkeypatch, storage
+):
+    """The record is there, so the trial of the study has its values, and is no FAIL for good."""
+    url = storage and f"sqlite:///{tmp_path}/studies.db"
+
+    def opened():
+        return open_studies(url, tmp_path / "studies.log").study("digits", {"model": "digits"}, resume=True)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    study = opened()
+    monkeypatch.setattr(study, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        bed.run(study).step(Ask(300, None, "is it VALID?"))
+    again = opened()
+    test = bed.run(again).step(Ask(300, None, "is it VALID?"))
+    assert test.outcome.reused
+    again.close()
+    (trial,) = again.trials()
+    assert (trial.state, trial.value, trial.attributes["result"]) == ("COMPLETE", 300.0, "VALID")
+    assert trial.attributes["record"] == str(test.outcome.stored.directory)
 
 
 class TestObservation:
@@ -261,6 +288,17 @@ class TestDisturbed:
         assert len(bed.measured) == measured
         assert last.certificate() == later.certificate()
 
+    @pytest.mark.parametrize("kind", ["out of memory", "crash"])
+    @pytest.mark.parametrize("is_busy", [True, False])
+    def test_what_fails_is_no_matter_of_a_busy_machine(self, bed, kind, is_busy):
+        bed.failures = {n: [kind] * 99 for n in range(101, 513)}
+        bed.disturbed = {None: 10_000 * is_busy}
+        for _ in range(2):
+            run = bed.run(algorithm="boundary")
+            run.run()
+            assert run.certificate().max_streams == (30 if is_busy else 100)
+            assert len(run.tests) < 40
+
     def test_a_machine_that_is_always_busy_is_not_measured_for_ever(self, bed):
         """A call repeats one probe, which tells that it is busy still, and each INVALID once."""
         bed.disturbed = {None: 10_000}
@@ -356,5 +394,5 @@ class TestBudget:
         bed.on_measured = lambda latencies_ns: setattr(clock, "now", clock.now + latencies_ns.sum() / 1e9)
         run = bed.run(algorithm="boundary", low=100, purse=Purse(seconds=10.0))  # N=100 takes 22 s
         run.run()
-        assert run.stopped_by == "search.budget.seconds=10, where a full test of N=100 takes about 22 s"
+        assert run.stopped_by == "search.budget.seconds=10 (raise it: a full test of N=100 takes about 22 s)"
         assert len(bed.measured) == 1

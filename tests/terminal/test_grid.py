@@ -14,6 +14,7 @@ from sweep.terminal import show_grid
 from sweep.trial.measurement import Measurement
 from sweep.trial.result import Failure
 from sweep.trial.trial import _Record
+from sweep.trial.verdict import Check
 
 LATE = "aborted after 212 queries: 15 over-latency; 14 allowed of 1440"
 
@@ -35,6 +36,40 @@ def shown(simulated, request_for):
         return out.file.getvalue().splitlines()
 
     return show
+
+
+@pytest.fixture
+def judged(searches):
+    """Show a grid of N whose sample takes so long, on a terminal wide enough for all of it."""
+
+    def show(*ns, per_sample_ms=0.15, waived=()):
+        tests = [searches.test(n, per_sample_ms=per_sample_ms).outcome for n in ns]
+        outcomes = [
+            replace(one, stored=replace(one.stored, result=replace(result, checks=(*result.checks, *waived))))
+            for one in tests
+            for result in [one.stored.result]
+        ]
+        points = [Point(one.stored.result.spec, None, {"batch": str(n)}, ()) for n, one in zip(ns, tests, strict=True)]
+        out = Console(file=io.StringIO(), width=300, force_terminal=True, color_system=None, soft_wrap=True)
+        show_grid(out, points, outcomes)
+        return out.file.getvalue().splitlines()
+
+    return show
+
+
+def test_a_grid_in_which_nothing_passes_ends_with_what_to_do_next(judged):
+    assert "search=max_streams" in judged(400, 500)[-1]
+    assert "400" in judged(500, 400)[-1]
+    assert "search=max_streams" not in judged(1, 2, per_sample_ms=80)[-1]  # which would find nothing either
+    assert "precision=int8" in judged(1, 2, per_sample_ms=80)[-1]
+    assert "nothing passes" not in "".join(judged(100, 400))
+
+
+def test_what_is_valid_although_loadgen_calls_it_invalid_is_said_in_a_sentence(judged):
+    waived = [Check("early_stopping", False, False, "Early stopping satisfied : NO")]
+    (line,) = [line for line in judged(100, 110, waived=waived) if "early stopping" in line]
+    assert "1440 queries are too few" in line
+    assert "early stopping" not in "".join(judged(400, waived=waived))  # INVALID by both
 
 
 def test_a_wide_terminal_has_reasons_beside_the_figures(shown):

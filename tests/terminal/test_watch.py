@@ -69,3 +69,14 @@ def test_each_is_heard_of_now_and_then_where_there_is_no_terminal(watched, monke
     text = watched(story, terminal=False)
     assert "[1/3] batch=8: 7/50 queries" in text
     assert "[2/3] batch=4: 8/50 queries" in text
+
+
+@pytest.mark.parametrize(
+    ("over", "count", "may_stop", "has_end"),
+    [(5, 5, True, False), (9, 40, True, False), (5, 5, False, True), (0, 5, True, True), (1, 40, True, True)],
+)
+def test_no_time_is_said_to_be_left_of_a_test_that_is_about_to_be_stopped(over, count, may_stop, has_end):
+    progress = Progress("test", count, 1440, over, 90_000_000, 4680.0)
+    state = watch.state_of(progress, 99.0, may_stop=may_stop)
+    assert ("1 h 18 min" in state) == has_end
+    assert ("stopped" in state) != has_end

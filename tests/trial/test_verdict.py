@@ -90,9 +90,10 @@ def test_current_rules_have_no_bound(simulated):
 
 def test_an_aborted_test_is_invalid_with_its_evidence(simulated):
     abort = Abort(AbortRule.CERTAIN, 15, 212, "aborted: 15 over-latency of 212 queries; 14 allowed of 1440")
-    judgement = judge_aborted(simulated(), abort)
+    judgement = judge_aborted(simulated(target_ms=50), abort)
     assert judgement.result is Verdict.INVALID
-    assert judgement.why == abort.evidence
+    assert judgement.why == "too slow: 15 of 212 over 50 ms"
+    assert [check.evidence for check in judgement.checks if check.holds is False] == [abort.evidence]
     holds = {check.name: check.holds for check in judgement.checks}
     assert holds.pop("performance_constraint") is False
     assert set(holds.values()) == {None}

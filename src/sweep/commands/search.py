@@ -37,7 +37,7 @@ from sweep.vocabulary import SIGNAL_EXIT, ExitCode
 def run_searches(
     searches: Sequence[Search], options: Options, composition: Composition, arguments: Sequence[str]
 ) -> int:
-    """Run searches one after the other; return 0 when each came to its end, 1 when one could not, 130 for Ctrl-C.
+    """Run searches one after the other; return 0 when each has an answer, 1 when one has none, 130 for Ctrl-C.
 
     Raises:
         ConfigError: Studies cannot be opened, or nothing can be kept; nothing was measured then.
@@ -83,6 +83,11 @@ def _free(name: str, book: StudyBook) -> str:
     return name
 
 
+def _has_failed(outcome: SearchOutcome) -> bool:
+    """Say whether a search has no answer; that an engine is not accurate enough is one."""
+    return bool(outcome.failure) or (outcome.certificate.status is Status.UNKNOWN and not outcome.accuracy_failed)
+
+
 class _Command:
     """The searches of one command."""
 
@@ -123,7 +128,7 @@ class _Command:
                 again = f"study={self._outcomes[-1].plan.name} instead of resume=false goes on from there"
             print(f"interrupted{by}: what was measured is kept; {again}", file=sys.stderr)
             return SIGNAL_EXIT + self._gate.signal
-        return ExitCode.FAILED if any(outcome.failure for outcome in self._outcomes) else ExitCode.OK
+        return ExitCode.FAILED if any(map(_has_failed, self._outcomes)) else ExitCode.OK
 
     def _measure(self) -> KeyboardInterrupt | SweepError | None:
         """Search into the outcomes; return what stopped that early."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,9 @@ from sweep.compare.max_streams import max_streams_estimate
 from sweep.compare.noise import combine
 from sweep.results.selection import SearchRecord, Selection
 from sweep.store.records import StoredTrial
+from sweep.study.answer_tests import of_the_answer
 from sweep.study.observe import stored_latencies
 from sweep.trial.imported import IMPORTED
-from sweep.trial.spec import TrialSpec
 from sweep.vocabulary import RunClass, TestMode, TrialState, Verdict
 
 
@@ -132,23 +132,9 @@ def _estimate(search: SearchRecord) -> Estimate:
     saved = search.saved
     if saved.failure:
         return Estimate.unknown(Metric.MAX_STREAMS, saved.failure)
-    return max_streams_estimate(saved.certificate, saved.plan.question, search.observations(_of_the_answer(search)))
-
-
-def _of_the_answer(search: SearchRecord) -> Callable[[TrialSpec], bool]:
-    """Return which tests the answer rests on: of a joint search, those under the setting that has won."""
-    settings, plan = search.saved.settings, search.saved.plan
-    if not settings:
-        return lambda _: True
-    best = max(settings, key=lambda one: one.max_streams or 0).setting
-    batch = best.get("engine_batch")
-
-    def wanted(spec: TrialSpec) -> bool:
-        own = spec.samples_per_query if batch is None else min(int(batch), spec.samples_per_query)
-        is_batch = "engine_batch" not in best or spec.engine_batch == own
-        return is_batch and (spec.backend, spec.precision) == (plan.spec.backend, plan.spec.precision)
-
-    return wanted
+    return max_streams_estimate(
+        saved.certificate, saved.plan.question, search.observations(of_the_answer(saved.plan, saved.settings))
+    )
 
 
 def _independent(searches: Iterable[SearchRecord]) -> list[SearchRecord]:

@@ -350,7 +350,7 @@ def _budget_problems(search: Search) -> Iterator[Problem]:
         if given is not None and given < least:
             key, quick = f"search.budget.{unit}", "" if run.run_class is RunClass.QUICK else ", or run=quick"
             reason = f"is less than one full test, which takes {least:g} {unit} at least (run={run.run_class})"
-            yield Problem(key, f"{given:g}", reason, f"give more than that{quick}")
+            yield Problem(key, f"{given:g}", reason, f"give {least:g} or more{quick}")
 
 
 def _default_name(kind: Kind, spec: TrialSpec, identity: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ class PlotPoint:
 
 def points_of(outcome: SearchOutcome) -> tuple[PlotPoint, ...]:
     """Return the tests of a search, in order; their intervals from the latencies stored beside their logs."""
-    return tuple(_point(test, outcome.plan.question.percentile) for test in outcome.tests)
+    return tuple(_point(test, outcome.plan.question.percentile) for test in outcome.answer_tests)
 
 
 def percentile_interval(

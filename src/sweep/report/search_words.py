@@ -72,6 +72,7 @@ def described(evidence: Evidence, outcome: SearchOutcome) -> str:
         shown = f"VALID in {evidence.valid_tests} and INVALID in {evidence.invalid_tests} of its tests"
     elif evidence.invalid_tests or evidence.valid_tests:
         shown = "INVALID" if evidence.invalid_tests else "VALID"
+        shown += " on a disturbed machine alone" if evidence.is_disturbed else ""
     elif evidence.failure:
         return f"N={evidence.samples_per_query}: {evidence.failure}"
     else:
@@ -80,18 +81,25 @@ def described(evidence: Evidence, outcome: SearchOutcome) -> str:
     return f"N={evidence.samples_per_query} {shown} {figures}{aside}"
 
 
+def says_odds(evidence: Evidence) -> bool:
+    """Say whether the counts of an N are worth a probability: short tests and disturbed ones give none."""
+    return evidence.valid_tests + evidence.invalid_tests > 0 and not evidence.is_disturbed
+
+
 def _undecided(certificate: Certificate, first: int, last: int) -> str:
     between = f"N={first}" if first == last else f"N={first} to {last}"
     why = "not settled when the search ended"
     if certificate.is_complete:
-        full = any(one.full_tests and first <= one.samples_per_query <= last for one in certificate.evidence)
+        full = [one for one in certificate.evidence if one.full_tests and first <= one.samples_per_query <= last]
         why = "too close to the bound for these tests to tell VALID from INVALID" if full else "not tested in full"
+        if full and all(one.is_disturbed for one in full):
+            why = "INVALID on a disturbed machine alone"
         if certificate.first_invalid is None:
             why = "not shown VALID, nor INVALID"
     odds = [
         f"{one.samples_per_query} {percent(one.p_valid)}"
         for one in certificate.evidence
-        if first <= one.samples_per_query <= last and one.query_count
+        if first <= one.samples_per_query <= last and says_odds(one)
     ]
     more = ", ..." if len(odds) > _ODDS_SHOWN else ""
     chances = f"; P(valid): N={', N='.join(odds[:_ODDS_SHOWN])}{more}" if odds else ""

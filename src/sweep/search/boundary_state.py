@@ -137,7 +137,9 @@ class BoundaryState:
     def _is_in_vain(self, ask: Ask) -> bool:
         """Say whether a disturbed machine has spoilt so many tests of an N that one more is not worth it."""
         pool = self._pools.get(ask.samples_per_query)
-        return ask.query_count is None and pool is not None and pool.set_aside >= _SPOILT_AT_MOST * self._rounds
+        if ask.query_count is not None or pool is None:
+            return False
+        return pool.set_aside + len(pool.full) * pool.is_disturbed >= _SPOILT_AT_MOST * self._rounds
 
     # Probes
 

@@ -55,6 +55,7 @@ class Evidence:
         p_valid: Probability that at most the allowed share of queries is over the bound, from these counts alone.
         role: Its place in the certificate: `answer`, `next` (the one above the answer), `first invalid`, `round` (a
             multiple of 8, 16 or 32 above the edge), or empty.
+        is_disturbed: Whether it was INVALID on a disturbed machine alone, which proves nothing.
     """
 
     samples_per_query: int
@@ -69,6 +70,7 @@ class Evidence:
     set_aside_tests: int
     p_valid: float
     role: str
+    is_disturbed: bool = False
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,7 @@ def _nothing_valid(by_n: Mapping[int, Pool]) -> str:
     known = [f"no N was shown VALID, up to N={tested[-1].samples_per_query}"]
     for pool in tested[:_NAMED]:
         surely = "" if pool.is_bad else ", on a disturbed machine alone" if pool.is_disturbed else ", but not surely"
-        if pool.valid_tests:
+        if pool.valid_tests and not pool.is_disturbed:
             surely = ", too close to call"
         shown = f"was INVALID in {pool.invalid_tests} of {len(pool.full)} full tests{surely}"
         known.append(f"N={pool.samples_per_query} {shown}: {told(pool)}")
@@ -283,9 +285,12 @@ def told(pool: Pool) -> str:
     """Return what the tests of one N have told, in a few words."""
     if pool.does_not_run:
         return pool.does_not_run
-    allowed = pool.question.over_latency_allowed(max(pool.query_count, 1))
-    reasons = [test.why for test in pool.tests if test.is_full and test.shown is Shown.INVALID and test.why]
-    if reasons and pool.over_latency_count <= allowed:  # not for its latency
+    question, reasons = pool.question, []
+    for test in pool.full:
+        allowed = question.over_latency_allowed(max(test.query_count, question.full_query_count))
+        if test.shown is Shown.INVALID and test.why and test.over_latency_count <= allowed:  # not for its latency
+            reasons.append(test.why)
+    if reasons and pool.over_latency_count <= question.over_latency_allowed(max(pool.query_count, 1)):
         return reasons[-1]
     return f"{pool.over_latency_count} of {pool.query_count} queries over the bound"
 
@@ -318,4 +323,5 @@ def _evidence(pool: Pool, role: str) -> Evidence:
         set_aside_tests=pool.set_aside,
         p_valid=pool.p_valid,
         role=role,
+        is_disturbed=pool.is_disturbed,
     )

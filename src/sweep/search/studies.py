@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,15 @@ class Study:
         existed: Whether it was there before.
     """
 
-    def __init__(self, book: StudyBook, name: str, study_id: int, existed: bool, lock: StudyLock | None) -> None:
+    def __init__(
+        self, book: StudyBook, name: str, study_id: int, existed: bool, lock: StudyLock | None, left: dict[int, Any]
+    ) -> None:
         self.name = name
         self.existed = existed
         self._book = book
         self._id = study_id
         self._lock = lock
+        self._left = left  # what killed processes were running: number to parameters
         self._starts_over = bool(self.attributes().get(_STARTS_OVER_KEY))
 
     def trials(self) -> list[StudyTrial]:
@@ -80,7 +83,9 @@ class Study:
         ]
 
     def begin(self, params: Mapping[str, Any], space: Space | None = None) -> int:
-        """Add a running trial and return its number.
+        """Add a running trial and return its number; one that a killed process has left is gone on with.
+
+        Its record may have been written before the process could end the trial, so it is not given up.
 
         Args:
             params: What is asked for, by name.
@@ -89,6 +94,9 @@ class Study:
         Raises:
             ValueError: A parameter that is no integer has no space.
         """
+        if (number := next((one for one, left in self._left.items() if left == params), None)) is not None:
+            del self._left[number]
+            return number
         optuna = load_optuna()
         trial = optuna.trial.create_trial(
             state=optuna.trial.TrialState.RUNNING,
@@ -140,15 +148,20 @@ class Study:
             return dict(storage.get_study_user_attrs(self._id))
 
     def close(self) -> None:
-        """Let other processes run the study."""
+        """Let other processes run the study; trials that nobody has gone on with become FAIL."""
+        with suppress(ConfigError):  # they are found again when the study is opened
+            while self._left:
+                self._end(self._left.popitem()[0], "FAIL", None, {"stale": True})
         if self._lock is not None:
             self._lock.release()
 
     def _end(
         self, number: int, state: str, value: float | None, notes: Mapping[str, Any], constraint: float | None = None
     ) -> None:
-        states = load_optuna().trial.TrialState
-        with self._book.told() as storage:
+        optuna = load_optuna()
+        states = optuna.trial.TrialState
+        # Without a lock, another process may have ended what a killed one had left.
+        with self._book.told() as storage, suppress(optuna.exceptions.UpdateFinishedTrialError):
             trial = storage.get_trial_id_from_study_id_trial_number(self._id, number)
             for key, note in notes.items():
                 storage.set_trial_user_attr(trial, key, _plain(note))
@@ -188,7 +201,7 @@ class StudyBook:
             return sorted(one.study_name for one in storage.get_all_studies() if _SCHEMA_KEY in one.user_attrs)
 
     def study(self, name: str, identity: Mapping[str, Any], resume: bool) -> Study:
-        """Make a study, or open it again; trials that a process left behind when it was killed become FAIL.
+        """Make a study, or open it again with what killed processes were running, for `Study.begin` to go on with.
 
         Args:
             name: Letters, digits, dots, dashes and underscores, 200 at most.
@@ -206,14 +219,14 @@ class StudyBook:
             existed = self._check(name, study_id, wanted)
         if existed and not resume:
             raise _refused(name, "exists", "resume=false starts over, which needs another name: study=NAME")
-        lock = self._claim(name, study_id)
+        lock, left = self._claim(name, study_id)
         if not existed:
             with self.told() as storage:
                 storage.set_study_user_attr(study_id, _IDENTITY_KEY, wanted)
                 if not resume:
                     storage.set_study_user_attr(study_id, _STARTS_OVER_KEY, True)
                 storage.set_study_user_attr(study_id, _SCHEMA_KEY, SCHEMA)  # last: from here on it is sweep's
-        return Study(self, name, study_id, existed, lock)
+        return Study(self, name, study_id, existed, lock, left)
 
     def _find_or_make(self, name: str) -> tuple[int, bool]:
         optuna = load_optuna()
@@ -248,8 +261,8 @@ class StudyBook:
             raise _refused(name, f"is of something else ({'; '.join(pairs[:4])}{more})", _RENAME)
         return True
 
-    def _claim(self, name: str, study_id: int) -> StudyLock | None:
-        """Make sure that no other process runs the study, and end what killed ones left running."""
+    def _claim(self, name: str, study_id: int) -> tuple[StudyLock | None, dict[int, Any]]:
+        """Make sure that no other process runs the study; return what killed ones were running, by number."""
         lock = StudyLock(self._journal, name) if self._journal is not None else None
         holder = None
         if lock is not None:
@@ -257,20 +270,18 @@ class StudyBook:
                 holder = lock.acquire()
         if holder is not None and holder != os.getpid():
             raise _refused(name, f"is being run by process {holder or 'unknown'}", f"wait for it, or {_RENAME}")
-        optuna = load_optuna()
-        running = (optuna.trial.TrialState.RUNNING,)
+        running = (load_optuna().trial.TrialState.RUNNING,)
+        left: dict[int, Any] = {}
         with self.told() as storage:
             for trial in storage.get_all_trials(study_id, states=running):
                 # The lock knows better than the number of a process, which says nothing in another container.
                 owner = None if lock is not None else _alive(trial.user_attrs.get(_PROCESS_KEY))
                 if owner is not None:
                     raise _refused(name, f"is being run by {owner}", f"wait for it, or {_RENAME}")
-                try:
-                    storage.set_trial_user_attr(trial._trial_id, "stale", True)  # noqa: SLF001 Optuna gives no other way
-                    storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.FAIL)  # noqa: SLF001
-                except optuna.exceptions.UpdateFinishedTrialError:
-                    continue  # ended meanwhile, by a process that found it stale too
-        return lock
+                left[trial.number] = dict(trial.params)
+            for trial in storage.get_all_trials(study_id, states=running):
+                storage.set_trial_user_attr(trial._trial_id, _PROCESS_KEY, _this_process())  # noqa: SLF001 Optuna gives no other way
+        return lock, left
 
 
 def open_studies(storage: str | None, journal: Path) -> StudyBook:

@@ -96,7 +96,7 @@ class Allowance:
         n, ended = self._smallest.samples_per_query, self._ends(self._smallest)
         if any(one.is_full for one in self._seen) or not ended.startswith("search.budget.seconds"):
             return ""
-        return f", where a full test of N={n} takes about {self.seconds_of(self._smallest):.2g} s"
+        return f" (raise it: a full test of N={n} takes about {self.seconds_of(self._smallest):.2g} s)"
 
     def affordable(self) -> Iterator[int]:
         """Yield the N that look VALID and whose full test is still paid for, the largest first, the smallest N last."""

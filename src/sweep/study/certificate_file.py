@@ -164,6 +164,7 @@ def certificate_json(outcome: SearchOutcome, asked: Mapping[str, Any] | None = N
         asked: Whatever its answer depends on, by names of the command line.
     """
     plan, question = outcome.plan, outcome.plan.question
+    answer_tests = outcome.answer_tests
     environments = [test.outcome.stored.result.environment_digest for test in outcome.tests]
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(outcome.certificate), allow_nan=False))
     return {
@@ -185,7 +186,7 @@ def certificate_json(outcome: SearchOutcome, asked: Mapping[str, Any] | None = N
         "spec_digest": plan.spec.digest,
         "environment_digest": environments[0] if environments else None,
         "certificate": plain,
-        "tests": [_test_json(test) for test in outcome.tests],
+        "tests": [_test_json(test) | {"of_the_answer": test in answer_tests} for test in outcome.tests],
         "spent_s": outcome.seconds,
         "measured_s": outcome.measured_seconds,
         "storage": outcome.storage,

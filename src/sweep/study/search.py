@@ -16,15 +16,13 @@ from sweep.search.certificate import Certificate, Status, certify
 from sweep.search.evidence import pools
 from sweep.search.searcher import Searcher
 from sweep.study.allowance import Allowance, Purse
+from sweep.study.answer_tests import of_the_answer
 from sweep.study.measure import Bench, Outcome
 from sweep.study.observe import observation
-from sweep.study.rejection import KEPT
+from sweep.study.spoilt import TRIES, is_spoilt, is_worth_a_try
 from sweep.trial.measurement import Progress
 from sweep.trial.messages import TrialFiles
 from sweep.trial.spec import TrialSpec
-
-_TRIES = 3
-"""Tests of one N that a call runs, at most, while a disturbed machine spoils them."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +126,12 @@ class SearchOutcome:
     directory: Path
     stopped_by: str = ""
     settings: tuple[SettingResult, ...] = ()
+
+    @property
+    def answer_tests(self) -> tuple[SearchTest, ...]:
+        """Its tests that the certificate is about: of a joint search, those under the setting that has won."""
+        wanted = of_the_answer(self.plan, self.settings)
+        return tuple(test for test in self.tests if wanted(test.outcome.stored.result.spec))
 
 
 class SearchObserver(Protocol):
@@ -268,7 +272,7 @@ class SearchRun:
     def _close(self) -> None:
         """Spend what is left of a budget on full tests until one is VALID: else it may have bought nothing."""
         ended, largest = self.stopped_by, None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             left = (n for n in self._allowance.affordable() if largest is None or 2 * n <= largest)
             largest = None if self._allowance.has_valid else next(left, None)
             if largest is None or self.step(Ask(largest, None, "with what is left of the budget")) is None:
@@ -293,29 +297,17 @@ class SearchRun:
             self._refuse(ask, error)
             return None
         test = self._test(ask, point)
-        while test is not None and self._is_spoilt(ask, point):
+        while test is not None and self._is_wanted_again(point, is_full=ask.query_count is None):
             again = replace(ask, why="again, since the machine was disturbed")
             self._observer.asked(again, self.view)
             test = self._test(again, point)
         return test
 
-    def _is_spoilt(self, ask: Ask, point: TrialPoint) -> bool:
-        """Say whether a test is to be run again, since nothing but a disturbed machine has said what it says."""
-        verdicts = (Shown.VALID, Shown.INVALID)
-        tries = [(seen, outcome) for seen, outcome in self._shown[point.spec.digest] if seen.shown in verdicts]
-        is_full = ask.query_count is None
-        is_sound = is_full and not any(seen.shown is Shown.INVALID for seen, _ in tries)
-        if is_sound or not all(seen.busy for seen, _ in tries):
-            return False
-        if self._stored(point) is not None:
-            return True
-        fresh = [outcome for _, outcome in tries if not outcome.reused]
-        stored = len(tries) - len(fresh)
-        if not is_full:  # it decides nothing: run again if it is of another time, and the machine may be idle now
-            return not fresh and self._is_busy is not True
-        if fresh and any(note.startswith(KEPT) for note in fresh[-1].stored.result.notes):
-            return False  # it is the last of several tries already
-        return len(fresh) < max(_TRIES - stored, 1)
+    def _is_wanted_again(self, point: TrialPoint, *, is_full: bool) -> bool:
+        tries = self._shown[point.spec.digest]
+        return is_spoilt(tries, is_full=is_full) and (
+            self._stored(point) is not None or is_worth_a_try(tries, is_full=is_full, is_busy=self._is_busy)
+        )
 
     def _stored(self, point: TrialPoint) -> Outcome | None:
         used = {test.outcome.stored.directory for test in self.tests}

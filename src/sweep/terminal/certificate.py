@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.rules import SAMPLES_PER_QUERY_MAX
-from sweep.report.search_words import answer_of, evidence_lines, percent
+from sweep.report.search_words import answer_of, evidence_lines, percent, says_odds
 from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.study.search import SearchOutcome, SearchTest
 from sweep.terminal.search_plot import plot_text
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
-from sweep.terminal.words import conditions, count_of, duration, ms
+from sweep.terminal.words import conditions, count_of, duration, ms, waived_words
 from sweep.trial.result import DISTURBANCES, TrialResult
 from sweep.vocabulary import Verdict
 
@@ -81,6 +81,9 @@ def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
     yield from evidence_lines(outcome)
     if certificate.remark:
         yield certificate.remark
+    answer = [test for test in outcome.answer_tests if test.ask.samples_per_query == certificate.max_streams]
+    if waived := waived_words(test.outcome.stored.result for test in answer):
+        yield waived
     if not certificate.is_complete:
         by = "" if outcome.stopped_by in ("", "interrupted") else f" by {outcome.stopped_by}"
         yield f"stopped{by} before it was done; its tests are kept, and the same search goes on from there"
@@ -108,7 +111,7 @@ def _show_evidence(out: Console, outcome: SearchOutcome) -> None:
     table.add_column("role", no_wrap=True)
     for one in chosen:
         counts = (one.full_tests, one.valid_tests, one.invalid_tests, one.short_tests)
-        known = percent(one.p_valid) if one.query_count and not outcome.certificate.disturbed else "-"
+        known = percent(one.p_valid) if says_odds(one) and not outcome.certificate.disturbed else "-"
         seen = (one.query_count, one.over_latency_count, ms(one.percentile_ns), known)
         role = ", ".join(filter(None, (one.role, one.failure)))
         style = "bold" if one.role == "answer" else ""
@@ -161,7 +164,7 @@ def _places(outcome: SearchOutcome) -> Iterator[str]:
     """Yield where the records lie that the answer rests on."""
     certificate = outcome.certificate
     for n, verdict in ((certificate.max_streams, Verdict.VALID), (certificate.first_invalid, Verdict.INVALID)):
-        found = [test for test in outcome.tests if _is_verdict(test, n, verdict)]
+        found = [test for test in outcome.answer_tests if _is_verdict(test, n, verdict)]
         if found:
             yield f"logs of N={n} {verdict}: {found[-1].outcome.stored.directory}"
     yield f"certificate and plot: {outcome.directory}"
@@ -195,9 +198,10 @@ def _show_all_notes(out: Console, named: Sequence[tuple[str, SearchOutcome]]) ->
 
 def _noted(outcome: SearchOutcome) -> Iterator[tuple[SearchTest, TrialResult]]:
     """Yield tests with their notes; those of short tests without what is said of shortness, which is their nature."""
-    has_full = any(test.ask.query_count is None for test in outcome.tests)
-    full = {note for test in outcome.tests if test.ask.query_count is None for note in test.outcome.stored.result.notes}
-    for test in outcome.tests:
+    tests = outcome.answer_tests
+    has_full = any(test.ask.query_count is None for test in tests)
+    full = {note for test in tests if test.ask.query_count is None for note in test.outcome.stored.result.notes}
+    for test in tests:
         result = test.outcome.stored.result
         if test.ask.query_count is None or not has_full:
             yield test, result

@@ -13,7 +13,7 @@ from sweep.results.largest import shown_by_n
 from sweep.store.table import samples_per_second
 from sweep.study.measure import Outcome
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
-from sweep.terminal.words import STYLES, conditions, ms, name_of, telemetry_line
+from sweep.terminal.words import STYLES, conditions, ms, name_of, telemetry_line, waived_words
 from sweep.trial.result import TrialResult
 from sweep.vocabulary import TestMode, TrialState, Verdict
 
@@ -41,6 +41,8 @@ def show_single(out: Console, outcome: Outcome) -> None:
         out.print(text.append(f" ({conditions(spec)})"))
         if result.recommendation:
             out.print(result.recommendation, markup=False)
+        for line in filter(None, (waived_words([result]), next_step([result]))):
+            out.print(line, markup=False, highlight=False)
     show_notes(out, [("", result)])
     out.print(f"logs: {stored.directory}", markup=False, highlight=False)
 
@@ -119,6 +121,29 @@ def show_grid(out: Console, points: Sequence[Point], outcomes: Sequence[Outcome]
             f"reused {reused} of {len(outcomes)} points measured before (resume=false measures again)", highlight=False
         )
     show_notes(out, [(name_of(point.label, point.spec), outcome.stored.result) for point, outcome in pairs])
+    results = [outcome.stored.result for _, outcome in pairs]
+    for line in filter(None, (waived_words(results), next_step(results))):
+        out.print(line, markup=False, highlight=False)
+
+
+def next_step(results: Sequence[TrialResult]) -> str:
+    """Return what to do next where tests were INVALID and none was VALID; nothing otherwise."""
+    invalid = [result for result in results if result.result is Verdict.INVALID]
+    if not invalid or any(result.result is Verdict.VALID for result in results):
+        return ""
+    slow = [
+        result.spec.samples_per_query
+        for result in invalid
+        if any(check.name == "performance_constraint" and check.holds is False for check in result.checks)
+    ]
+    if not slow:
+        return next((f"nothing passes: {one.recommendation}" for one in invalid if one.recommendation), "")
+    if min(slow) > 1:
+        return f"nothing passes: try a batch below {min(slow)}, or search=max_streams for the largest that passes"
+    return (
+        "nothing passes, not even one sample a query: try a smaller model, precision=int8, another backend or machine, "
+        "or a longer target_latency_ms"
+    )
 
 
 def _show_table(out: Console, pairs: Sequence[tuple[Point, Outcome]], mode: TestMode, others: Sequence[str]) -> None:

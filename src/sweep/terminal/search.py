@@ -20,7 +20,7 @@ from sweep.terminal.watch import PLAIN_EVERY_S, state_of
 from sweep.terminal.words import duration, ms
 from sweep.trial.measurement import Progress
 from sweep.trial.result import TrialResult
-from sweep.vocabulary import Verdict
+from sweep.vocabulary import AbortRule, Verdict
 
 _BAR_WIDTH = 24
 
@@ -82,7 +82,7 @@ class SearchWatcher:
             return
         if time.perf_counter() - self._spoke_at > PLAIN_EVERY_S:
             self._spoke_at = time.perf_counter()
-            self.say(f"{_test_name(self._ask)}: {state_of(progress, self._plan.question.percentile)}")
+            self.say(f"{_test_name(self._ask)}: {_state(progress, self._plan, self._ask)}")
 
     def answered(self, test: SearchTest, view: SearchView) -> None:
         """Say what came out of the test and where the edge lies now, in one line that stays."""
@@ -114,7 +114,7 @@ class SearchWatcher:
         lines: list[Text | Table] = [Text(f"{self._title}{edge_of(view)}", style="bold")]
         if ask is not None:
             lines.append(Text(f"{_test_name(ask)}: {ask.why}"))
-            lines.append(_bar(progress, plan.question.percentile))
+            lines.append(_bar(progress, plan, ask))
         since = time.perf_counter() - self._view_at
         spent = f"{_counts(view)}, {duration(view.seconds + since)} spent"
         if view.seconds_left is not None:
@@ -123,15 +123,20 @@ class SearchWatcher:
         return Group(*lines)
 
 
-def _bar(progress: Progress | None, percentile: float) -> Table:
+def _bar(progress: Progress | None, plan: SearchPlan, ask: Ask) -> Table:
     """Return a bar with the test's state beside it; it pulsates while there is no end in sight."""
     in_test = progress is not None and progress.phase == "test"
     total = progress.planned_query_count if progress is not None and in_test else None
     done = min(progress.query_count, progress.planned_query_count) if progress is not None else 0
-    state = "starting" if progress is None else state_of(progress, percentile)
+    state = "starting" if progress is None else _state(progress, plan, ask)
     row = Table.grid(padding=(0, 1))
     row.add_row(ProgressBar(total=total, completed=done, width=_BAR_WIDTH, pulse=not in_test), Text(state))
     return row
+
+
+def _state(progress: Progress, plan: SearchPlan, ask: Ask) -> str:
+    may_stop = ask.query_count is None and plan.spec.abort is not AbortRule.NEVER
+    return state_of(progress, plan.question.percentile, may_stop=may_stop)
 
 
 def edge_of(view: SearchView) -> str:

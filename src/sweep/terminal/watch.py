@@ -15,9 +15,13 @@ from sweep.terminal.tables import progress_console
 from sweep.terminal.words import duration, headline, ms, name_of
 from sweep.trial.measurement import Progress as TrialProgress
 from sweep.trial.spec import TrialSpec
+from sweep.vocabulary import AbortRule
 
 PLAIN_EVERY_S = 10.0
 """Between two lines about a long test where there is no terminal."""
+
+_HOPELESS = 2
+"""Times as many queries over the bound as are allowed: such a test does not come to its end."""
 
 
 class Watcher:
@@ -80,18 +84,20 @@ class Watcher:
         )
 
     def _state(self, number: int, progress: TrialProgress) -> str:
-        return state_of(progress, self._points[number].spec.rules.percentile)
+        spec = self._points[number].spec
+        return state_of(progress, spec.rules.percentile, may_stop=spec.abort is not AbortRule.NEVER)
 
     def _title(self, number: int, spec: TrialSpec) -> str:
         return f"[{number + 1}/{len(self._points)}] {name_of(self._points[number].label, spec)}"
 
 
-def state_of(progress: TrialProgress, percentile: float) -> str:
+def state_of(progress: TrialProgress, percentile: float, *, may_stop: bool) -> str:
     """Return how far a trial is, in words.
 
     Args:
         progress: How far it is.
         percentile: Of the rules, in percent.
+        may_stop: Whether it is stopped once it can only be INVALID: then its end is not the one that it would have.
     """
     if progress.phase != "test":
         return {"engine": "loading engine and samples", "warm-up": "warming up"}.get(progress.phase, progress.phase)
@@ -103,6 +109,9 @@ def state_of(progress: TrialProgress, percentile: float) -> str:
         parts.append(f"p{percentile:g} {ms(progress.percentile_ns)} ms so far")
     if progress.over_latency_count:
         parts.append(f"{progress.over_latency_count} over-latency")
-    if progress.remaining_s is not None:
+    allowed = (1 - percentile / 100) * progress.query_count
+    if may_stop and (progress.over_latency_count or 0) > max(_HOPELESS * allowed, 1):
+        parts.append("too slow so far, to be stopped early")
+    elif progress.remaining_s is not None:
         parts.append(f"{duration(progress.remaining_s)} left")
     return ", ".join(parts)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sweep.report.words import conditions, count_of, duration, joules, length_of, ms, telemetry_line
 from sweep.trial.result import TrialResult
 from sweep.trial.spec import TrialSpec
-from sweep.vocabulary import TestMode
+from sweep.vocabulary import TestMode, Verdict
 
 __all__ = [
     "STYLES",
@@ -20,6 +20,7 @@ __all__ = [
     "ms",
     "name_of",
     "telemetry_line",
+    "waived_words",
 ]
 
 STYLES = {"VALID": "green", "INVALID": "yellow", "FAILED": "bold red"}
@@ -40,3 +41,14 @@ def headline(result: TrialResult) -> str:
     why = f": {result.why}" if result.why else ""
     rules = f", {result.spec.rules_label} rules" if result.spec.has_custom_rules else ""
     return f"{result.result}{result.mark} ({bound}{rules}){why}"
+
+
+def waived_words(results: Iterable[TrialResult]) -> str:
+    """Return, in one sentence, why tests are VALID that LoadGen's early stopping calls INVALID; empty where none is."""
+    for result in results:
+        waived = any(check.name == "early_stopping" and check.holds is False for check in result.checks)
+        if waived and result.result is Verdict.VALID:
+            rules = f"rules {result.spec.rules_label}, which do not ask for LoadGen's early stopping"
+            few = f"{result.query_count} queries are too few to be sure"
+            return f"VALID is by {rules}; by that, {few}: try a longer run"
+    return ""

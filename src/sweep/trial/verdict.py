@@ -113,7 +113,9 @@ def judge_aborted(spec: TrialSpec, abort: Abort) -> Judgement:
         )
         for name in CHECKS
     )
-    return Judgement(Verdict.INVALID, checks, abort.evidence, _faster(spec))
+    bound = "" if spec.rules.target_latency_ns is None else f" {spec.rules.target_latency_ns / 1e6:g} ms"
+    why = f"too slow: {abort.over_latency_count} of {abort.query_count} over{bound}"
+    return Judgement(Verdict.INVALID, checks, why, _faster(spec))
 
 
 def _faster(spec: TrialSpec) -> str:
