@@ -212,6 +212,21 @@ def integers(*, kind: str) -> onnx.ModelProto:
     return net.model([4, 8, 8], [4, 8, 8])
 
 
+def mask_in_bodies() -> onnx.ModelProto:
+    """A mask of large numbers is added in both bodies of an If, one of them its own."""
+    net = Net()
+    first, outer = net.op("MatMul", "x", net.weight(8, 8)), net.const(np.full(8, -1e9, F32), "outer")
+    own = numpy_helper.from_array(np.where(np.arange(8) < 4, 0, -1e9).astype(F32), "own")
+    bodies = {}
+    for name, mask, constants in (("then_branch", "own", [own]), ("else_branch", outer, [])):
+        made = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        node = helper.make_node("Add", [first, mask], [name])
+        bodies[name] = helper.make_graph([node], name, [], [made], constants)
+    total = net.op("ReduceSum", "x", keepdims=0)
+    net.op("Tanh", net.op("If", net.op("Greater", total, net.const(F32(-1e6))), **bodies))
+    return net.model([8], [8])
+
+
 def samples_of(model: onnx.ModelProto, count: int = 16) -> np.ndarray:
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
     return np.random.default_rng(1).normal(size=(count, *shape)).astype(F32)
@@ -224,10 +239,15 @@ def saved(folder: Path, model: onnx.ModelProto) -> ModelConfig:
 
 
 def convert(
-    folder: Path, model: onnx.ModelProto, precision: Precision, method: str = "minmax", exclude: tuple[str, ...] = ()
+    folder: Path,
+    model: onnx.ModelProto,
+    precision: Precision,
+    method: str = "minmax",
+    exclude: tuple[str, ...] = (),
+    samples: np.ndarray | None = None,
 ) -> ResolvedModel:
     """Return what becomes of a user's file."""
-    samples = samples_of(model)
+    samples = samples_of(model) if samples is None else samples
 
     def read(batch: int) -> Any:
         for start in range(0, len(samples), batch):

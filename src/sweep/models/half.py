@@ -27,6 +27,7 @@ _HANDS_ON = frozenset(
     )
 )
 """Operators whose outputs can be as large as their inputs: the way from the constant of a mask to its softmax."""
+_WITH_BODIES = ("If", "Loop", "Scan")
 _SHOWN = 4
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -94,7 +95,7 @@ def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
     waiting = [node for name in beyond for node in (*filter(None, [makers.get(name)]), *readers[name])]
     while waiting:
         node = waiting.pop()
-        if _key(node) not in found and node.op_type not in _STAYS_FLOAT32:
+        if _key(node) not in found and node.op_type not in (*_STAYS_FLOAT32, *_WITH_BODIES):
             found.add(_key(node))
             if node.op_type in _HANDS_ON:
                 waiting += [reader for output in node.output for reader in readers[output]]
@@ -108,7 +109,11 @@ def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
         if _key(node) in found:
             node.name = f"{node.name or node.op_type}/float32_{index}"
             named.add(node.name)
-    if beyond:
+    if inner := _inside_bodies(graph):
+        notes.append(
+            f"fp16: constants beyond {_LARGEST:g} inside If, Loop or Scan become {_LARGEST:g}: {inner} of them"
+        )
+    if named:
         constants = ", ".join(f"{name} ({value:g})" for name, value in list(beyond.items())[:_SHOWN])
         more = f" and {len(beyond) - _SHOWN} more" if len(beyond) > _SHOWN else ""
         notes.append(
@@ -120,6 +125,17 @@ def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
 
 def _key(node: onnx.NodeProto) -> str:
     return next(filter(None, node.output), "")
+
+
+def _inside_bodies(graph: onnx.GraphProto) -> int:
+    """Return how many constants beyond float16 the bodies of a graph have, or read from outside."""
+    count = 0
+    for node in graph.node:
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                count += len(_beyond(body, consumers(body))) + _inside_bodies(body)
+    readers = consumers(graph)
+    return count + sum(any(one.op_type in _WITH_BODIES for one in readers[name]) for name in _beyond(graph, readers))
 
 
 def _beyond(graph: onnx.GraphProto, readers: dict[str, list[onnx.NodeProto]]) -> dict[str, float]:
