@@ -11,7 +11,7 @@ from tests.models import wild
 from sweep import environment
 from sweep.errors import ConfigError
 from sweep.models import resolve_model
-from sweep.models.session import highest_level, open_session
+from sweep.models.session import Fault, highest_level, open_session
 from sweep.vocabulary import Precision
 
 FP16, INT8 = Precision.FP16, Precision.INT8
@@ -200,7 +200,7 @@ def test_the_highest_level_that_works_is_taken(tmp_path, loader):
     model = wild.convert(tmp_path, wild.shared_weight(), FP16)
     assert model.level == "basic"
     assert model.notes == (
-        "ONNX Runtime loads the fp16 file at graph_optimization=basic at most: at all, it crashes (SIGSEGV)",
+        "ONNX Runtime runs the fp16 file at graph_optimization=basic at most: at all, it crashes (SIGSEGV)",
     )
 
 
@@ -208,10 +208,9 @@ def test_the_highest_level_that_works_is_taken(tmp_path, loader):
 def test_a_file_that_is_not_loaded_is_not_kept(tmp_path, monkeypatch, precision):
     """It would fail for ever, whatever is mended meanwhile."""
     original = wild.shared_weight()
-    broken = {**dict.fromkeys(("all", "extended", "basic", "disabled"), "it is broken")}
     monkeypatch.setattr(
         "sweep.models.session._fault",
-        lambda data, level, precision: "" if data == original.SerializeToString() else broken[level],
+        lambda data, _level, _precision: None if data == original.SerializeToString() else Fault("it is broken"),
     )
     with pytest.raises(ConfigError, match=rf"^precision={precision}: .* cannot be loaded: it is broken; use") as caught:
         wild.convert(tmp_path, original, precision)
@@ -228,6 +227,22 @@ def test_a_file_for_another_engine_is_not_refused(tmp_path):
     original = net.model([4, 8, 8], [4, 8, 8])
     original.opset_import.append(onnx.helper.make_opsetid("of.another.engine", 1))
     assert wild.convert(tmp_path, original, FP16).level == "all"
+
+
+def test_what_is_loaded_and_does_not_run_costs_a_level_too(tmp_path):
+    """It would be cached, and every trial of it FAIL."""
+    original = wild.means_of_nothing()
+    model = wild.convert(tmp_path, original, INT8)
+    assert wild.error_of(model, original) < 0.1
+    assert bool(model.notes) == (model.level != "all")
+
+
+def test_a_sample_of_zeros_that_does_not_run_is_no_fault_of_the_file(tmp_path):
+    net = wild.Net()
+    index = net.op("Sub", net.op("Cast", net.op("Exp", "x"), to=onnx.TensorProto.INT64), net.ints(50))
+    net.op("Gemm", net.op("Gather", net.weight(4, 4), net.op("Squeeze", index, net.ints(1))), net.weight(4, 4))
+    model = wild.convert(tmp_path, net.model([1], [4]), FP16)  # of zeros, an index beyond the four
+    assert (model.level, model.notes) == ("all", ())
 
 
 def test_memory_that_ran_out_is_no_fault_of_the_file(tmp_path, loader):
