@@ -31,7 +31,8 @@ def kernels(request, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "network", [wild.shared_weight, wild.names_that_clash, wild.names_that_clash_with_pairs, wild.functions]
+    "network",
+    [wild.shared_weight, wild.names_that_clash, wild.names_that_clash_with_pairs, wild.names_like_ours, wild.functions],
 )
 def test_int8_is_loaded_and_close(tmp_path, kernels, network):
     original = network()
@@ -155,6 +156,11 @@ def test_float16_with_variances_beyond_it(tmp_path):
     model = wild.convert(tmp_path, original, FP16)
     assert any("1 of 5 operators" in note and "variance (100000)" in note for note in model.notes)
     assert wild.error_of(model, original) < 0.01
+
+
+def test_float16_where_names_are_taken(tmp_path):
+    original = wild.names_of_the_converter()
+    assert wild.error_of(wild.convert(tmp_path, original, FP16), original) < 0.01
 
 
 def test_float16_of_functions(tmp_path):

@@ -85,6 +85,28 @@ def names_that_clash_with_pairs() -> onnx.ModelProto:
     return net.model([4], [4])
 
 
+def names_of_the_converter() -> onnx.ModelProto:
+    """Tensors and nodes have the names that the converter to float16 gives to its casts."""
+    net = Net()
+    h = net.op("MatMul", "x", net.weight(4, 4), to_="graph_input_cast_0")
+    h = net.op("Softmax", h, to_="h", axis=-1)
+    h = net.op("Relu", net.op("Softmax", h, axis=-1), to_="h_cast_to_fp16")
+    h = net.op("MatMul", h, net.weight(4, 4), to_="h_cast_to_fp32")
+    net.op("Mul", h, "h")
+    net.nodes[0].name, net.nodes[3].name = "graph_input_cast0", "h_cast_to_fp32_node"
+    return net.model([4], [4])
+
+
+def names_like_ours() -> onnx.ModelProto:
+    """Residual additions in a network whose tensors are called as sweep might call its own."""
+    net = Net()
+    a = net.op("Relu", net.op("Conv", "x", net.weight(4, 4, 3, 3), pads=[1] * 4), to_="a")
+    b = net.op("Conv", a, net.weight(4, 4, 3, 3), to_="a/quantised", pads=[1] * 4)
+    c = net.op("Relu", net.op("Add", b, a), to_="a/quantised/scale")
+    net.op("Conv", c, net.weight(4, 4, 3, 3), pads=[1] * 4)
+    return net.model([4, 8, 8], [4, 8, 8])
+
+
 def attention(mask: str, value: float) -> onnx.ModelProto:
     """Attention of 6 tokens over each other and those before, by a mask that is made in one of several ways."""
     net, tokens, width = Net(), 6, 8

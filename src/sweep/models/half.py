@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweep.errors import ConfigError, Problem
-from sweep.models.graphs import consumers, drop_unused_weights, needed, plain, producers, replace_nodes, sort_nodes
+from sweep.models.graphs import (
+    consumers,
+    drop_unused_weights,
+    needed,
+    plain,
+    producers,
+    reads,
+    rename,
+    replace_nodes,
+    sort_nodes,
+)
 from sweep.models.ort import float16, quiet
 
 if TYPE_CHECKING:
@@ -27,6 +38,8 @@ _HANDS_ON = frozenset(
     )
 )
 """Operators whose outputs can be as large as their inputs: the way from the constant of a mask to its softmax."""
+_CONVERTERS = re.compile(r"_cast_to_fp(16|32)(_node)?$|^graph_(input|output)_cast_?\d+$")
+"""Names that the converter makes."""
 _WITH_BODIES = ("If", "Loop", "Scan")
 _SHOWN = 4
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -52,6 +65,7 @@ def half_network(
     try:
         network = plain(network)
         _constants_as_tensors(network.graph)
+        _names_apart(network.graph)
         with quiet():
             converter = float16()
             wide = _wide(network.graph, str(source), notes)
@@ -69,6 +83,16 @@ def half_network(
         fix = "use precision=fp32, or give a file that is in fp16 already"
         raise ConfigError(Problem("precision", "fp16", reason, fix)) from error
     return half
+
+
+def _names_apart(graph: onnx.GraphProto) -> None:
+    """Rename what has a name that the converter may give to something of its own, as in a file that it made in part."""
+    fixed = {value.name for value in (*graph.input, *graph.output)}
+    used = {name for node in graph.node for name in (*reads(node), *node.output)} - fixed
+    rename(graph, {name: f"{name}/before" for name in used if _CONVERTERS.search(name)})
+    for node in graph.node:
+        if _CONVERTERS.search(node.name):
+            node.name += "/before"
 
 
 def _constants_as_tensors(graph: onnx.GraphProto) -> None:
