@@ -11,7 +11,7 @@ BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 @pytest.mark.parametrize(
     ("name", "rows"),
-    [("sut", 4), ("sweep", 2), ("start", 5), ("memory", 5), ("load", 3), ("search", 64), ("compare", 22)],
+    [("sut", 4), ("sweep", 2), ("start", 5), ("memory", 5), ("load", 3), ("search", 64), ("compare", 22), ("int8", 2)],
 )
 def test_a_benchmark_gives_its_table(name, rows):
     done = subprocess.run(

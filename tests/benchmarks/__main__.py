@@ -13,6 +13,7 @@ BENCHMARKS = {
     "search": ("search_curves", "queries, error and honesty of searchers on simulated curves"),
     "compare": ("compare_noise", "false alarms and missed drops of comparisons on simulated noise"),
     "gpu": ("gpu_pipeline", "what each part of the GPU pipeline is worth; needs a CUDA GPU"),
+    "int8": ("int8_kernels", "int8 on this CPU by the kernels of before and of now"),
     "memory": ("worker_memory", "peak memory of a worker that holds 1024 ResNet-50 samples"),
 }
 

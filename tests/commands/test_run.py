@@ -395,7 +395,9 @@ def test_what_a_conversion_left_out_is_in_the_record(tmp_path, capfd, network, p
 
 def test_a_lower_level_of_optimisation_is_what_the_record_says(tmp_path, monkeypatch, capfd):
     (tmp_path / "crashes.onnx").write_bytes(wild.shared_weight().SerializeToString())
-    monkeypatch.setattr(session, "_fault", lambda data, level, precision: "it crashes" if level == "all" else "")
+    monkeypatch.setattr(
+        session, "_fault", lambda _data, level, _: session.Fault("it crashes") if level == "all" else None
+    )
     arguments = ["model=onnx", "model.path=crashes.onnx", "precision=fp16", "run=quick", "batch=2"]
     assert main([*arguments, "target_latency_ms=1000", "backend.graph_optimization=all"]) == 0
     (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/trials/*/001/result.json"))

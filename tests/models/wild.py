@@ -85,6 +85,28 @@ def names_that_clash_with_pairs() -> onnx.ModelProto:
     return net.model([4], [4])
 
 
+def names_of_the_converter() -> onnx.ModelProto:
+    """Tensors and nodes have the names that the converter to float16 gives to its casts."""
+    net = Net()
+    h = net.op("MatMul", "x", net.weight(4, 4), to_="graph_input_cast_0")
+    h = net.op("Softmax", h, to_="h", axis=-1)
+    h = net.op("Relu", net.op("Softmax", h, axis=-1), to_="h_cast_to_fp16")
+    h = net.op("MatMul", h, net.weight(4, 4), to_="h_cast_to_fp32")
+    net.op("Mul", h, "h")
+    net.nodes[0].name, net.nodes[3].name = "graph_input_cast0", "h_cast_to_fp32_node"
+    return net.model([4], [4])
+
+
+def names_like_ours() -> onnx.ModelProto:
+    """Residual additions in a network whose tensors are called as sweep might call its own."""
+    net = Net()
+    a = net.op("Relu", net.op("Conv", "x", net.weight(4, 4, 3, 3), pads=[1] * 4), to_="a")
+    b = net.op("Conv", a, net.weight(4, 4, 3, 3), to_="a/quantised", pads=[1] * 4)
+    c = net.op("Relu", net.op("Add", b, a), to_="a/quantised/scale")
+    net.op("Conv", c, net.weight(4, 4, 3, 3), pads=[1] * 4)
+    return net.model([4, 8, 8], [4, 8, 8])
+
+
 def attention(mask: str, value: float) -> onnx.ModelProto:
     """Attention of 6 tokens over each other and those before, by a mask that is made in one of several ways."""
     net, tokens, width = Net(), 6, 8
@@ -212,6 +234,30 @@ def integers(*, kind: str) -> onnx.ModelProto:
     return net.model([4, 8, 8], [4, 8, 8])
 
 
+def means_of_nothing() -> onnx.ModelProto:
+    """The mean of what was normalised is next to nothing: too small for ONNX Runtime's kernel of an int8 mean."""
+    net = Net()
+    y = net.op("Conv", "x", net.weight(4, 4, 3, 3), pads=[1] * 4)
+    y = net.op("InstanceNormalization", y, net.const(np.ones(4, F32)), net.const(np.zeros(4, F32)))
+    y = net.op("Gemm", net.op("Flatten", net.op("GlobalAveragePool", y)), net.weight(4, 4), net.const(np.ones(4, F32)))
+    return net.model([4, 8, 8], [4])
+
+
+def mask_in_bodies() -> onnx.ModelProto:
+    """A mask of large numbers is added in both bodies of an If, one of them its own."""
+    net = Net()
+    first, outer = net.op("MatMul", "x", net.weight(8, 8)), net.const(np.full(8, -1e9, F32), "outer")
+    own = numpy_helper.from_array(np.where(np.arange(8) < 4, 0, -1e9).astype(F32), "own")
+    bodies = {}
+    for name, mask, constants in (("then_branch", "own", [own]), ("else_branch", outer, [])):
+        made = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        node = helper.make_node("Add", [first, mask], [name])
+        bodies[name] = helper.make_graph([node], name, [], [made], constants)
+    total = net.op("ReduceSum", "x", keepdims=0)
+    net.op("Tanh", net.op("If", net.op("Greater", total, net.const(F32(-1e6))), **bodies))
+    return net.model([8], [8])
+
+
 def samples_of(model: onnx.ModelProto, count: int = 16) -> np.ndarray:
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
     return np.random.default_rng(1).normal(size=(count, *shape)).astype(F32)
@@ -224,10 +270,15 @@ def saved(folder: Path, model: onnx.ModelProto) -> ModelConfig:
 
 
 def convert(
-    folder: Path, model: onnx.ModelProto, precision: Precision, method: str = "minmax", exclude: tuple[str, ...] = ()
+    folder: Path,
+    model: onnx.ModelProto,
+    precision: Precision,
+    method: str = "minmax",
+    exclude: tuple[str, ...] = (),
+    samples: np.ndarray | None = None,
 ) -> ResolvedModel:
     """Return what becomes of a user's file."""
-    samples = samples_of(model)
+    samples = samples_of(model) if samples is None else samples
 
     def read(batch: int) -> Any:
         for start in range(0, len(samples), batch):

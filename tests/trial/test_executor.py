@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from sweep import paths
 from sweep.models.base import FileState
 from sweep.trial import executor as executor_module
 from sweep.trial.executor import Executor, Timeouts
@@ -92,14 +94,15 @@ def test_a_request_larger_than_a_pipe_arrives(executor, simulated, request_for):
 def test_a_worker_that_closes_its_events_and_stays_is_ended(simulated, request_for):
     from sweep.trial import worker_process
 
-    before = worker_process._PROGRAM, worker_process._EXIT_S
-    worker_process._PROGRAM = "import os, time; os.closerange(3, 65536); time.sleep(60)"
+    before = worker_process.own_python, worker_process._EXIT_S
+    program = "import os, time; os.closerange(3, 65536); time.sleep(60)"
+    worker_process.own_python = lambda _module: [sys.executable, "-c", program]
     worker_process._EXIT_S = 0.2
     try:
         with Executor(TIMEOUTS) as other:
             seen = other.measure(request_for(simulated()))
     finally:
-        worker_process._PROGRAM, worker_process._EXIT_S = before
+        worker_process.own_python, worker_process._EXIT_S = before
     assert seen.failure is not None
     assert "did not exit" in seen.failure.message
 
@@ -129,13 +132,11 @@ def test_the_modules_of_the_working_directory_are_not_the_workers(simulated, req
 
 def test_a_worker_runs_its_parents_own_sweep(simulated, request_for, tmp_path, monkeypatch):
     """Of two checkouts, the other is the one that is installed: its code must not measure under this one's name."""
-    from sweep.trial import worker_process
-
     package = tmp_path / "sweep"
-    shutil.copytree(worker_process.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(paths.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     worker = package / "trial" / "worker.py"
     worker.write_text(worker.read_text().replace("check_answers(outputs, count, -1", "raise SweepError('the copy') #"))
-    monkeypatch.setattr(worker_process, "PACKAGE", package)
+    monkeypatch.setattr(paths, "PACKAGE", package)
     with Executor(TIMEOUTS) as other:
         seen = other.measure(request_for(simulated()))
     assert seen.failure is not None

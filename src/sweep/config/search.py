@@ -309,6 +309,7 @@ def _identity(
         "precision": str(spec.precision),
         "backend": spec.backend.name,
         **{f"backend.{key}": value for key, value in options.items()},
+        **({"kernels": spec.backend.kernels} if spec.backend.kernels else {}),
         "engine_batch": composed.config.get("engine_batch"),
         "dataset": spec.dataset.name,
         "dataset_digest": spec.dataset.digest,

@@ -116,7 +116,7 @@ def loadable(
     level, why = highest_level(data, precision)
     if level is not None:
         if level != (top := next(iter(LEVELS))):
-            at_most = f"ONNX Runtime loads the {precision} file at graph_optimization={level} at most"
+            at_most = f"ONNX Runtime runs the {precision} file at graph_optimization={level} at most"
             notes.append(f"{at_most}: at {top}, {why}")
         return Made(data, level, tuple(notes))
     if highest_level(original().SerializeToString(), precision)[0] is None:

@@ -23,7 +23,7 @@ def plain(model: onnx.ModelProto) -> onnx.ModelProto:
 
     if model.functions:
         model = inliner.inline_local_functions(model)
-    for node in model.graph.node:
+    for node in inside(model.graph.node):
         if node.op_type == "STFT" and not any(attribute.name == "onesided" for attribute in node.attribute):
             node.attribute.append(helper.make_attribute("onesided", 1))
     return model

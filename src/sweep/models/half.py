@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweep.errors import ConfigError, Problem
-from sweep.models.graphs import consumers, drop_unused_weights, needed, plain, producers, replace_nodes, sort_nodes
+from sweep.models.graphs import (
+    consumers,
+    drop_unused_weights,
+    needed,
+    plain,
+    producers,
+    reads,
+    rename,
+    replace_nodes,
+    sort_nodes,
+)
 from sweep.models.ort import float16, quiet
 
 if TYPE_CHECKING:
@@ -27,6 +38,9 @@ _HANDS_ON = frozenset(
     )
 )
 """Operators whose outputs can be as large as their inputs: the way from the constant of a mask to its softmax."""
+_CONVERTERS = re.compile(r"_cast_to_fp(16|32)(_node)?$|^graph_(input|output)_cast_?\d+$")
+"""Names that the converter makes."""
+_WITH_BODIES = ("If", "Loop", "Scan")
 _SHOWN = 4
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -51,6 +65,7 @@ def half_network(
     try:
         network = plain(network)
         _constants_as_tensors(network.graph)
+        _names_apart(network.graph)
         with quiet():
             converter = float16()
             wide = _wide(network.graph, str(source), notes)
@@ -68,6 +83,16 @@ def half_network(
         fix = "use precision=fp32, or give a file that is in fp16 already"
         raise ConfigError(Problem("precision", "fp16", reason, fix)) from error
     return half
+
+
+def _names_apart(graph: onnx.GraphProto) -> None:
+    """Rename what has a name that the converter may give to something of its own, as in a file that it made in part."""
+    fixed = {value.name for value in (*graph.input, *graph.output)}
+    used = {name for node in graph.node for name in (*reads(node), *node.output)} - fixed
+    rename(graph, {name: f"{name}/before" for name in used if _CONVERTERS.search(name)})
+    for node in graph.node:
+        if _CONVERTERS.search(node.name):
+            node.name += "/before"
 
 
 def _constants_as_tensors(graph: onnx.GraphProto) -> None:
@@ -94,7 +119,7 @@ def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
     waiting = [node for name in beyond for node in (*filter(None, [makers.get(name)]), *readers[name])]
     while waiting:
         node = waiting.pop()
-        if _key(node) not in found and node.op_type not in _STAYS_FLOAT32:
+        if _key(node) not in found and node.op_type not in (*_STAYS_FLOAT32, *_WITH_BODIES):
             found.add(_key(node))
             if node.op_type in _HANDS_ON:
                 waiting += [reader for output in node.output for reader in readers[output]]
@@ -108,7 +133,11 @@ def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
         if _key(node) in found:
             node.name = f"{node.name or node.op_type}/float32_{index}"
             named.add(node.name)
-    if beyond:
+    if inner := _inside_bodies(graph):
+        notes.append(
+            f"fp16: constants beyond {_LARGEST:g} inside If, Loop or Scan become {_LARGEST:g}: {inner} of them"
+        )
+    if named:
         constants = ", ".join(f"{name} ({value:g})" for name, value in list(beyond.items())[:_SHOWN])
         more = f" and {len(beyond) - _SHOWN} more" if len(beyond) > _SHOWN else ""
         notes.append(
@@ -120,6 +149,17 @@ def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
 
 def _key(node: onnx.NodeProto) -> str:
     return next(filter(None, node.output), "")
+
+
+def _inside_bodies(graph: onnx.GraphProto) -> int:
+    """Return how many constants beyond float16 the bodies of a graph have, or read from outside."""
+    count = 0
+    for node in graph.node:
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                count += len(_beyond(body, consumers(body))) + _inside_bodies(body)
+    readers = consumers(graph)
+    return count + sum(any(one.op_type in _WITH_BODIES for one in readers[name]) for name in _beyond(graph, readers))
 
 
 def _beyond(graph: onnx.GraphProto, readers: dict[str, list[onnx.NodeProto]]) -> dict[str, float]:

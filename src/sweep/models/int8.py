@@ -201,7 +201,16 @@ def _quantised(
         )
         quantizer.quantize_model()
         quantizer.model.save_model_to_file(str(after))
-        return onnx.load(str(after))
+        quantised = onnx.load(str(after))
+    layers = [node for node in quantised.graph.node if node.op_type in _WEIGHTED and node.name not in stay]
+    makers = producers(quantised.graph)
+    left = [one.name for one in layers if makers.get(one.input[0], one).op_type != "DequantizeLinear"]
+    if left:
+        more = ", ..." if len(left) > 1 else ""
+        notes.append(
+            f"int8: {len(left)} of {len(layers)} layers stay in float32, which the quantiser left out: {left[0]}{more}"
+        )
+    return quantised
 
 
 class _Samples:

@@ -113,8 +113,9 @@ class _Pairs:
         import numpy as np
         from onnx import numpy_helper
 
-        self._graph.initializer.append(numpy_helper.from_array(np.array(scale, np.float32), f"{tensor}/scale"))
-        return f"{tensor}/scale"
+        name = f"{tensor}/integer_kernels/scale"  # a network may well have a tensor called `{tensor}/scale`
+        self._graph.initializer.append(numpy_helper.from_array(np.array(scale, np.float32), name))
+        return name
 
     def add(self, tensor: str, scale: str) -> None:
         """Quantise a tensor on its way to whatever reads it."""
@@ -123,9 +124,9 @@ class _Pairs:
         if not self._zero:
             self._zero = "integer_kernels/zero"
             self._graph.initializer.append(helper.make_tensor(self._zero, TensorProto.INT8, [], [0]))
+        rounded, back = f"{tensor}/integer_kernels/quantised", f"{tensor}/integer_kernels/dequantised"
         for node in self._graph.node:
-            node.input[:] = [f"{tensor}/dequantised" if name == tensor else name for name in node.input]
-        rounded, back = f"{tensor}/quantised", f"{tensor}/dequantised"
+            node.input[:] = [back if name == tensor else name for name in node.input]
         self._graph.node.extend(
             (
                 helper.make_node("QuantizeLinear", [tensor, scale, self._zero], [rounded], name=rounded),

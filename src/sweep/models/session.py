@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ LEVELS = {
 """Levels of graph optimisation, highest first, and their names in ONNX Runtime."""
 
 _LOADING_S = 600.0
+_REASON_CHARACTERS = 300
+_NOT_LOADED, _LOADED = 1, 2
+"""How the child exits whose model did not run."""
 _LARGEST_BYTES = 2_000_000_000  # of a model that is handed over in memory
 
 
@@ -74,9 +79,10 @@ def _unshared(given: str | bytes) -> bytes | None:
 
 
 def highest_level(data: bytes, precision: str) -> tuple[str | None, str]:
-    """Return the highest level of graph optimisation at which ONNX Runtime loads a model, and why no higher one.
+    """Return the highest level of graph optimisation at which ONNX Runtime runs a model, and why no higher one.
 
-    A child process tries, since a model can crash it. No level means that none of them loads it.
+    A child process tries, with a sample of zeros, since a model can crash it. If that sample fails at every level, it
+    is the sample that is at fault, and a level that loads the model will do. None means that no level loads it.
 
     Args:
         data: The model.
@@ -85,37 +91,59 @@ def highest_level(data: bytes, precision: str) -> tuple[str | None, str]:
     Raises:
         ConfigError: The child was killed, most likely because memory ran out.
     """
-    why = ""
+    faults: dict[str, Fault] = {}
     for level in LEVELS:
-        if not (reason := _fault(data, level, precision)):
-            return level, why
-        why = why or reason
-    return None, why
+        fault = _fault(data, level, precision)
+        if fault is None:
+            return level, next((other.reason for other in faults.values()), "")
+        faults[level] = fault
+    loaded = next((level for level, fault in faults.items() if fault.is_loaded), None)
+    return loaded, next(iter(faults.values())).reason
 
 
-def _fault(data: bytes, level: str, precision: str) -> str:
-    """Return why a session at a level is not to be had, in one line; nothing where it is."""
+@dataclass(frozen=True)
+class Fault:
+    """Why a model did not run, in one line, and whether it was loaded at least."""
+
+    reason: str
+    is_loaded: bool = False
+
+
+def _fault(data: bytes, level: str, precision: str) -> Fault | None:
     command = own_python("sweep.models.session", level)
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=_LOADING_S, check=False)
     except subprocess.TimeoutExpired:
-        return f"it takes more than {_LOADING_S:g} s"
+        return Fault(f"it takes more than {_LOADING_S:g} s")
     if done.returncode == -signal.SIGKILL:
-        reason = "the process that loads the converted model was killed: memory has run out, most likely"
+        reason = "the process that tries the converted model was killed: memory has run out, most likely"
         raise ConfigError(Problem("precision", precision, reason, "free some memory, or use precision=fp32"))
     if done.returncode < 0:
-        return f"it crashes ({signal.Signals(-done.returncode).name})"
-    if done.returncode:
-        said = done.stdout.decode(errors="replace").split() or done.stderr.decode(errors="replace").split()[-40:]
-        return " ".join(said)
-    return ""
+        return Fault(f"it crashes ({signal.Signals(-done.returncode).name})")
+    if done.returncode == 0:
+        return None
+    said = done.stdout.decode(errors="replace").split() or done.stderr.decode(errors="replace").split()[-40:]
+    reason = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(said))
+    return Fault(reason[:_REASON_CHARACTERS], is_loaded=done.returncode == _LOADED)
 
 
 def main() -> None:
-    """Load the model on the standard input; say why that fails, and exit with 1."""
+    """Run the model on the standard input once; say why that fails."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is an answer here, and leaves no file behind
+    code = _NOT_LOADED
     try:
-        open_session(sys.stdin.buffer.read(), sys.argv[1])
+        session = open_session(sys.stdin.buffer.read(), sys.argv[1])
+        code = _LOADED
+        session.run(None, {one.name: _zeros(one) for one in session.get_inputs()})
     except Exception as error:  # noqa: BLE001  (of whatever class: the parent tells it)
         sys.stdout.write(" ".join(f"{error}".split()))
-        sys.exit(1)
+        sys.exit(code)
+
+
+def _zeros(value: Any) -> Any:
+    """Return one sample of zeros for an input of a session; axes without a size have one of 1."""
+    import numpy as np
+
+    kinds = {"float": "float32", "double": "float64"}
+    kind = value.type.removeprefix("tensor(").removesuffix(")")
+    return np.zeros([one if isinstance(one, int) and one > 0 else 1 for one in value.shape], kinds.get(kind, kind))

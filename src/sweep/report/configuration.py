@@ -43,6 +43,7 @@ def configuration_of(spec: TrialSpec, run: RunSpec | None) -> dict[str, str]:
         "precision": str(spec.precision),
         "backend": spec.backend.name,
         "options": " ".join(f"{key}={_text(value)}" for key, value in sorted(spec.backend.options.items())),
+        "kernels": spec.backend.kernels,
         BATCH: EACH if spec.engine_batch == spec.samples_per_query else str(spec.engine_batch),
         "weights": str(model.weights),
         "number format": model.number_format,
