@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -52,7 +53,7 @@ def said(capsys, *words):
 def test_they_are_custom_wherever_their_verdict_is_shown(measured, capsys, tmp_path, edition, run):
     code, out, err = measured(edition, f"run={run}", "batch=8")
     assert code == 0
-    assert f"VALID (MultiStream, custom:{edition} rules, custom run" in out
+    assert re.search(rf"VALID(, disturbed)? \(MultiStream, custom:{re.escape(edition)} rules, custom run", out)
     assert f"custom:{edition} rules" in next(line for line in err.splitlines() if line.startswith("[1/1]"))
     (row,) = csv.DictReader(io.StringIO(said(capsys, "ls", "--format", "csv")))
     assert (row["rules"], row["run_class"]) == (f"custom:{edition}", "custom")

@@ -196,17 +196,17 @@ class Bench:
         """
         if self.is_reserved:
             return True
-        if self.busy is not None and not self.busy.wait_s:
-            self.neighbours.look(self.say)
         if self.gpu != self.executor.gpu:
             self.executor.release()
         if self.gpu is None:
             self._reserve_cpu()
-            return True
-        lock = GpuLock(self.gpu)
-        if not lock.wait(self.gate, self.say, is_wanted):
-            return False
-        self.executor.hold(lock)
+        else:
+            lock = GpuLock(self.gpu)
+            if not lock.wait(self.gate, self.say, is_wanted):
+                return False
+            self.executor.hold(lock)
+        if self.busy is not None and not self.busy.wait_s:
+            self.neighbours.look(self.say)  # now, when the sweeps that it waited for are gone
         return True
 
     def _reserve_cpu(self) -> None:
