@@ -18,8 +18,10 @@ from sweep.vocabulary import Precision
 
 MODELS = ("mobilenet", "resnet")
 _IMAGES = 4
-_QUERIES = 5
+_QUERIES = 20
 """Of each session, in turn with the others, per round."""
+_SETTLING = 5
+"""Queries before them, while the threads of the session before still spin."""
 
 
 def _session(path, *, exact):
@@ -49,6 +51,8 @@ def _row(name, rounds):
         medians = {}
         for kind, session in sessions.items():
             own = []
+            for _ in range(_SETTLING):
+                session.run(None, {"samples": images})
             for _ in range(_QUERIES):
                 begin = time.perf_counter_ns()
                 session.run(None, {"samples": images})
