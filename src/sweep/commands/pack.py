@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.commands.arguments import Parser, check_not_a_record
@@ -47,6 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     places, filters = split_words(options.words)
     selection = select(places or [Path("outputs")], filters)
     say_damaged(selection.damaged)
+
+    from sweep.terminal import progress_bar
+
     with InterruptGate() as gate:
         gate.open()
         try:
@@ -69,17 +71,3 @@ def say_notes(notes: Sequence[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
     if len(notes) > _MOST_NOTES:
         print(f"note: ... and {len(notes) - _MOST_NOTES} more", file=sys.stderr)
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far a command is, on a terminal; yields what is to be told the bytes done and their total."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from sweep.terminal import progress_console
-
-    console = progress_console()
-    columns = (TextColumn(title), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
