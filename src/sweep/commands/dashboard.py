@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sweep.commands.arguments import Parser, check_not_a_record
 from sweep.commands.damaged import say_damaged
 from sweep.errors import ConfigError, Problem, RecordError, choose, unwritable
-from sweep.paths import OutputPaths, in_words, write_bytes
+from sweep.paths import OutputPaths, in_words, to_utf8, write_bytes
 
 if TYPE_CHECKING:
     from sweep.dashboard.points import DashboardPoint
@@ -187,7 +187,7 @@ def _document(suffix: str, points: Sequence[DashboardPoint], origins: str, unrea
         return writers[suffix](points)
     from sweep.dashboard.page import render_dashboard
 
-    return render_dashboard(points, origins, unread).encode(errors="backslashreplace")
+    return to_utf8(render_dashboard(points, origins, unread))
 
 
 def _write(path: Path, data: bytes, field: str) -> None:
