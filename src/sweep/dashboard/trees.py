@@ -14,8 +14,9 @@ from sweep.dashboard.points import INTERACTIVE, DashboardPoint, Source
 from sweep.dashboard.table import metric_key
 from sweep.errors import ConfigError, Problem
 from sweep.loadgen.logs import Detail, Summary
+from sweep.loadgen.seeds import seeded_round
 from sweep.paths import SUMMARY_LOG, in_words
-from sweep.submission.tree import TreeResult, UnreadableError, folders, is_file, is_folder, read_tree, round_of_seeds
+from sweep.submission.tree import TreeResult, UnreadableError, folders, is_file, is_folder, read_tree
 from sweep.vocabulary import Scenario, Verdict
 
 _ROUND = re.compile(r"v\d{1,2}\.\d{1,2}")
@@ -210,7 +211,7 @@ def _of_runs(points: list[DashboardPoint]) -> DashboardPoint:
 
 def _round(summary: Summary, root: Path) -> str:
     """Return the round whose seeds a test has, else that which a folder's name tells: `inference_results_v5.1`."""
-    if (seeded := round_of_seeds(summary)) is not None:
+    if (seeded := seeded_round(summary.settings)) is not None:
         return seeded
     absolute = root.absolute()
     names = [absolute.name, *(parent.name for parent in absolute.parents)]
