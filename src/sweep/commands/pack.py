@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.commands.arguments import Parser, check_not_a_record
-from sweep.commands.damaged import say_damaged
+from sweep.commands.damaged import say_damaged, say_notes
 from sweep.report.words import count_of
 from sweep.results.archive import pack
 from sweep.results.filters import split_words
 from sweep.results.selection import select
 from sweep.trial.interrupts import InterruptGate
 from sweep.vocabulary import SIGNAL_EXIT, ExitCode
-
-_MOST_NOTES = 10
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,11 +61,3 @@ def main(arguments: Sequence[str]) -> int:
         f"{count_of(packed.files, 'file')}; {packed.data_bytes} bytes in {packed.archive_bytes}"
     )
     return ExitCode.OK
-
-
-def say_notes(notes: Sequence[str]) -> None:
-    """Print a line for each, up to a number of them."""
-    for note in notes[:_MOST_NOTES]:
-        print(f"note: {note}", file=sys.stderr)
-    if len(notes) > _MOST_NOTES:
-        print(f"note: ... and {len(notes) - _MOST_NOTES} more", file=sys.stderr)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.commands.arguments import Parser, whole
-from sweep.commands.pack import say_notes
+from sweep.commands.damaged import say_notes
 from sweep.paths import STAGING_PREFIX
 from sweep.report.words import count_of
 from sweep.results.archive_format import MAX_BYTES
