@@ -17,6 +17,11 @@ _LINE_BREAKS = re.compile(r"\s*[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]\s*")
 """What `str.splitlines` splits at."""
 
 
+def one_line(text: str) -> str:
+    """Return text on one line, so that nobody's name for a file passes for a line of sweep's own."""
+    return _LINE_BREAKS.sub(" ", text)
+
+
 def printable(text: str, *, keep_bytes: bool = False) -> str:
     """Return text with what steers a terminal made visible, as its code: whoever wrote it, it is only read.
 
@@ -51,9 +56,9 @@ class Problem:
     fix: str = ""
 
     def __str__(self) -> str:
-        subject = self.field if self.value is None else f"{self.field}={_one_line(self.value)}"
+        subject = self.field if self.value is None else f"{self.field}={_shown(self.value)}"
         text = f"{subject}: {self.reason}"
-        return _LINE_BREAKS.sub(" ", f"{text}; {self.fix}" if self.fix else text)
+        return one_line(f"{text}; {self.fix}" if self.fix else text)
 
 
 class SweepError(Exception):
@@ -116,6 +121,6 @@ def choose(value: str, choices: Iterable[str]) -> str:
     return f"{hint}choose one of: {', '.join(names)}"
 
 
-def _one_line(value: object) -> str:
+def _shown(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= 200 else f"{text[:197]}..."

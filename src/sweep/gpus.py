@@ -181,6 +181,14 @@ def driver_major(driver: str) -> int | None:
     return int(head) if head.isdecimal() else None
 
 
+def outdated(driver: str, what: str, cuda: int) -> str:
+    """Return that a driver is too old for what was built for a major version of CUDA; empty where it may do."""
+    needed = OLDEST_DRIVER.get(cuda, 0)
+    if (driver_major(driver) or needed) >= needed:
+        return ""
+    return f"driver {driver} is too old for {what}, which needs {needed} or newer"
+
+
 def _ask(*arguments: str) -> str:
     tool = shutil.which("nvidia-smi")
     if tool is None:

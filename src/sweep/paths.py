@@ -93,7 +93,12 @@ def expanded(path: str, field: str) -> Path:
 
 def in_words(path: Path | str) -> str:
     r"""Return a path as text, for tables: bytes that are no UTF-8 become `\udcXX`."""
-    return str(path).encode(errors="backslashreplace").decode()
+    return to_utf8(str(path)).decode()
+
+
+def to_utf8(text: str) -> bytes:
+    r"""Return text as UTF-8, in which bytes of names that are none become `\udcXX`."""
+    return text.encode(errors="backslashreplace")
 
 
 @contextmanager
@@ -185,7 +190,7 @@ def remove_leftovers(folder: Path, prefix: str = ".") -> None:
     """Remove the temporary files that killed writes left in a folder; never one that is being written."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.path for entry in entries if entry.name.startswith(prefix) and _is_temporary(entry.name)]
+            names = [one.path for one in entries if one.name.startswith(prefix) and one.name.endswith(_TEMPORARY)]
     except OSError:
         return
     for name in names:
@@ -198,10 +203,6 @@ def remove_leftovers(folder: Path, prefix: str = ".") -> None:
                 os.close(handle)
 
 
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(_TEMPORARY)
-
-
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file or none of it."""
     with new_file(path) as file:
@@ -209,8 +210,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""Write text as UTF-8, atomically; bytes of names that are none as `\udcXX`."""
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    """Write text as `to_utf8` gives it, atomically."""
+    write_bytes(path, to_utf8(text))
 
 
 def json_text(value: Any) -> str:

@@ -1,28 +1,13 @@
 """A user's own configuration that is none is named, whatever lies in its place."""
 
-import os
 import pickle
 
 import pytest
+from tests.misfits import as_folder, as_loop, as_pipe
 
 from sweep.cli import main
 
 GOOD = "edition: mine\nchecks: [no_errors]\npercentile: 99\nsamples_per_query: 8\nbounded: false\n"
-
-
-def _as_folder(path):
-    path.unlink()
-    path.mkdir()
-
-
-def _as_loop(path):
-    path.unlink()
-    path.symlink_to(path.name)
-
-
-def _as_pipe(path):
-    path.unlink()
-    os.mkfifo(path)
 
 
 DAMAGES = {
@@ -38,9 +23,9 @@ DAMAGES = {
     "nested deep": lambda path: path.write_text("[" * 20_000 + "]" * 20_000),
     "a number of 5000 digits": lambda path: path.write_text(f"edition: {'9' * 5000}"),
     "a tag": lambda path: path.write_text("!!python/object/apply:os.getcwd []"),
-    "a folder": _as_folder,
-    "a loop": _as_loop,
-    "a pipe": _as_pipe,
+    "a folder": as_folder,
+    "a loop": as_loop,
+    "a pipe": as_pipe,
 }
 
 

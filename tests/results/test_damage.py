@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.misfits import as_folder, as_loop, as_pipe
 
 import sweep
 from sweep.cli import main
@@ -35,21 +36,6 @@ def _set(*keys_and_value):
     return lambda path: _changed(path, change)
 
 
-def _as_folder(path):
-    path.unlink()
-    path.mkdir()
-
-
-def _as_loop(path):
-    path.unlink()
-    path.symlink_to(path.name)
-
-
-def _as_pipe(path):
-    path.unlink()
-    os.mkfifo(path)
-
-
 DAMAGES = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:700]),
     "empty": lambda path: path.write_bytes(b""),
@@ -60,8 +46,8 @@ DAMAGES = {
     "a number": lambda path: path.write_text("7"),
     "null": lambda path: path.write_text("null"),
     "another tool's": lambda path: path.write_text('{"schema_version": 2, "tool": "x"}'),
-    "a folder": _as_folder,
-    "a loop": _as_loop,
+    "a folder": as_folder,
+    "a loop": as_loop,
     "nested deep": lambda path: path.write_text("[" * 100_000 + "]" * 100_000),
     "nested deep inside": lambda path: path.write_text(
         path.read_text().replace('"gpus": []', f'"gpus": {"[" * 300 + "]" * 300}')
@@ -81,7 +67,7 @@ DAMAGES = {
     "half a character": _set("notes", ["\ud800"]),
     "no spec": lambda path: _changed(path, lambda data: data.pop("spec")),
     "an unknown key": _set("novelty", 1),
-    "a pipe": _as_pipe,
+    "a pipe": as_pipe,
     "another spec": _set("spec", "samples_per_query", 77),
     "environment is a list": _set("environment", []),
 }
@@ -170,9 +156,9 @@ LATENCIES = {
     "an open text": lambda path: path.write_bytes(_npy('{"descr": """', bytes(80))),
     "nested deep": lambda path: path.write_bytes(_npy("(" * 3000)),
     "a dtype that is none": lambda path: path.write_bytes(_npy(_header("(10,)", "[[[]]]"), bytes(80))),
-    "a folder": _as_folder,
-    "a loop": _as_loop,
-    "a pipe": _as_pipe,
+    "a folder": as_folder,
+    "a loop": as_loop,
+    "a pipe": as_pipe,
 }
 
 
@@ -235,8 +221,8 @@ CERTIFICATES = {
     "evidence of another shape": _set("certificate", "evidence", [{}]),
     "notes are a number": _set("notes", 5),
     "no settings of a joint search": _set("settings", [{"setting": {}}]),
-    "a folder": _as_folder,
-    "a loop": _as_loop,
+    "a folder": as_folder,
+    "a loop": as_loop,
 }
 
 
@@ -267,8 +253,8 @@ MANIFESTS = {
     "numbers for trials": _set("trials", [1, 2]),
     "a number for a time": _set("finished_at", 5),
     "nested deep": lambda path: path.write_text("[" * 100_000),
-    "a folder": _as_folder,
-    "a loop": _as_loop,
+    "a folder": as_folder,
+    "a loop": as_loop,
 }
 
 

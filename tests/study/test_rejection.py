@@ -251,7 +251,6 @@ class TestBusy:
 
         def wait_for_idle(limit_s, say, sleep):
             machine.waited.append(limit_s)
-            return True
 
         monkeypatch.setattr(measure, "run_trial", run_trial)
         monkeypatch.setattr(rejection, "wait_for_idle", wait_for_idle)

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.submission.trees import Broken, export_real
 
 from sweep.cli import main
 from sweep.errors import ConfigError
@@ -16,17 +15,6 @@ from sweep.submission.check import ALL_CHECKS, check_tree
 from sweep.submission.findings import Severity
 
 DOCS = Path(__file__).parents[2] / "docs" / "submission-checks.md"
-
-
-@pytest.fixture(scope="module")
-def trees(tmp_path_factory):
-    return export_real(tmp_path_factory.mktemp("real"))
-
-
-@pytest.fixture
-def broken(trees, tmp_path):
-    """A v5.1 tree to be broken."""
-    return Broken(trees["v5.1"], tmp_path / "tree")
 
 
 def found(root, round_name=None, *, severity=Severity.ERROR):

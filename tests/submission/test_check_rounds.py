@@ -4,22 +4,11 @@ import json
 import shutil
 
 import pytest
-from tests.submission.trees import Broken, export_real
+from tests.submission.trees import Broken
 
 from sweep.submission.check import check_tree
 from sweep.submission.findings import Severity
 from sweep.submission.rounds import ROUNDS
-
-
-@pytest.fixture(scope="module")
-def trees(tmp_path_factory):
-    return export_real(tmp_path_factory.mktemp("real"))
-
-
-@pytest.fixture
-def broken(trees, tmp_path):
-    """A v5.1 tree to be broken."""
-    return Broken(trees["v5.1"], tmp_path / "tree")
 
 
 def severities(root, round_name, check):

@@ -11,9 +11,13 @@ _SHOWN = 10
 
 
 def say_damaged(damaged: Sequence[RecordError]) -> None:
-    """Name each record that cannot be read once, on standard error; of many, the first ones and how many more."""
-    lines = list(dict.fromkeys(str(error) for error in damaged))
-    for line in lines[:_SHOWN]:
-        print(f"note: {line}", file=sys.stderr)
-    if len(lines) > _SHOWN:
-        print(f"note: ... and {len(lines) - _SHOWN} more", file=sys.stderr)
+    """Name each record that cannot be read once, as `say_notes` does."""
+    say_notes(list(dict.fromkeys(map(str, damaged))))
+
+
+def say_notes(notes: Sequence[str]) -> None:
+    """Print a line for each on standard error; of many, the first ones and how many more."""
+    for note in notes[:_SHOWN]:
+        print(f"note: {note}", file=sys.stderr)
+    if len(notes) > _SHOWN:
+        print(f"note: ... and {len(notes) - _SHOWN} more", file=sys.stderr)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sweep.commands.arguments import Parser, check_not_a_record
 from sweep.commands.damaged import say_damaged
 from sweep.errors import ConfigError, Problem, RecordError, choose, unwritable
-from sweep.paths import OutputPaths, write_bytes
+from sweep.paths import OutputPaths, in_words, to_utf8, write_bytes
 
 if TYPE_CHECKING:
     from sweep.dashboard.points import DashboardPoint
@@ -161,12 +161,11 @@ def _origins(
     official: Sequence[object], own: Sequence[DashboardPoint], trees: Sequence[TreePoints], published: int
 ) -> str:
     from sweep.dashboard.points import Source
-    from sweep.dashboard.trees import printable
 
     imported = sum(point.source is Source.IMPORTED for point in own)
     parts = [f"{len(official)} official", f"{len(own) - imported} own"]
     parts += [f"{imported} imported"] * bool(imported)
-    names = [printable(Path(tree.root.absolute().name)) for tree in trees]
+    names = [in_words(Path(tree.root.absolute().name)) for tree in trees]
     parts += [f"{len(tree.points)} from {name}" for tree, name in zip(trees, names, strict=True)]
     twice = len(official) + sum(len(tree.points) for tree in trees) - published
     return ", ".join(parts) + (f" ({twice} of them in two places, shown once)" if twice else "")
@@ -188,7 +187,7 @@ def _document(suffix: str, points: Sequence[DashboardPoint], origins: str, unrea
         return writers[suffix](points)
     from sweep.dashboard.page import render_dashboard
 
-    return render_dashboard(points, origins, unread).encode(errors="backslashreplace")
+    return to_utf8(render_dashboard(points, origins, unread))
 
 
 def _write(path: Path, data: bytes, field: str) -> None:

@@ -60,17 +60,14 @@ def _imagenet_options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _imagenet(arguments: Sequence[str]) -> int:
     options = _imagenet_options(arguments)
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn
 
     from sweep.datasets.imagenet_prepare import prepare_imagenet
-    from sweep.terminal import progress_console
+    from sweep.terminal import progress_bar
 
     out = default_store(cache_dir()) if options.out is None else options.out
     wanted = INTERPOLATIONS if options.interpolation == "both" else (options.interpolation,)
-    console = progress_console()
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("images", total=None)
+    with progress_bar("images", MofNCompleteColumn()) as progress:
         store = prepare_imagenet(
             options.images,
             options.labels,
@@ -79,7 +76,7 @@ def _imagenet(arguments: Sequence[str]) -> int:
             interpolations=wanted,
             workers=options.workers,
             force=options.force,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
     there = f"({', '.join(sorted(store.digests))}) in {store.folder}"
     if store.asked < store.count:

@@ -28,20 +28,12 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(_no_reference(options.model, known))
     config = model_config(load_choice("model", options.model))
 
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import DownloadColumn, TransferSpeedColumn
 
-    from sweep.terminal import progress_console
+    from sweep.terminal import progress_bar
 
-    console = progress_console()
-    columns = (TextColumn(config.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("download", total=None)
-        path = fetch_reference(
-            config,
-            cache_dir(),
-            url=options.url,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    with progress_bar(config.name, DownloadColumn(), TransferSpeedColumn()) as progress:
+        path = fetch_reference(config, cache_dir(), url=options.url, progress=progress)
     print(f"{config.name}: {path}")
     return 0
 

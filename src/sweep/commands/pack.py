@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.commands.arguments import Parser, check_not_a_record
-from sweep.commands.damaged import say_damaged
+from sweep.commands.damaged import say_damaged, say_notes
 from sweep.report.words import count_of
 from sweep.results.archive import pack
 from sweep.results.filters import split_words
 from sweep.results.selection import select
 from sweep.trial.interrupts import InterruptGate
 from sweep.vocabulary import SIGNAL_EXIT, ExitCode
-
-_MOST_NOTES = 10
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,6 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     places, filters = split_words(options.words)
     selection = select(places or [Path("outputs")], filters)
     say_damaged(selection.damaged)
+
+    from sweep.terminal import progress_bar
+
     with InterruptGate() as gate:
         gate.open()
         try:
@@ -61,25 +61,3 @@ def main(arguments: Sequence[str]) -> int:
         f"{count_of(packed.files, 'file')}; {packed.data_bytes} bytes in {packed.archive_bytes}"
     )
     return ExitCode.OK
-
-
-def say_notes(notes: Sequence[str]) -> None:
-    """Print a line for each, up to a number of them."""
-    for note in notes[:_MOST_NOTES]:
-        print(f"note: {note}", file=sys.stderr)
-    if len(notes) > _MOST_NOTES:
-        print(f"note: ... and {len(notes) - _MOST_NOTES} more", file=sys.stderr)
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far a command is, on a terminal; yields what is to be told the bytes done and their total."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from sweep.terminal import progress_console
-
-    console = progress_console()
-    columns = (TextColumn(title), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -80,29 +80,16 @@ def _run(
     points: Sequence[Point], options: Options, manifest: Manifest, outcomes: dict[int, Outcome], gate: InterruptGate
 ) -> KeyboardInterrupt | SweepError | None:
     """Measure the points into `outcomes`, by number; return what stopped that early, or kept tables off the disk."""
+    from sweep.commands.bench import open_bench
     from sweep.errors import SweepError
-    from sweep.store.records import Store
     from sweep.study.grid import run_grid
-    from sweep.study.measure import Bench
     from sweep.study.points import GridPoint
-    from sweep.study.rejection import Rejection
     from sweep.terminal import Watcher
-    from sweep.trial.executor import Executor
-    from sweep.trial.gpu_meter import GpuMeters
 
     stopped: KeyboardInterrupt | SweepError | None = None
     grid = [GridPoint(point.spec, point.files, point.gpus, exact="device" in point.label) for point in points]
-    with Watcher(points) as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
+    with Watcher(points) as watcher, open_bench(options, gate, watcher.say) as bench:
         try:
-            bench = Bench(
-                store=Store(options.outputs, watcher.say),
-                executor=executor,
-                gate=gate,
-                resume=options.resume,
-                rejection=Rejection.wanted(options.telemetry, watcher.say, options.busy),
-                say=watcher.say,
-                busy=options.busy,
-            )
             outcomes.update(run_grid(grid, bench, watcher))
         except (KeyboardInterrupt, SweepError) as reason:
             stopped = reason

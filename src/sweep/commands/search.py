@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from sweep.commands.bench import open_bench
 from sweep.commands.manifest import Manifest
 from sweep.config.build import Options, check_writable
 from sweep.config.hydra_app import Composition
@@ -19,17 +20,12 @@ from sweep.report.search_plot import write_search_plot
 from sweep.report.search_table import write_search_table
 from sweep.search.certificate import Status
 from sweep.search.studies import Study, StudyBook, open_studies
-from sweep.store.records import Store
 from sweep.study.allowance import Purse
 from sweep.study.certificate_file import certificate_json
 from sweep.study.conduct import Conduct, Desk
 from sweep.study.joint import JointConduct
-from sweep.study.measure import Bench
-from sweep.study.rejection import Rejection
 from sweep.study.search import SearchOutcome
 from sweep.terminal import SearchWatcher, console, show_search, show_searches
-from sweep.trial.executor import Executor
-from sweep.trial.gpu_meter import GpuMeters
 from sweep.trial.interrupts import InterruptGate
 from sweep.vocabulary import SIGNAL_EXIT, ExitCode
 
@@ -132,17 +128,7 @@ class _Command:
 
     def _measure(self) -> KeyboardInterrupt | SweepError | None:
         """Search into the outcomes; return what stopped that early."""
-        options = self._options
-        with SearchWatcher() as watcher, Executor(options.timeouts, GpuMeters(options.telemetry)) as executor:
-            shared = Bench(
-                store=Store(options.outputs, watcher.say),
-                executor=executor,
-                gate=self._gate,
-                resume=options.resume,
-                rejection=Rejection.wanted(options.telemetry, watcher.say, options.busy),
-                say=watcher.say,
-                busy=options.busy,
-            )
+        with SearchWatcher() as watcher, open_bench(self._options, self._gate, watcher.say) as shared:
             for number, (search, (book, study)) in enumerate(zip(self._searches, self._studies, strict=True)):
                 gpus = () if search.gpu is None else (search.gpu,)
                 bench = shared.on(gpus, exact="device" in search.plan.label)

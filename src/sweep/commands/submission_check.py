@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.commands.arguments import Parser, one_of
+from sweep.errors import one_line
 from sweep.report.words import count_of
 from sweep.trial.interrupts import InterruptGate
 from sweep.vocabulary import SIGNAL_EXIT, ExitCode
@@ -84,7 +85,7 @@ def _show(checked: Checked, *, verbose: bool, list_all: bool) -> None:
 
     guessed = ", as the random seeds of its tests tell" if checked.guessed else ""
     print(
-        f"{printable(str(checked.tree.root))}: {count_of(len(checked.tree.results), 'result')}, "
+        f"{one_line(str(checked.tree.root))}: {count_of(len(checked.tree.results), 'result')}, "
         f"rules of {checked.rules.name}{guessed}"
     )
     if verbose:
@@ -92,15 +93,15 @@ def _show(checked: Checked, *, verbose: bool, list_all: bool) -> None:
             print(f"  rule: {check.name}: {check.demands}")
     is_long = len(checked.findings) > LINES_MAX
     for place, findings in groupby(checked.findings, key=lambda one: one.place) if list_all or not is_long else ():
-        print(printable(place))
+        print(one_line(place))
         for one in findings:
-            print(f"  {one.found.severity}: {one.check.name}: {printable(one.found.what)}")
+            print(f"  {one.found.severity}: {one.check.name}: {one_line(one.found.what)}")
             print(f"      rule: {one.check.demands}; why: {one.check.why}")
     for severity in Severity if is_long else ():
         of = [one for one in checked.findings if one.found.severity is severity]
         found = [(one.place, (f"{one.check.name}: {one.found.what}",)) for one in of]
         for line in by_reason(found, "place", most=0):
-            print(f"{severity}: {printable(line)}")
+            print(f"{severity}: {one_line(line)}")
     if is_long and not list_all:
         print(f"--all lists all {len(checked.findings)} findings by place, each with its rule")
     counts = [
@@ -121,8 +122,3 @@ def _show_official(report: OfficialReport) -> None:
         print(f"official checker: could not check: {report.failure}")
     else:
         print(f"official checker: {report.summary} (exit code {report.exit_code})")
-
-
-def printable(text: str) -> str:
-    """Return a text that a terminal takes for text, whatever a file has in its names."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from sweep.commands.arguments import Parser, check_not_a_record, one_of
 from sweep.commands.damaged import say_damaged
-from sweep.commands.submission_check import printable
-from sweep.errors import ConfigError, Problem
+from sweep.errors import ConfigError, Problem, one_line
 from sweep.trial.interrupts import InterruptGate
 from sweep.vocabulary import SIGNAL_EXIT, ExitCode, TestMode
 
@@ -131,8 +130,8 @@ def _show(plan: Plan, out: Path, *, list_all: bool) -> None:
         print(f"exported {where}: {one.metric}{percent}")
         print(f"         of {one.performance.stored.directory} and {one.accuracy.directory}")
     for line in left_out_lines(plan.left_out, list_all=list_all):
-        print(f"left out {printable(line)}")
+        print(f"left out {one_line(line)}")
     for note in plan.notes:
-        print(f"note: {printable(note)}")
-    print(f"{printable(str(out))}: written, for {plan.rules.name}")
-    print(f"next: python -m sweep submission check {printable(shlex.quote(str(out)))} --round {plan.rules.name}")
+        print(f"note: {one_line(note)}")
+    print(f"{one_line(str(out))}: written, for {plan.rules.name}")
+    print(f"next: python -m sweep submission check {one_line(shlex.quote(str(out)))} --round {plan.rules.name}")

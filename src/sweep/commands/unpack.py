@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.commands.arguments import Parser, whole
-from sweep.commands.pack import progress_bar, say_notes
+from sweep.commands.damaged import say_notes
 from sweep.paths import STAGING_PREFIX
 from sweep.report.words import count_of
 from sweep.results.archive_format import MAX_BYTES
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str]) -> int:
         help=f"refuse an archive that holds more, unpacked; default: {MAX_BYTES}",
     )
     options = parser.parse_args(arguments)
+
+    from sweep.terminal import progress_bar
+
     with InterruptGate() as gate:
         gate.open()
         try:

@@ -126,11 +126,6 @@ def as_labelled(key: Mapping[str, str]) -> Key:
     return tuple(sorted({**key, **changes}.items()))
 
 
-def without_n(key: Key) -> Key:
-    """Return a key without its N."""
-    return tuple(part for part in key if part[0] != N)
-
-
 def shared_with_search(key: Key, of_search: Sequence[tuple[str, str]]) -> bool:
     """Return whether a test's key is that of a search's tests, whatever its N."""
     wanted = dict(of_search)

@@ -14,6 +14,7 @@ from sweep.results.environments import differences
 from sweep.vocabulary import Verdict
 
 Place = tuple[Metric, Key]
+_BothValues = tuple[set[str | None], set[str | None]]
 _ANCHORS = frozenset({"model", "precision", "backend", ENVIRONMENT})
 """What points are of before anything else, besides N."""
 _ORDER = {Metric.MAX_STREAMS: 0, Metric.LATENCY: 1, Metric.ACCURACY: 2}
@@ -168,25 +169,22 @@ def _partners(before: Sequence[Point], after: Sequence[Point]) -> list[tuple[Key
             groups.setdefault(place, ([], []))[side].append(one)
     both = [group for group in groups.values() if all(group)]
     apart = [_apart(*group, [name for name in names if name not in anchors]) for group in both]
-    mixed = {name for name in names if _is_mixed([(one[name], other[name]) for one, other in apart if name in one])}
+    mixed = {name for name in names if _is_mixed([one[name] for one in apart if name in one])}
     found = []
-    for (olds, news), (differing, _) in zip(both, apart, strict=True):
+    for (olds, news), differing in zip(both, apart, strict=True):
         gone = differing.keys() - mixed
         there = _single(news, gone)
         found += [(_left(one, gone), one, there[place]) for place, one in _single(olds, gone).items() if place in there]
     return sorted(found, key=lambda each: order_of(each[1].metric, each[0]))
 
 
-def _apart(
-    before: Sequence[Point], after: Sequence[Point], names: Sequence[str]
-) -> tuple[dict[str, set[str | None]], dict[str, set[str | None]]]:
+def _apart(before: Sequence[Point], after: Sequence[Point], names: Sequence[str]) -> dict[str, _BothValues]:
     """Return the values of what has none in common on both sides."""
     old, new = _values(before, names), _values(after, names)
-    differing = [name for name in names if not old[name] & new[name]]
-    return {name: old[name] for name in differing}, {name: new[name] for name in differing}
+    return {name: (old[name], new[name]) for name in names if not old[name] & new[name]}
 
 
-def _is_mixed(values: Sequence[tuple[set[str | None], set[str | None]]]) -> bool:
+def _is_mixed(values: Sequence[_BothValues]) -> bool:
     """Return whether what one group has before, another has after: that is no difference between the sides."""
     return bool({one for old, _ in values for one in old} & {one for _, new in values for one in new})
 

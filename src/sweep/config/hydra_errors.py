@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hydra
@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError
 
 from sweep.config.files import choices, groups, load_choice
-from sweep.config.words import meant, nearest, quoted
+from sweep.config.words import dotted_keys, meant, nearest, quoted
 from sweep.errors import ConfigError, Problem, choose
 from sweep.paths import conf_dir
 
@@ -127,7 +127,7 @@ def _known_keys(arguments: Sequence[str]) -> list[str]:
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = hydra.compose("config", [f"{group}={name}" for group, name in made.items()])
     plain = OmegaConf.to_container(config, resolve=False)
-    return list(_paths(plain, "")) if isinstance(plain, dict) else []
+    return list(dotted_keys(plain))
 
 
 def _holds(node: Any, key: str) -> bool:
@@ -137,10 +137,3 @@ def _holds(node: Any, key: str) -> bool:
             return False
         node = node[part]
     return True
-
-
-def _paths(node: dict[Any, Any], prefix: str) -> Iterator[str]:
-    for key, value in node.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")

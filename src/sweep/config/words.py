@@ -119,15 +119,16 @@ def nearest(key: str) -> list[str]:
     return []
 
 
+def dotted_keys(node: object, prefix: str = "") -> Iterator[str]:
+    """Yield every key inside of a mapping, with those that lead to it before a dot; nothing of anything else."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield f"{prefix}{key}"
+        yield from dotted_keys(value, f"{prefix}{key}.")
+
+
 @functools.cache
 def _paths() -> frozenset[str]:
     """Return every dotted key of every choice, and of the configuration itself."""
-
-    def walk(node: object, prefix: str) -> Iterator[str]:
-        for key, value in node.items() if isinstance(node, dict) else ():
-            yield f"{prefix}{key}"
-            yield from walk(value, f"{prefix}{key}.")
-
     own = {key: value for key, value in load_file(conf_dir() / "config.yaml").items() if key != "defaults"}
-    chosen = (walk(load_choice(group, one), f"{group}.") for group in groups() for one in choices(group))
-    return frozenset((*walk(own, ""), *(path for paths in chosen for path in paths)))
+    chosen = (dotted_keys(load_choice(group, one), f"{group}.") for group in groups() for one in choices(group))
+    return frozenset((*dotted_keys(own), *(path for paths in chosen for path in paths)))

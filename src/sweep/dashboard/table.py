@@ -13,6 +13,7 @@ from typing import Any
 import sweep
 from sweep.dashboard.benchmarks import compared_as
 from sweep.dashboard.points import DashboardPoint
+from sweep.paths import to_utf8
 
 SCHEMA_VERSION = 1
 """History of the JSON document. A reader takes any document of its own version; fields may be added within one.
@@ -98,7 +99,7 @@ def to_csv(points: Iterable[DashboardPoint]) -> bytes:
     writer = csv.DictWriter(text, [column.name for column in COLUMNS])
     writer.writeheader()
     writer.writerows({name: _cell(value) for name, value in row_of(point).items()} for point in points)
-    return text.getvalue().encode(errors="backslashreplace")
+    return to_utf8(text.getvalue())
 
 
 def _cell(value: Any) -> Any:
@@ -110,7 +111,7 @@ def to_json(points: Sequence[DashboardPoint]) -> bytes:
     """Return the table as a JSON document."""
     document = {"schema_version": SCHEMA_VERSION, "sweep": sweep.__version__, "points": [row_of(one) for one in points]}
     text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
-    return f"{text}\n".encode(errors="backslashreplace")
+    return to_utf8(f"{text}\n")
 
 
 def _number(value: float | None) -> float | int | None:

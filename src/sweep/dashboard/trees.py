@@ -14,8 +14,9 @@ from sweep.dashboard.points import INTERACTIVE, DashboardPoint, Source
 from sweep.dashboard.table import metric_key
 from sweep.errors import ConfigError, Problem
 from sweep.loadgen.logs import Detail, Summary
-from sweep.paths import SUMMARY_LOG
-from sweep.submission.tree import TreeResult, UnreadableError, folders, is_file, is_folder, read_tree, round_of_seeds
+from sweep.loadgen.seeds import seeded_round
+from sweep.paths import SUMMARY_LOG, in_words
+from sweep.submission.tree import TreeResult, UnreadableError, folders, is_file, is_folder, read_tree
 from sweep.vocabulary import Scenario, Verdict
 
 _ROUND = re.compile(r"v\d{1,2}\.\d{1,2}")
@@ -81,7 +82,7 @@ def tree_points(root: Path) -> TreePoints:
             points.append(_of_runs([_point(result, system, one) for one in _counted(result, runs)]))
         except UnreadableError as error:
             problems.append(f"{runs[0] / SUMMARY_LOG}: {error}")
-    return TreePoints(root, tuple(points), tuple(map(printable, problems)))
+    return TreePoints(root, tuple(points), tuple(map(in_words, problems)))
 
 
 def _runs(result: TreeResult) -> list[Path]:
@@ -110,7 +111,7 @@ def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary)
     is_own = scenario == ran or (scenario == INTERACTIVE and ran is Scenario.SERVER)
     found = _value(summary) if is_own else _inferred(result, summary, scenario)
     if found is None and not is_own:
-        raise UnreadableError(f"is of {ran}, its folder of {printable(paths.scenario)}, which does not follow from it")
+        raise UnreadableError(f"is of {ran}, its folder of {in_words(paths.scenario)}, which does not follow from it")
     if found is None or not (math.isfinite(found[1]) and found[1] > 0):
         raise UnreadableError("is of no performance test with a result")
     metric, value = found
@@ -125,16 +126,16 @@ def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary)
         source=Source.TREE,
         round=_round(summary, paths.of.root),
         division=paths.of.division,
-        submitter=printable(paths.of.submitter),
-        system_id=printable(paths.system),
-        system=_text(description.get("system_name")) or printable(paths.system),
+        submitter=in_words(paths.of.submitter),
+        system_id=in_words(paths.system),
+        system=_text(description.get("system_name")) or in_words(paths.system),
         status=_text(description.get("status")).lower(),
         accelerator=_text(description.get("accelerator_model_name")) if accelerators else "",
         accelerators=accelerators * nodes,
         processor=_text(description.get("host_processor_model_name")),
         processors=_count(description.get("host_processors_per_node")) * nodes,
         software=_text(description.get("framework")),
-        benchmark=printable(paths.benchmark),
+        benchmark=in_words(paths.benchmark),
         scenario=str(scenario),
         metric=metric,
         value=value,
@@ -144,7 +145,7 @@ def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary)
         bound_ns=bound or bound_ns(paths.benchmark, str(scenario), metric),
         accuracy_percent=_accuracy(result),
         inferred_from="" if is_own else str(ran),
-        link=printable(paths.performance / SUMMARY_LOG),
+        link=in_words(paths.performance / SUMMARY_LOG),
         notes="its summary says VALID, but its p99 is over its bound"
         if is_slow and summary.loadgen_result == Verdict.VALID
         else "verdict as its summary says, not checked here",
@@ -210,7 +211,7 @@ def _of_runs(points: list[DashboardPoint]) -> DashboardPoint:
 
 def _round(summary: Summary, root: Path) -> str:
     """Return the round whose seeds a test has, else that which a folder's name tells: `inference_results_v5.1`."""
-    if (seeded := round_of_seeds(summary)) is not None:
+    if (seeded := seeded_round(summary.settings)) is not None:
         return seeded
     absolute = root.absolute()
     names = [absolute.name, *(parent.name for parent in absolute.parents)]
@@ -232,9 +233,4 @@ def _count(value: object) -> int:
 
 def _text(value: object) -> str:
     text = " ".join(str(value if value is not None else "").split())
-    return "" if text in ("N/A", "n/a") else printable(text[:_TEXT_MAX])
-
-
-def printable(name: object) -> str:
-    """Return a name that can be written whatever bytes it has, as names of files may."""
-    return str(name).encode("utf-8", "backslashreplace").decode()
+    return "" if text in ("N/A", "n/a") else in_words(text[:_TEXT_MAX])

@@ -14,7 +14,7 @@ from sweep.imports.judge import ignored_errors
 from sweep.loadgen.accuracy import Accuracy
 from sweep.loadgen.conf import Conf, parse_conf
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
-from sweep.loadgen.seeds import ROUND_SEEDS
+from sweep.loadgen.seeds import seeded_round
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
 from sweep.submission.logs import contradictions
 from sweep.vocabulary import TestMode
@@ -98,11 +98,7 @@ def read_run(item: Any, asked_mode: str) -> Run:
 
 def round_of(summary: Summary, detail: Detail | None) -> str | None:
     """Return the round whose random seeds a test was drawn with; None for others, and where they are not said."""
-    logged = {} if detail is None else detail.effective
-    for name, seeds in ROUND_SEEDS.items():
-        if all(summary.settings.get(key, logged.get(key)) == value for key, value in seeds.by_setting().items()):
-            return name
-    return None
+    return seeded_round({**({} if detail is None else detail.effective), **summary.settings})
 
 
 def _parsed_summary(run: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -45,3 +45,9 @@ ROUND_SEEDS: Mapping[str, Seeds] = {
     "v6.1": Seeds(2085463073848966840, 2747215439041700203, 16159082839903944936),
 }
 """By round."""
+
+
+def seeded_round(settings: Mapping[str, object]) -> str | None:
+    """Return the round whose seeds a test was drawn with, by LoadGen's settings; None for others, or where unsaid."""
+    of = (name for name, seeds in ROUND_SEEDS.items() if seeds.by_setting().items() <= settings.items())
+    return next(of, None)

@@ -33,9 +33,14 @@ def inside(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """Yield nodes and those in the bodies of their control flow."""
     for node in nodes:
         yield node
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from inside(body.node)
+        for body in bodies(node):
+            yield from inside(body.node)
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs that a node of control flow runs; an empty one for each attribute that is none."""
+    for attribute in node.attribute:
+        yield from (attribute.g, *attribute.graphs)
 
 
 def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
@@ -47,19 +52,17 @@ def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                rename(body, names)
+        for body in bodies(node):
+            rename(body, names)
 
 
 def reads(node: onnx.NodeProto) -> Iterator[str]:
     """Yield every tensor that a node reads, also those that the bodies of If and Loop take from outside."""
     yield from node.input
-    for attribute in node.attribute:
-        for body in [attribute.g, *attribute.graphs]:
-            yield from (value.name for value in body.output)
-            for inner in body.node:
-                yield from reads(inner)
+    for body in bodies(node):
+        yield from (value.name for value in body.output)
+        for inner in body.node:
+            yield from reads(inner)
 
 
 def needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
@@ -179,9 +182,8 @@ class _Unsharing:
                     if name in taken:
                         node.input[index] = self._copy(name)
                     taken.add(name)
-            for attribute in node.attribute:
-                for body in (attribute.g, *attribute.graphs):
-                    deeper += _Unsharing(self._constants, self._makers, self._numbers).of(body)
+            for body in bodies(node):
+                deeper += _Unsharing(self._constants, self._makers, self._numbers).of(body)
             self._nodes.append(node)
         if self._count:
             graph.initializer.extend(self._copies)

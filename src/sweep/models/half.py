@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sweep.errors import ConfigError, Problem
 from sweep.models.graphs import (
+    bodies,
     consumers,
     drop_unused_weights,
     needed,
@@ -155,9 +156,8 @@ def _inside_bodies(graph: onnx.GraphProto) -> int:
     """Return how many constants beyond float16 the bodies of a graph have, or read from outside."""
     count = 0
     for node in graph.node:
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                count += len(_beyond(body, consumers(body))) + _inside_bodies(body)
+        for body in bodies(node):
+            count += len(_beyond(body, consumers(body))) + _inside_bodies(body)
     readers = consumers(graph)
     return count + sum(any(one.op_type in _WITH_BODIES for one in readers[name]) for name in _beyond(graph, readers))
 

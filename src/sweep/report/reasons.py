@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from sweep.report.words import count_of
+
 LINES_MAX = 20
 """Lines of a list that is printed as it is."""
 
@@ -23,8 +25,6 @@ def by_reason(
         list_all: List them however many they are, and sum up at the end.
         most: Lines that are no long list; 0 for the reasons alone, and no word of `--all`.
     """
-    from sweep.report.words import count_of
-
     if list_all or len(found) <= most:
         yield from (f"{place}: {'; '.join(reasons)}" for place, reasons in found)
     if len(found) <= most:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.paths import write_bytes
+from sweep.paths import write_text
 from sweep.study.search import SearchOutcome
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def write_search_table(outcomes: Sequence[SearchOutcome], path: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write_bytes(path, search_table(outcomes).to_csv(index=False).encode(errors="backslashreplace"))
+    write_text(path, search_table(outcomes).to_csv(index=False))
 
 
 def search_row(outcome: SearchOutcome) -> dict[str, Any]:

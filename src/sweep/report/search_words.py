@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sweep.report.words import ms
 from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.study.search import SearchOutcome
+
+if TYPE_CHECKING:
+    from sweep.report.sections import Answer
 
 _NEAR_CERTAIN = 0.001
 _ODDS_SHOWN = 6
@@ -22,6 +26,11 @@ def percent(probability: float) -> str:
     return f"{min(100 * probability, 99.9):.1f} %"
 
 
+def confidence_of(answer: Certificate | Answer) -> str:
+    """Return the confidence that is told with an answer; empty where it has none, or rests on disturbed tests."""
+    return "" if answer.confidence is None or answer.disturbed else percent(answer.confidence)
+
+
 def answer_of(outcome: SearchOutcome) -> str:
     """Return the answer in one line, with how long the tests ran: a short run's VALID is not an official one."""
     certificate, question = outcome.certificate, outcome.plan.question
@@ -33,11 +42,8 @@ def answer_of(outcome: SearchOutcome) -> str:
     if certificate.max_streams is None or certificate.status is Status.UNKNOWN:
         below = f", below N={certificate.first_invalid} ({by})" if certificate.first_invalid is not None else ""
         return f"max streams: unknown{certificate.mark}{below}"
-    surely = (
-        by
-        if certificate.confidence is None or certificate.disturbed
-        else f"confidence {percent(certificate.confidence)}, {by}"
-    )
+    confidence = confidence_of(certificate)
+    surely = f"confidence {confidence}, {by}" if confidence else by
     kind = {Status.ALL_VALID: " or more", Status.OPEN: " or more", Status.UNCONFIRMED: ", not confirmed"}.get(
         certificate.status, ""
     )

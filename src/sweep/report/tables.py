@@ -11,7 +11,7 @@ from sweep.loadgen.accuracy import Accuracy
 from sweep.report.groups import is_search
 from sweep.report.latencies import nearest
 from sweep.report.search_points import CONFIDENCE, Kind
-from sweep.report.search_words import percent, says_odds
+from sweep.report.search_words import confidence_of, percent, says_odds
 from sweep.report.sections import Answer, Report, Series, Source, Test
 from sweep.report.words import ms
 from sweep.store.table import samples_per_second
@@ -93,7 +93,7 @@ def answers_table(report: Report, links: Links) -> Table:
                     Cell(f"{config['rules']}, {bound}"),
                     Cell(series.runs),
                     Cell(answer.figure),
-                    Cell("" if answer.confidence is None or answer.disturbed else percent(answer.confidence)),
+                    Cell(confidence_of(answer)),
                     Cell(_text(answer.first_invalid)),
                     Cell(_undecided(answer)),
                     rests,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from sweep.paths import to_utf8
 from sweep.report.build import build
 from sweep.results.filters import Filters
 from sweep.results.selection import Selection
@@ -28,22 +29,22 @@ def document(form: str, selection: Selection, places: Sequence[Path], filters: F
         from sweep.store.table import to_frame
 
         text: str = to_frame(selection.trials).to_csv(index=False)
-        return text.encode(errors="backslashreplace")
+        return to_utf8(text)
     report = build(selection, places, filters, latencies=form != "md")
     match form:
         case "html":
             from sweep.report.page import render_html
 
-            return render_html(report, folder).encode(errors="backslashreplace")
+            return to_utf8(render_html(report, folder))
         case "md":
             from sweep.report.markdown import render_markdown
 
-            return render_markdown(report).encode(errors="backslashreplace")
+            return to_utf8(render_markdown(report))
         case "json":
             from sweep.report.plain import report_json
 
             text = json.dumps(report_json(report), indent=2, allow_nan=False, ensure_ascii=False)
-            return f"{text}\n".encode(errors="backslashreplace")
+            return to_utf8(f"{text}\n")
         case "png":
             from sweep.report.picture import render_png
 

@@ -40,11 +40,6 @@ class Demand:
         """What is done before a test is measured again."""
         return "waiting for an idle machine" if BUSY in self.kinds else "cooling the GPU down"
 
-    @property
-    def told(self) -> str:
-        """What a test that stands in spite of it says of it."""
-        return f"{self.group}.retries={self.retries}"
-
     def is_broken_by(self, result: TrialResult) -> bool:
         """Say whether a test has such a disturbance, and has not stood as the last of its tries."""
         stands = any(note.startswith(KEPT) and f"{self.group}.retries=" in note for note in result.notes)
@@ -99,7 +94,7 @@ class Rejection:
     def standing(self, result: TrialResult, tries: int) -> TrialResult:
         """Return a disturbed test as one that stands: the last of its tries."""
         why = "its only try was disturbed" if tries == 1 else f"each of its {tries} tries was disturbed"
-        told = ", ".join(demand.told for demand in self.broken(result))
+        told = ", ".join(f"{demand.group}.retries={demand.retries}" for demand in self.broken(result))
         return replace(result, notes=(*result.notes, f"{KEPT}: {why} ({told})"))
 
     def wait(

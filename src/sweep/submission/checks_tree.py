@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 
+from sweep.paths import in_words
 from sweep.submission.findings import Check, Found, OfSubmitter, OfTree, Severity
 from sweep.submission.rounds import DIVISIONS, Round
 from sweep.submission.tree import Tree, TreeSubmitter, entries, folders, is_file, is_folder
@@ -75,7 +76,7 @@ def names(tree: Tree, rules: Round) -> Iterator[Found]:
         (odd, "names hold ASCII characters", Severity.WARNING),
     ):
         for path in paths[:_SHOWN]:
-            yield Found(f"{path.encode('utf-8', 'backslashreplace').decode()}: {rule}", severity)
+            yield Found(f"{in_words(path)}: {rule}", severity)
         if len(paths) > _SHOWN:
             yield Found(f"and {len(paths) - _SHOWN} more such names", severity)
 

@@ -139,20 +139,14 @@ def _report(command: tuple[str, ...], output: str, code: int | None, tree: str, 
     for line in lines:
         if (level := _LEVEL.search(line)) and "SUMMARY:" not in line:
             severity = Severity.WARNING if level[1] == "WARNING" else Severity.ERROR
-            findings.append(OfficialFinding(severity, _printable(line)))
-    summary = next((_printable(match[1]) for line in reversed(lines) if (match := _SUMMARY.search(line))), "")
+            findings.append(OfficialFinding(severity, line))
+    summary = next((match[1] for line in reversed(lines) if (match := _SUMMARY.search(line))), "")
     failure = ""
     if code is None:
         failure = f"it did not end within {timeout_s:g} s"
     elif not summary:
         last = [line for line in lines if line.strip()][-_LAST_LINES:]
-        failure = (
-            f"it ended with exit code {code} and without its summary: {_printable(' | '.join(last)) or 'no output'}"
-        )
+        failure = f"it ended with exit code {code} and without its summary: {' | '.join(last) or 'no output'}"
     if (more := len(findings) - _LINES_MAX) > 0:
         findings = [*findings[:_LINES_MAX], OfficialFinding(Severity.ERROR, f"... and {more} more lines")]
     return OfficialReport(command, tuple(findings), summary, code, failure)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)

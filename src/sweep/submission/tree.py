@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sweep.errors import ConfigError, LogError, Problem
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
-from sweep.loadgen.seeds import ROUND_SEEDS
+from sweep.loadgen.seeds import seeded_round
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG
 from sweep.submission.layout import ACCURACY_TXT, ResultPaths, SubmitterPaths
 from sweep.submission.rounds import DIVISIONS, Round
@@ -128,7 +128,7 @@ class TreeResult:
     @property
     def seeds_of(self) -> str | None:
         """The round whose random seeds the performance test was drawn with; None where that is none, or not known."""
-        return round_of_seeds(self.performance) if isinstance(self.performance, Summary) else None
+        return seeded_round(self.performance.settings) if isinstance(self.performance, Summary) else None
 
 
 @dataclass(frozen=True)
@@ -167,12 +167,6 @@ class Tree:
     root: Path
     submitters: tuple[TreeSubmitter, ...]
     results: tuple[TreeResult, ...] = field(default=())
-
-
-def round_of_seeds(summary: Summary) -> str | None:
-    """Return the round whose random seeds a test was drawn with; None where that is none, or not known."""
-    used = {key: summary.settings.get(key) for key in ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")}
-    return next((name for name, seeds in ROUND_SEEDS.items() if seeds.by_setting() == used), None)
 
 
 def read_tree(root: Path, division: str | None = None, field_name: str = "DIR") -> Tree:

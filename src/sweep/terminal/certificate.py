@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.rules import SAMPLES_PER_QUERY_MAX
-from sweep.report.search_words import answer_of, evidence_lines, percent, says_odds
+from sweep.report.search_words import answer_of, confidence_of, evidence_lines, percent, says_odds
 from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.study.search import SearchOutcome, SearchTest
 from sweep.terminal.search_plot import plot_text
@@ -85,8 +85,7 @@ def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
     if waived := waived_words(test.outcome.stored.result for test in answer):
         yield waived
     if not certificate.is_complete:
-        by = "" if outcome.stopped_by in ("", "interrupted") else f" by {outcome.stopped_by}"
-        yield f"stopped{by} before it was done; its tests are kept, and the same search goes on from there"
+        yield f"{_stopped(outcome)}; its tests are kept, and the same search goes on from there"
 
 
 def _effort_lines(outcome: SearchOutcome) -> Iterator[str]:
@@ -251,7 +250,7 @@ def _answer_cells(outcome: SearchOutcome) -> tuple[str, ...]:
         undecided = str(first) if first == last else f"{first} to {last}"
     return (
         streams,
-        "-" if certificate.confidence is None or certificate.disturbed else percent(certificate.confidence),
+        confidence_of(certificate) or "-",
         ms(at),
         "-" if certificate.first_invalid is None else str(certificate.first_invalid),
         undecided,
@@ -273,9 +272,13 @@ def _why(outcome: SearchOutcome) -> str:
     if outcome.accuracy_failed or outcome.failure:
         return "; ".join(filter(None, (outcome.failure, outcome.accuracy)))
     settled = outcome.certificate.status in (Status.EXACT, Status.INTERVAL)
-    by = "" if outcome.stopped_by in ("", "interrupted") else f" by {outcome.stopped_by}"
-    stopped = "" if outcome.certificate.is_complete else f"stopped{by} before it was done"
+    stopped = "" if outcome.certificate.is_complete else _stopped(outcome)
     return "; ".join(filter(None, ("" if settled else outcome.certificate.why, stopped)))
+
+
+def _stopped(outcome: SearchOutcome) -> str:
+    by = "" if outcome.stopped_by in ("", "interrupted") else f" by {outcome.stopped_by}"
+    return f"stopped{by} before it was done"
 
 
 def _name(outcome: SearchOutcome) -> str:

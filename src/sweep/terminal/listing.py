@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweep.report.search_words import answer_of, percent
+from sweep.report.search_words import answer_of, confidence_of
 from sweep.results.filters import ALIASES
 from sweep.results.names import attempt_name, short_name
 from sweep.results.selection import SearchRecord, SweepRecord
@@ -266,8 +266,7 @@ def _max_streams(search: SearchRecord) -> str:
 
 
 def _confidence(search: SearchRecord) -> str:
-    certificate = search.saved.certificate
-    return _NONE if certificate.confidence is None or certificate.disturbed else percent(certificate.confidence)
+    return confidence_of(search.saved.certificate) or _NONE
 
 
 def _figure(value: int | None) -> str:

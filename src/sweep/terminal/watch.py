@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from sweep.config.point import Point
 from sweep.study.measure import Outcome
@@ -22,6 +30,21 @@ PLAIN_EVERY_S = 10.0
 
 _HOPELESS = 2
 """Times as many queries over the bound as are allowed: such a test does not come to its end."""
+
+
+@contextmanager
+def progress_bar(title: str, *columns: ProgressColumn) -> Iterator[Callable[[int, int | None], None]]:
+    """Show how far a command is, on a terminal; yields what is to be told how much is done, and of how much.
+
+    Args:
+        title: What stands before the bar.
+        columns: What stands behind it, before the time that is left; none for bytes.
+    """
+    console = progress_console()
+    shown = (TextColumn(title), BarColumn(), *(columns or (DownloadColumn(),)), TimeRemainingColumn())
+    with Progress(*shown, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class Watcher:

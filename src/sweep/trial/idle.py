@@ -80,8 +80,8 @@ class Neighbours:
             say(line)
 
 
-def wait_for_idle(limit_s: float, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> bool:
-    """Wait until a second has passed in which the machine was idle; return False when the limit has come first.
+def wait_for_idle(limit_s: float, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait until a second has passed in which the machine was idle, or the limit has come.
 
     Args:
         limit_s: How long to wait at most; 0 does not even look.
@@ -92,14 +92,13 @@ def wait_for_idle(limit_s: float, say: Callable[[str], None], sleep: Callable[[f
     while limit_s > 0:
         words = _busy_words(WINDOW_S, sleep)
         if not words:
-            return True
+            return
         if not said:
             said = True
             say(f"waiting for an idle machine, {limit_s:g} s at most: {words}")
         if time.perf_counter() - begin >= limit_s:
             say(f"the machine is still busy after {limit_s:g} s (busy.wait_s)")
-            break
-    return False
+            return
 
 
 def _busy_words(seconds: float, sleep: Callable[[float], None]) -> str:

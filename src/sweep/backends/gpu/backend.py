@@ -17,7 +17,7 @@ from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.gpu.engine import DeviceEngine
 from sweep.backends.gpu.pipeline import DEVICE, HOST, PAGEABLE, PINNED, Pipeline, PipelineSettings
 from sweep.backends.options import Option, validate
-from sweep.gpus import FOR_CUDA_12, OLDEST_DRIVER, VISIBLE, driver_major, gpus, unsupported, usable_gpus
+from sweep.gpus import FOR_CUDA_12, VISIBLE, gpus, outdated, unsupported, usable_gpus
 from sweep.models.launch_limit import launch_limit
 from sweep.vocabulary import COMPUTED, Precision
 
@@ -161,20 +161,14 @@ def gpu_availability(extra: str, engine: str = "", engine_cuda: int = 0) -> Avai
     install = f"pip install 'mlperf-sweep[{extra}]'"
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
         return Availability(available=False, detail="cuda-python is not installed", fix=install)
-    driver = devices[0].driver
     bindings = _cuda_major()
     for package, major, older in (
         ("cuda-python", bindings, f"pip install 'cuda-python<{bindings}'"),
         (engine, engine_cuda, FOR_CUDA_12),
     ):
-        needed = OLDEST_DRIVER.get(major, 0)
-        if (driver_major(driver) or needed) < needed:
-            what = f"{package} of CUDA {major}" if package == engine else f"CUDA {major}"
-            return Availability(
-                available=False,
-                detail=f"driver {driver} is too old for {what}, which needs {needed} or newer",
-                fix=f"update the driver, or install packages for an older CUDA ({older})",
-            )
+        what = f"{package} of CUDA {major}" if package == engine else f"CUDA {major}"
+        if reason := outdated(devices[0].driver, what, major):
+            return Availability(False, reason, f"update the driver, or install packages for an older CUDA ({older})")
         reasons = [unsupported(gpu, package, cuda=major) for gpu in devices]
         if all(reason for reason, _ in reasons):
             return Availability(False, *reasons[0])

@@ -23,7 +23,7 @@ from typing import Any
 
 from sweep.backends.trt.messages import Messages
 from sweep.errors import BackendError
-from sweep.gpus import FOR_CUDA_12, NEWEST, OLDEST_DRIVER, Gpu, driver_major, unsupported, usable_gpus
+from sweep.gpus import FOR_CUDA_12, NEWEST, Gpu, outdated, unsupported, usable_gpus
 
 AUTO = "auto"
 
@@ -139,9 +139,7 @@ def _misfit(flavour: Flavour, gpu: Gpu) -> tuple[str, str]:
     if reason:
         older = f"use backend=onnxruntime_cuda with packages for CUDA 12: {FOR_CUDA_12}"
         return reason, fix or (older if unsupported(gpu, TENSORRT.name, NEWEST)[0] else TENSORRT.install)
-    oldest = OLDEST_DRIVER.get(major, 0)
-    if (driver_major(gpu.driver) or oldest) < oldest:
-        reason = f"driver {gpu.driver} is too old for {flavour.name} of CUDA {major}, which needs {oldest} or newer"
+    if reason := outdated(gpu.driver, f"{flavour.name} of CUDA {major}", major):
         older = f"{_uninstall(flavour)}pip install {flavour.name.replace('_', '-')}-cu{major - 1}"
         return reason, f"update the driver, or use a flavour of an older CUDA: {older}"
     return "", ""
@@ -157,8 +155,7 @@ def mixture(flavour: Flavour, gpu: Gpu | None) -> tuple[str, str]:
     if len(majors) < 2:
         return "", ""
     builds = " and ".join(f"{flavour.name.replace('_', '-')}-cu{major}" for major in majors)
-    driver = driver_major(gpu.driver) if gpu else None
-    fits = driver is None or driver >= OLDEST_DRIVER.get(majors[-1], 0)
+    fits = gpu is None or not outdated(gpu.driver, "", majors[-1])
     install = flavour.install if fits else f"pip install {flavour.name.replace('_', '-')}-cu{majors[0]}"
     return f"{builds} lie in the same folders, and each overwrites the other", f"{_uninstall(flavour)}{install}"
 
