@@ -357,6 +357,12 @@ def test_a_configuration_of_somebody_elses_puts_no_secret_into_a_record(refused,
         assert "hunter2" not in line
 
 
+@pytest.mark.parametrize("command", ["report", "ls", "show"])
+def test_a_link_that_leads_to_itself_is_no_folder(refused, tmp_path, command):
+    (tmp_path / "loop").symlink_to("loop")
+    refused(command, "loop")
+
+
 @pytest.mark.parametrize("written", ["${oc.env:SECRET}", "x${oc.decode:${oc.env:SECRET}}", "${dataset.path}"])
 def test_nor_does_the_grid_of_its_configuration(refused, tmp_path, monkeypatch, written):
     monkeypatch.setenv("SECRET", "hunter2")
