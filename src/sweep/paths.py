@@ -71,6 +71,11 @@ def cache_dir() -> Path:
     return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "SWEEP_CACHE") / "sweep"
 
 
+def real(path: Path) -> Path:
+    """Return a path without links, as far as they lead anywhere: `Path.resolve` fails on one that leads to itself."""
+    return Path(os.path.realpath(path))
+
+
 def expanded(path: str, field: str) -> Path:
     """Return a path that somebody typed, absolute, with `~` for the home of a user.
 

@@ -357,6 +357,25 @@ def test_a_configuration_of_somebody_elses_puts_no_secret_into_a_record(refused,
         assert "hunter2" not in line
 
 
+@pytest.mark.parametrize("command", ["report", "ls", "show"])
+def test_a_link_that_leads_to_itself_is_no_folder(refused, tmp_path, command):
+    (tmp_path / "loop").symlink_to("loop")
+    refused(command, "loop")
+
+
+@pytest.mark.parametrize("written", ["${oc.env:SECRET}", "x${oc.decode:${oc.env:SECRET}}", "${dataset.path}"])
+def test_nor_does_the_grid_of_its_configuration(refused, tmp_path, monkeypatch, written):
+    monkeypatch.setenv("SECRET", "hunter2")
+    params = f"{{batch: '1,2', study: '{written}', search: max_streams}}"
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "theirs.yaml").write_text(
+        f"defaults: [config, _self_]\ndataset:\n  path: ${{oc.env:SECRET}}\nhydra:\n  sweeper:\n    params: {params}\n"
+    )
+    line = refused("--config-dir", "theirs", "-cn", "theirs", "backend=simulated", "-m")
+    assert f"hydra.sweeper.params.study={written}: comes from the environment" in line
+    assert "hunter2" not in line
+
+
 @pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
 def test_a_folder_with_files_in_it_is_not_taken_for_a_new_one(refused, tmp_path, key):
     (tmp_path / "mine").mkdir()

@@ -30,6 +30,13 @@ def test_every_name_that_is_printed_is_found(some):
     assert find_named("2026-01-02_00-00-00_search/digits", [some.root]) == certificate
 
 
+def test_a_link_that_leads_to_itself_keeps_nobody_from_the_others(some):
+    (some.root / "sweeps" / "loop").symlink_to("loop")
+    (some.root / "trials" / "loop").symlink_to("loop")
+    stored = first(some)
+    assert find_named(attempt_name(stored.directory), [some.root]) == stored.directory
+
+
 def test_paths_mean_themselves(some):
     stored = first(some)
     assert find_named(str(stored.directory), []) == stored.directory

@@ -203,6 +203,27 @@ def _link(path):
     path.symlink_to(target)
 
 
+def _loop(path):
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("check", "file"),
+    [
+        ("settings", lambda t: t.measurements / "user.conf"),
+        ("accuracy_files", lambda t: t.accuracy / "accuracy.txt"),
+        ("performance_logs", lambda t: t.detail),
+        ("system", lambda t: t.system),
+    ],
+)
+def test_a_link_that_leads_to_itself_is_a_file_that_cannot_be_read(broken, check, file):
+    _loop(file(broken))
+    errors = found(broken.root, "v5.1")
+    assert file(broken).name in errors[check]
+    assert "is a link" in errors["links"]
+
+
 @pytest.mark.parametrize(
     ("check", "broke", "words"), OF_RESULTS, ids=[f"{one[0]}-{n}" for n, one in enumerate(OF_RESULTS)]
 )

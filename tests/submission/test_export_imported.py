@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.imports.entries import ACCURACY, example_files, write_zip
+from tests.imports.entries import ACCURACY, PERFORMANCE, example_files, write_zip
 
 from sweep.cli import main
+from sweep.loadgen.seeds import ROUND_SEEDS
 
 DATA = Path(__file__).parent.parent / "data"
 EXAMPLE = DATA / "submission" / "v0.7_example"
@@ -117,10 +118,35 @@ def test_an_accuracy_test_whose_detail_log_was_kept_is_exported_with_it_if_it_is
     assert kept == (["".join(lines)] if is_whole else [])
 
 
+@pytest.mark.parametrize(("error", "code"), [('CAS failed."times" : 4', 0), ("QSL gave a wrong sample", 2)])
+@pytest.mark.parametrize("tests", [(PERFORMANCE,), (PERFORMANCE, ACCURACY)], ids=["performance", "both"])
+def test_errors_that_the_round_s_checker_ignores_keep_nothing_out_of_its_submission(tests, error, code, tmp_path):
+    files = example_files()
+    for entry in tests:
+        (path,) = [one for one in files if one.startswith(f"{entry}/ckp-") and one.endswith(".0001.json")]
+        point = json.loads(files[path])
+        logs = point["characteristics_list"][0]["run"]["mlperf_log"]
+        logs["detail"] = logs.get("detail") or accuracy_detail(50_000)
+        at = next(number for number, line in enumerate(logs["detail"]) if "GeneratedQueries" in line)
+        logs["detail"].insert(at, f'"pid": 1, "tid": 1, "ts": 5ns : ERROR : {error}\n')
+        logs["summary"][-1] = "1 ERROR encountered. See detailed log.\n"
+        point["characteristics_list"][0]["run"].pop("parsed_summary", None)
+        files[path] = json.dumps(point).encode()
+    entries = write_zip(tmp_path / "entries.zip", files)
+    out = tmp_path / "tree"
+    main(["import-ck", str(entries), "--outputs", str(tmp_path / "outputs")])
+    arguments = ["--round", "v0.7", "--division", "closed", "--submitter", "Us", "--out", str(out)]
+    assert main(["submission", "export", str(tmp_path / "outputs"), *arguments]) == code
+    flagged = [one for one in out.glob("**/mlperf_log_detail.txt") if error in one.read_text()]
+    assert len(flagged) == (0 if code else len(tests))
+
+
 def accuracy_detail(total, held=1024):
     """Return the lines of an accuracy test's detail log, as LoadGen wrote it in 2020."""
     messages = ["version : .5a1 @ 818cbe272a", f"QSL total size : {total}", f"QSL performance size : {held}"]
-    messages += ["Effective Settings:", "Scenario : Multi Stream", "Test mode : Accuracy", "Starting accuracy mode:"]
+    messages += ["Effective Settings:", "Scenario : Multi Stream", "Test mode : Accuracy"]
+    messages += [f"{name} : {seed}" for name, seed in ROUND_SEEDS["v0.7"].by_setting().items()]
+    messages += ["Starting accuracy mode:"]
     for first in range(0, total, held):
         samples = ",".join(map(str, range(first, min(first + held, total))))
         messages += [

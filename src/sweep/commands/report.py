@@ -11,7 +11,7 @@ from pathlib import Path
 from sweep.commands.arguments import Parser, check_not_a_record, one_of
 from sweep.commands.damaged import say_damaged
 from sweep.errors import ConfigError, Problem, unwritable
-from sweep.paths import OutputPaths, write_bytes
+from sweep.paths import OutputPaths, real, write_bytes
 
 _FORMATS = ("html", "md", "csv", "json", "png")
 _CHOICES = "html, md, csv, json or png"
@@ -95,6 +95,6 @@ def _part(places: Sequence[Path], filters: str) -> str:
     """Return a name for a part of an output folder: the report of a part is not to replace that of the whole."""
     from sweep.results.selection import output_root
 
-    parts = [place.name for place in places if place.resolve() != output_root(place).resolve()]
+    parts = [place.name for place in places if real(place) != real(output_root(place))]
     text = " ".join([*parts, filters])
     return re.sub(r"[^A-Za-z0-9_.=-]+", "_", text.strip())[:_PART_MAX]

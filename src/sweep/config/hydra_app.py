@@ -105,6 +105,8 @@ class _Task:
         def compose() -> Composition:
             if _choices(master.hydra.runtime.choices).get("hydra/launcher", "basic") != "basic":
                 _refuse("hydra/launcher", "trials run in sweep's own workers")  # by a configuration file
+            if problems := list(_environment_problems(master.hydra.sweeper, "hydra.sweeper.")):
+                raise ConfigError(problems)  # its `params` have become values of the points
             composed = tuple(
                 _composed(config, overrides, varied, {**_choices(master.hydra.runtime.choices), **_made(overrides)})
                 for config, overrides in points

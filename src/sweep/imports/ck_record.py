@@ -14,9 +14,10 @@ from sweep.imports.ck_facts import Facts, read_facts
 from sweep.imports.ck_json import RefusedError, plain, word
 from sweep.imports.ck_run import Run, read_run
 from sweep.imports.ck_spec import audits_of, spec_of
-from sweep.imports.judge import ignored_errors, ignored_note, judge_imported, query_latency
+from sweep.imports.judge import ignored_note, judge_imported, query_latency
 from sweep.loadgen.logs import Summary
 from sweep.paths import json_text
+from sweep.submission.logs import ignored_errors
 from sweep.trial.imported import IMPORTED, Imported
 from sweep.trial.result import Latencies, Timing, TrialResult
 from sweep.trial.spec import TrialSpec

@@ -10,13 +10,12 @@ from typing import Any
 
 from sweep.errors import LogError
 from sweep.imports.ck_json import RefusedError, file_json, file_text, inside, mapping, plain, real, whole
-from sweep.imports.judge import ignored_errors
 from sweep.loadgen.accuracy import Accuracy
 from sweep.loadgen.conf import Conf, parse_conf
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
 from sweep.loadgen.seeds import seeded_round
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
-from sweep.submission.logs import contradictions
+from sweep.submission.logs import contradictions, ignored_errors
 from sweep.vocabulary import TestMode
 
 _CONTRADICTIONS_SHOWN = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweep.loadgen.logs import Detail, LatencyStats, Summary
+from sweep.submission.logs import ignored_errors
 from sweep.submission.rounds import is_ignored
 from sweep.trial.spec import TrialSpec
 from sweep.trial.verdict import CHECKS, Check, Judgement
@@ -89,19 +90,6 @@ def _constraint(spec: TrialSpec, summary: Summary) -> tuple[bool | None, str]:
     if not within or summary.performance_constraints is False:
         return False, evidence
     return summary.performance_constraints, evidence
-
-
-def ignored_errors(round_name: str | None, summary: Summary, detail: Detail | None) -> tuple[str, ...]:
-    """Return the errors of a test whose round's checker let all of them pass; none where another is among them.
-
-    Args:
-        round_name: The round whose seeds the test was drawn with; None for none.
-        summary: Its summary, which counts them.
-        detail: Its detail log, without which nobody knows what they are.
-    """
-    flagged = () if detail is None else detail.errors
-    is_all = (summary.error_count or 0) <= len(flagged) and all(is_ignored(round_name, one) for one in flagged)
-    return flagged if is_all else ()
 
 
 def ignored_note(round_name: str | None, errors: Sequence[str]) -> str:

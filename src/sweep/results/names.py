@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import ConfigError, Problem
-from sweep.paths import OutputPaths, SweepPaths
+from sweep.paths import OutputPaths, SweepPaths, real
 from sweep.results.selection import select
 
 _SHOWN = 8
@@ -110,7 +110,11 @@ def _named(place: Path) -> Iterator[Named]:
         yield Named(trial.name, trial, (_digests(trial.name),))
     for folder in paths.all_sweeps():
         yield Named(folder.name, folder)
-        for path in SweepPaths(folder).certificates():
+        try:
+            certificates = SweepPaths(folder).certificates()
+        except OSError:
+            continue  # such as a link that leads to itself, which `ls --damaged` names
+        for path in certificates:
             # A study that was resumed has a certificate in each of its sweeps.
             yield Named(path.stem, path, (f"{folder.name}/{path.stem}",))
 
@@ -127,4 +131,4 @@ def _begins(key: str, word: str) -> bool:
 
 
 def _unique(found: Sequence[Named]) -> list[Named]:
-    return list({one.path.resolve(): one for one in found}.values())
+    return list({real(one.path): one for one in found}.values())

@@ -9,6 +9,7 @@ from pathlib import Path
 from sweep.loadgen.logs import Detail, Summary
 from sweep.paths import DETAIL_LOG, SUMMARY_LOG
 from sweep.submission.findings import Found, Severity, Subject
+from sweep.submission.rounds import is_ignored
 from sweep.submission.tree import LOG_MAX, TreeResult, UnreadableError, read_file
 
 _MARK = ":::MLLOG"
@@ -58,7 +59,7 @@ def errors_of(
         detail: Its detail log.
     """
     flagged = detail.errors if isinstance(detail, Detail) else ()
-    ignored = [one for one in flagged if any(part in one for part in subject.rules.ignored_errors)]
+    ignored = [one for one in flagged if is_ignored(subject.rules.name, one)]
     for error in [one for one in flagged if one not in ignored][:_SHOWN]:
         yield Found(f"{test}/{DETAIL_LOG}: {' '.join(error.split())[:160]}")
     if ignored:

@@ -13,7 +13,7 @@ from sweep.loadgen.accuracy import read_accuracy_log
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
 from sweep.store.records import StoredTrial
-from sweep.submission.logs import audits, contradictions
+from sweep.submission.logs import audits, contradictions, ignored_errors
 from sweep.submission.rescore import labels_of, scored_again
 from sweep.submission.rounds import ROUNDS, Benchmark, Round
 from sweep.trial.verdict import judge
@@ -150,7 +150,7 @@ def on_device(stored: StoredTrial) -> bool:
 def performance_reasons(evidence: Evidence, demand: Demand) -> Iterator[str]:
     """Yield why a performance test does not count in a round, by its logs."""
     yield from _contradictions(evidence)
-    yield from _verdict_reasons(evidence)
+    yield from _verdict_reasons(evidence, demand.rules)
     yield from _length_reasons(evidence, demand)
     yield from _seed_reasons(evidence, demand.rules)
     yield from _metric_reasons(evidence, demand)
@@ -174,7 +174,7 @@ def accuracy_reasons(stored: StoredTrial, demand: Demand) -> Iterator[str]:
         return
     if evidence.summary.mode is not TestMode.ACCURACY:
         yield f"{SUMMARY_LOG} is of {evidence.summary.mode_text or 'another mode'}"
-    yield from _error_reasons(evidence)
+    yield from _error_reasons(evidence, demand.rules)
     size, total, good = demand.benchmark.dataset_size, result.accuracy.total, result.accuracy.good
     if total is None or good is None:
         yield f"its score is {result.accuracy}, which sweep cannot count again"
@@ -229,16 +229,18 @@ def _contradictions(evidence: Evidence) -> Iterator[str]:
         yield f"{SUMMARY_LOG} says an estimate of {_shown(estimate)} ns, the record {_shown(recorded)} ns"
 
 
-def _verdict_reasons(evidence: Evidence) -> Iterator[str]:
+def _verdict_reasons(evidence: Evidence, rules: Round) -> Iterator[str]:
     result, summary = evidence.stored.result, evidence.summary
     if summary.loadgen_result != "VALID":
         yield f"LoadGen's own result is {summary.loadgen_result}"
     if result.imported is None and (again := judge(result.spec, summary)).result is not Verdict.VALID:
         yield f"judged again by its log it is {again.result}: {again.why}"
-    yield from _error_reasons(evidence)
+    yield from _error_reasons(evidence, rules)
 
 
-def _error_reasons(evidence: Evidence) -> Iterator[str]:
+def _error_reasons(evidence: Evidence, rules: Round) -> Iterator[str]:
+    if ignored_errors(rules.name, evidence.summary, evidence.detail):
+        return
     flagged = () if evidence.detail is None else evidence.detail.errors
     if evidence.summary.error_count != 0 or flagged:
         count = evidence.summary.error_count

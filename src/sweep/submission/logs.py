@@ -1,4 +1,4 @@
-"""Whether LoadGen's two logs of a performance test are of one test."""
+"""What LoadGen's two logs of a test say together: whether they are of one test, and whether its errors count."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sweep.loadgen.logs import Detail, Summary
 from sweep.paths import DETAIL_LOG, SUMMARY_LOG
+from sweep.submission.rounds import is_ignored
 from sweep.vocabulary import Scenario
 
 SETTINGS = {
@@ -60,6 +61,19 @@ def audits(summary: Summary, detail: Detail | None) -> tuple[str, ...]:
     if detail is not None:
         used |= {name: detail.effective[name] for name in _AUDITS if detail.effective.get(name)}
     return tuple(f"{name}={value}" for name, value in used.items() if value)
+
+
+def ignored_errors(round_name: str | None, summary: Summary, detail: Detail | None) -> tuple[str, ...]:
+    """Return the errors of a test whose round's checker let all of them pass; none where another is among them.
+
+    Args:
+        round_name: The round that it is judged by; None for none.
+        summary: Its summary, which counts them.
+        detail: Its detail log, without which nobody knows what they are.
+    """
+    flagged = () if detail is None else detail.errors
+    is_all = (summary.error_count or 0) <= len(flagged) and all(is_ignored(round_name, one) for one in flagged)
+    return flagged if is_all else ()
 
 
 def _results(summary: Summary, detail: Detail) -> Iterator[str]:

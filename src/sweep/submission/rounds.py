@@ -89,7 +89,6 @@ class Round:
         numeric_fields: Those that the official report generator reads as whole numbers, and fails where they are none.
         system_types: What a system can be.
         guesses: What a name stands for that nobody maps, by a part of it: the first that fits.
-        ignored_errors: Errors of LoadGen's, by a part of their text, that the checker ignores.
         wants_calibration: Whether `closed` must say how weights were quantised.
         open_demands: What it refuses in `open` too: a `benchmark` that is none of such systems, an accuracy that
             it cannot read (`score`).
@@ -117,7 +116,6 @@ class Round:
     numeric_fields: tuple[str, ...]
     system_types: tuple[str, ...]
     guesses: tuple[tuple[str, str], ...]
-    ignored_errors: tuple[str, ...]
     wants_calibration: bool
     open_demands: frozenset[str]
     lenient: frozenset[str]
@@ -271,7 +269,6 @@ _V07 = Round(
     numeric_fields=(),
     system_types=SYSTEM_TYPES[:2],
     guesses=_OLD_GUESSES,
-    ignored_errors=("CAS failed",),
     wants_calibration=False,
     open_demands=frozenset({"benchmark"}),
     lenient=_V10_LENIENT | {"status"},
@@ -284,7 +281,6 @@ _V10 = replace(
     required_fields=_OLD_FIELDS,
     numeric_fields=("number_of_nodes", "host_processors_per_node", "accelerators_per_node"),
     system_types=SYSTEM_TYPES,
-    ignored_errors=(),
     lenient=_V10_LENIENT | {"settings", "measurements"},
 )
 _V41 = replace(

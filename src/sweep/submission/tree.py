@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from sweep.errors import ConfigError, LogError, Problem
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
 from sweep.loadgen.seeds import seeded_round
-from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG
+from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, real
 from sweep.submission.layout import ACCURACY_TXT, ResultPaths, SubmitterPaths
 from sweep.submission.rounds import DIVISIONS, Round
 
@@ -246,7 +246,7 @@ def read_file(path: Path, limit: int, root: Path) -> bytes:
     parts = path.relative_to(root).parts
     try:
         inside = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
-        if any(one.is_symlink() for one in inside) and not path.resolve().is_relative_to(root.resolve()):
+        if any(one.is_symlink() for one in inside) and not real(path).is_relative_to(real(root)):
             raise UnreadableError("is a link, or lies behind one, which is not followed")
         if not path.exists():
             raise UnreadableError("is missing")
