@@ -32,7 +32,10 @@ def kernels(request, monkeypatch):
 
 @pytest.mark.parametrize(
     "network",
-    [wild.shared_weight, wild.names_that_clash, wild.names_that_clash_with_pairs, wild.names_like_ours, wild.functions],
+    [
+        *(wild.shared_weight, wild.names_that_clash, wild.names_that_clash_with_pairs, wild.names_like_ours),
+        *(wild.functions, wild.doubled),
+    ],
 )
 def test_int8_is_loaded_and_close(tmp_path, kernels, network):
     original = network()
@@ -155,6 +158,13 @@ def test_float16_with_variances_beyond_it(tmp_path):
     original = wild.wide_batch_norm()
     model = wild.convert(tmp_path, original, FP16)
     assert any("1 of 5 operators" in note and "variance (100000)" in note for note in model.notes)
+    assert wild.error_of(model, original) < 0.01
+
+
+def test_float16_with_factors_below_it(tmp_path):
+    original = wild.tiny_factors()
+    model = wild.convert(tmp_path, original, FP16)
+    assert any("3 of 6 operators" in note and "small (1e-20)" in note for note in model.notes)
     assert wild.error_of(model, original) < 0.01
 
 

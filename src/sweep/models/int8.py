@@ -260,7 +260,7 @@ def _set_residuals_aside(graph: onnx.GraphProto) -> dict[str, float]:
     kept: dict[str, float] = {}
     gone: set[str] = set()
     for node in graph.node:
-        if node.op_type != "Add":
+        if node.op_type != "Add" or len(set(node.input)) < 2:  # twice the same is carried over and computed at once
             continue
         computed = []
         for index, name in enumerate(node.input):
