@@ -46,6 +46,22 @@ def test_int8_is_loaded_and_close(tmp_path, kernels, network):
     assert len(quantised) >= 2
 
 
+@pytest.mark.parametrize(
+    "about",
+    [
+        *({"bias": (8,), "beta": beta} for beta in (0.0, -3.0)),
+        *({"bias": bias} for bias in ((1, 8), (1, 1), (1,), ())),
+        *({"bias": (), "computed": True, "beta": beta} for beta in (1.0, 2.5)),
+    ],
+)
+def test_int8_takes_any_bias_of_a_gemm(tmp_path, kernels, about):
+    bias, rest = about["bias"], {key: value for key, value in about.items() if key != "bias"}
+    original = wild.gemms(*bias, **rest)
+    model = wild.convert(tmp_path, original, INT8)
+    assert (model.level, model.notes) == ("all", ())
+    assert 0 < wild.error_of(model, original) < 0.05
+
+
 @pytest.mark.parametrize("kind", ["weight", "zero point", "pair", "operators"])
 def test_a_users_int8_file_with_a_shared_weight_is_loaded(tmp_path, kernels, kind):
     original = wild.integers(kind=kind)

@@ -174,6 +174,15 @@ def tiny_factors() -> onnx.ModelProto:
     return net.model([4], [4])
 
 
+def gemms(*bias: int, beta: float = 1.0, computed: bool = False) -> onnx.ModelProto:
+    """A Gemm with a bias of some shape that counts `beta` times, before another."""
+    net = Net()
+    added = net.op("MatMul", "x", net.weight(8, 8)) if computed else net.const(np.full(bias, 2, F32))
+    y = net.op("Gemm", "x", net.weight(8, 8), added, alpha=0.5, beta=beta)
+    net.op("Gemm", y, net.weight(8, 8))
+    return net.model([8], [8])
+
+
 def doubled() -> onnx.ModelProto:
     """What a convolution computes is added to itself."""
     net = Net()
