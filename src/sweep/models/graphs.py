@@ -31,11 +31,19 @@ def plain(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def inside(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """Yield nodes and those in the bodies of their control flow."""
+    nodes = list(nodes)
+    yield from nodes
+    for body in bodies(nodes):
+        yield from body.node
+
+
+def bodies(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
+    """Yield the bodies of control flow, those within others too."""
     for node in nodes:
-        yield node
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
-                yield from inside(body.node)
+                yield body
+                yield from bodies(body.node)
 
 
 def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
