@@ -22,7 +22,10 @@ OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 """Major version of CUDA to the oldest driver, by its first number, that runs it (NVIDIA, CUDA Compatibility, table of
 minor version compatibility)."""
 
-FOR_CUDA_12 = "pip install 'onnxruntime-gpu[cuda,cudnn]<1.27' 'cuda-python<13'"
+FOR_CUDA_12 = (
+    "pip install 'onnxruntime-gpu[cuda,cudnn]<1.27' 'cuda-python<13', "
+    "then pip install --force-reinstall --no-deps 'onnxruntime-gpu<1.27'"
+)
 """The newest packages of ONNX Runtime that are built for CUDA 12 (their requirements name its libraries)."""
 
 _ON = "Enabled"

@@ -133,6 +133,16 @@ def test_gpus_that_onnx_runtimes_cuda_leaves_out_are_not_counted(doctor, monkeyp
     assert detail.endswith("onnxruntime-gpu of CUDA 13 does not support NVIDIA H100, of compute capability 7.0")
 
 
+@pytest.mark.parametrize(
+    ("about", "old"),
+    [({}, False), ({"driver": "570.1"}, True), ({"compute_cap": "7.0"}, True), ({"compute_cap": "[N/A]"}, False)],
+)
+def test_onnx_runtime_for_cuda_is_one_that_runs_here(doctor, monkeypatch, about, old):
+    """Or who does as doctor says is told the next thing to do, and the next."""
+    monkeypatch.setattr(doctor_gpus, "onnxruntime_build", lambda: ("onnxruntime", None))
+    assert ("'onnxruntime-gpu<1.27'" in doctor(card(0, **about))["extra cuda"].fix) is old
+
+
 def test_two_builds_of_tensorrt_clash(doctor, monkeypatch):
     names = ("tensorrt-cu12", "tensorrt-cu13")
     monkeypatch.setattr(flavours, "distributions", lambda: [SimpleNamespace(name=name) for name in names])

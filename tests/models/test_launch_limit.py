@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.backends.wide import LIMIT, wide_model
+from tests.models import wild
 
 from sweep.config.files import load_choice
 from sweep.models import model_config, resolve_model
@@ -58,4 +59,25 @@ def test_a_weight_and_a_second_input_that_do_not_grow_are_left_out(tmp_path):
     weight = numpy_helper.from_array(np.ones((4, 5000), np.float32), "w")
     graph = helper.make_graph(nodes, "g", values[:2], values[2:], [weight])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
+    assert launch_limit(tmp_path / "m.onnx") == LARGEST_TENSOR // 5000
+
+
+@pytest.mark.parametrize("where", ["function", "branch"])
+def test_layers_of_functions_and_branches_count(tmp_path, where):
+    """What is between them is the largest of the network, and no tensor of its outermost graph."""
+    net = wild.Net()
+    wide, narrow = net.const(np.ones((8, 5000), np.float32)), net.const(np.ones((5000, 8), np.float32))
+    nodes = [helper.make_node("MatMul", ["x", wide], ["t"]), helper.make_node("MatMul", ["t", narrow], ["o"])]
+    functions = []
+    if where == "function":
+        opsets = [helper.make_opsetid("", 17)]
+        functions = [helper.make_function("local", "Block", ["x", wide, narrow], ["o"], nodes, opsets)]
+        net.op("Block", "x", wide, narrow, domain="local")
+    else:
+        bodies = {}
+        for branch in ("then_branch", "else_branch"):
+            made = [helper.make_tensor_value_info("o", TensorProto.FLOAT, None)]
+            bodies[branch] = helper.make_graph(nodes, branch, [], made)
+        net.op("If", net.op("Greater", net.op("ReduceSum", "x", keepdims=0), net.const(np.float32(0))), **bodies)
+    onnx.save(net.model([8], [8], functions=functions), tmp_path / "m.onnx")
     assert launch_limit(tmp_path / "m.onnx") == LARGEST_TENSOR // 5000

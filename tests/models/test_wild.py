@@ -32,7 +32,10 @@ def kernels(request, monkeypatch):
 
 @pytest.mark.parametrize(
     "network",
-    [wild.shared_weight, wild.names_that_clash, wild.names_that_clash_with_pairs, wild.names_like_ours, wild.functions],
+    [
+        *(wild.shared_weight, wild.names_that_clash, wild.names_that_clash_with_pairs, wild.names_like_ours),
+        *(wild.functions, wild.doubled),
+    ],
 )
 def test_int8_is_loaded_and_close(tmp_path, kernels, network):
     original = network()
@@ -41,6 +44,22 @@ def test_int8_is_loaded_and_close(tmp_path, kernels, network):
     assert 0 < wild.error_of(model, original) < 0.1
     quantised = [node for node in onnx.load(str(model.path)).graph.node if node.op_type == "QuantizeLinear"]
     assert len(quantised) >= 2
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        *({"bias": (8,), "beta": beta} for beta in (0.0, -3.0)),
+        *({"bias": bias} for bias in ((1, 8), (1, 1), (1,), ())),
+        *({"bias": (), "computed": True, "beta": beta} for beta in (1.0, 2.5)),
+    ],
+)
+def test_int8_takes_any_bias_of_a_gemm(tmp_path, kernels, about):
+    bias, rest = about["bias"], {key: value for key, value in about.items() if key != "bias"}
+    original = wild.gemms(*bias, **rest)
+    model = wild.convert(tmp_path, original, INT8)
+    assert (model.level, model.notes) == ("all", ())
+    assert 0 < wild.error_of(model, original) < 0.05
 
 
 @pytest.mark.parametrize("kind", ["weight", "zero point", "pair", "operators"])
@@ -155,6 +174,13 @@ def test_float16_with_variances_beyond_it(tmp_path):
     original = wild.wide_batch_norm()
     model = wild.convert(tmp_path, original, FP16)
     assert any("1 of 5 operators" in note and "variance (100000)" in note for note in model.notes)
+    assert wild.error_of(model, original) < 0.01
+
+
+def test_float16_with_factors_below_it(tmp_path):
+    original = wild.tiny_factors()
+    model = wild.convert(tmp_path, original, FP16)
+    assert any("3 of 6 operators" in note and "small (1e-20)" in note for note in model.notes)
     assert wild.error_of(model, original) < 0.01
 
 

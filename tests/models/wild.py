@@ -164,6 +164,33 @@ def wide_batch_norm() -> onnx.ModelProto:
     return net.model([4, 8, 8], [4, 8, 8])
 
 
+def tiny_factors() -> onnx.ModelProto:
+    """Factors too small for float16, beside a number and a bias that are as small, and added."""
+    net = Net()
+    y = net.op("Mul", net.op("Gemm", "x", net.weight(4, 4)), net.const(F32(1e-20), "small"))
+    y = net.op("Mul", y, net.const(F32(1e20), "large"))
+    y = net.op("Add", net.op("Gemm", y, net.weight(4, 4)), net.const(F32(1e-12), "epsilon"))
+    net.op("Gemm", y, net.weight(4, 4), net.const(np.full(4, 1e-20, F32), "bias"))
+    return net.model([4], [4])
+
+
+def gemms(*bias: int, beta: float = 1.0, computed: bool = False) -> onnx.ModelProto:
+    """A Gemm with a bias of some shape that counts `beta` times, before another."""
+    net = Net()
+    added = net.op("MatMul", "x", net.weight(8, 8)) if computed else net.const(np.full(bias, 2, F32))
+    y = net.op("Gemm", "x", net.weight(8, 8), added, alpha=0.5, beta=beta)
+    net.op("Gemm", y, net.weight(8, 8))
+    return net.model([8], [8])
+
+
+def doubled() -> onnx.ModelProto:
+    """What a convolution computes is added to itself."""
+    net = Net()
+    y = net.op("Conv", "x", net.weight(4, 4, 3, 3), pads=[1] * 4)
+    net.op("Conv", net.op("Add", y, y), net.weight(4, 4, 3, 3), pads=[1] * 4)
+    return net.model([4, 8, 8], [4, 8, 8])
+
+
 def nearly_constant() -> onnx.ModelProto:
     """Between two layers lies a tensor whose values are all but equal."""
     net = Net()

@@ -15,8 +15,9 @@ from sweep.backends.gpu.engine import Launch
 from sweep.backends.onnxruntime import translated
 from sweep.backends.options import Option
 from sweep.errors import BackendError, EngineOutOfMemoryError
+from sweep.gpus import unsupported, usable_gpus
 from sweep.models.base import TensorSpec
-from sweep.models.ort import CUDA_RECIPE, onnxruntime_build, runtime, session_options
+from sweep.models.ort import cuda_recipe, onnxruntime_build, runtime, session_options
 from sweep.models.split_bias import for_cuda_provider
 from sweep.paths import in_utf8
 from sweep.vocabulary import Precision
@@ -53,11 +54,16 @@ class OnnxRuntimeCudaBackend(GpuBackend):
         package, cuda = onnxruntime_build() or ("", None)
         if cuda is None:
             detail = f"{package} is installed without CUDA" if package else "onnxruntime is not installed"
-            return Availability(available=False, detail=detail, fix=CUDA_RECIPE)
+            return Availability(available=False, detail=detail, fix=cuda_recipe(usable_gpus()))
         return gpu_availability("cuda", package, int(cuda.partition(".")[0]))
 
     def open_engine(self, cuda: Cuda, stream: Handle) -> OnnxRuntimeCudaEngine:
-        """Create the session on the pipeline's stream."""
+        """Create the session on the pipeline's stream, once the GPU is known to be one that its CUDA supports."""
+        package, version = onnxruntime_build() or ("onnxruntime-gpu", None)
+        for gpu in usable_gpus()[:1]:  # `availability` asks for one that fits among all of the machine
+            reason, fix = unsupported(gpu, package, cuda=int((version or "0").partition(".")[0]))
+            if reason:
+                raise BackendError(f"{reason}; {fix}")
         path, options = Path(str(self.request.model_path)), dict(self.request.options)
         if self.request.precision == Precision.INT8:
             # The provider has no int8 kernels: it computes in float32 between the Q/DQ pairs, and with them its change
@@ -103,7 +109,7 @@ class OnnxRuntimeCudaEngine:
         if self._session.get_providers()[0] != _PROVIDER:
             raise BackendError(
                 "ONNX Runtime did not load its CUDA provider, most likely because CUDA or cuDNN libraries are missing "
-                f"(its own words are in the worker's log); {CUDA_RECIPE}"
+                f"(its own words are in the worker's log); {cuda_recipe(usable_gpus())}"
             )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         frozen = {value.shape[0] for value in inputs if value.shape and isinstance(value.shape[0], int)}

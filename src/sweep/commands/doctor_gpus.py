@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from sweep.backends.trt.flavours import FLAVOURS, INT8_IS_SLOW, RTX, TENSORRT, Flavour, cuda_major, mixture
 from sweep.commands.findings import Finding, installed_version
 from sweep.gpus import NEWEST, OLDEST_DRIVER, VISIBLE, Gpu, driver_major, gpus, unsupported, usable_gpus
-from sweep.models.ort import CUDA_RECIPE, onnxruntime_build
+from sweep.models.ort import cuda_recipe, onnxruntime_build
 
 _OWN = "mlperf-sweep"
 
@@ -65,7 +65,7 @@ def _extra(extra: str, usable: Sequence[Gpu]) -> Finding:
     missing = [name for name, words in found.items() if not words]
     gives, instead = _gives(extra, usable)
     parts = [*there, *([f"{', '.join(missing)} missing"] if missing else []), gives]
-    recipe = CUDA_RECIPE if extra == "cuda" else f"pip install '{_OWN}[{extra}]'"
+    recipe = cuda_recipe(usable) if extra == "cuda" else f"pip install '{_OWN}[{extra}]'"
     install = recipe if missing else ""
     return Finding("extra", extra, not missing, "; ".join(parts), install if instead is None else instead)
 
@@ -149,4 +149,6 @@ def _packages(usable: Sequence[Gpu]) -> Iterator[Finding]:
     build, gpu = onnxruntime_build(), installed_version("onnxruntime-gpu")
     if gpu and (build is None or build[1] is None):
         found = "ONNX Runtime is not there" if build is None else f"the files are those of {build[0]}, without CUDA"
-        yield Finding("package", "onnxruntime", False, f"onnxruntime-gpu {gpu} is installed, but {found}", CUDA_RECIPE)
+        yield Finding(
+            "package", "onnxruntime", False, f"onnxruntime-gpu {gpu} is installed, but {found}", cuda_recipe(usable)
+        )

@@ -31,10 +31,18 @@ def plain(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def inside(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """Yield nodes and those in the bodies of their control flow."""
+    nodes = list(nodes)
+    yield from nodes
+    for body in all_bodies(nodes):
+        yield from body.node
+
+
+def all_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs that nodes of control flow run, those within others too."""
     for node in nodes:
-        yield node
         for body in bodies(node):
-            yield from inside(body.node)
+            yield body
+            yield from all_bodies(body.node)
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

@@ -28,6 +28,9 @@ RECIPE = 2
 """Version of what `half_network` makes; part of the key of a cached file, so count it up with every change."""
 
 _LARGEST = 65504.0  # of float16
+_SMALLEST = 1e-7
+"""What the converter makes of anything smaller than it, and not zero."""
+_LIMITS = f"from {_SMALLEST:g} to {_LARGEST:g}"
 _STAYS_FLOAT32 = ("Softmax", "LogSoftmax")
 """Operators at the end of a network, where float16 would make ties of scores that differ."""
 
@@ -44,6 +47,8 @@ _CONVERTERS = re.compile(r"_cast_to_fp(16|32)(_node)?$|^graph_(input|output)_cas
 _WITH_BODIES = ("If", "Loop", "Scan")
 _SHOWN = 4
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_SCALING = (*_LAYERS, "BatchNormalization", "Div", "Mul")
+"""Operators to which a constant all of which is tiny matters; others add it, or keep off zero with it."""
 
 
 def half_network(
@@ -127,7 +132,7 @@ def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
     layers = [node for node in graph.node if node.op_type in _LAYERS]
     if layers and all(_key(node) in found for node in layers):
         name = next((name for node in layers for name in node.input if name in beyond), next(iter(beyond)))
-        reason = f"weight {name} of the {source} network has {beyond[name]:g}, beyond the largest float16, {_LARGEST:g}"
+        reason = f"weight {name} of the {source} network has {beyond[name]:g}, beyond float16, {_LIMITS}"
         raise ConfigError(Problem("precision", "fp16", reason, "use precision=fp32, or int8"))
     named: set[str] = set()
     for index, node in enumerate(graph.node):
@@ -143,7 +148,7 @@ def _wide(graph: onnx.GraphProto, source: str, notes: list[str]) -> set[str]:
         more = f" and {len(beyond) - _SHOWN} more" if len(beyond) > _SHOWN else ""
         notes.append(
             f"fp16: {len(named)} of {len(graph.node)} operators stay in float32, because of constants "
-            f"beyond {_LARGEST:g}: {constants}{more}"
+            f"beyond float16, {_LIMITS}: {constants}{more}"
         )
     return named
 
@@ -163,7 +168,7 @@ def _inside_bodies(graph: onnx.GraphProto) -> int:
 
 
 def _beyond(graph: onnx.GraphProto, readers: dict[str, list[onnx.NodeProto]]) -> dict[str, float]:
-    """Return, by tensor, the largest value of every float32 constant that is beyond float16.
+    """Return, by tensor, the largest value of every float32 constant that is beyond float16, too large or too small.
 
     One that is but the bound of a Clip is none of them.
     """
@@ -180,7 +185,8 @@ def _beyond(graph: onnx.GraphProto, readers: dict[str, list[onnx.NodeProto]]) ->
             continue
         values = numpy_helper.to_array(tensor)
         finite = values[np.isfinite(values)]
-        if finite.size and float(np.abs(finite).max()) > _LARGEST:
+        largest = float(np.abs(finite).max()) if finite.size else 0.0
+        if largest > _LARGEST or (0 < largest < _SMALLEST and any(_scales(node, name) for node in readers[name])):
             found[name] = float(finite.flat[int(np.abs(finite).argmax())])
     return found
 
@@ -188,6 +194,11 @@ def _beyond(graph: onnx.GraphProto, readers: dict[str, list[onnx.NodeProto]]) ->
 def _bounds(node: onnx.NodeProto, name: str) -> bool:
     """Return whether a node reads a constant as the bound of a Clip alone."""
     return bool(node.op_type == "Clip" and node.input[0] != name)
+
+
+def _scales(node: onnx.NodeProto, name: str) -> bool:
+    """Return whether a node multiplies or divides by a constant; the third and fourth inputs are what it adds."""
+    return node.op_type in _SCALING and name in (*node.input[:2], *node.input[4:])
 
 
 def _strip_cast_pairs(graph: onnx.GraphProto, wide: set[str]) -> None:

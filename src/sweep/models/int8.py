@@ -70,6 +70,7 @@ def int8_graph(
         _check_layers(model.graph, source, notes)
         _name_nodes(model.graph)
         _check_excluded(model.graph, calibration.exclude, source)
+        _scale_biases(model.graph)
         apart = _names_apart(model.graph)
         rename(model.graph, apart)
         quantised = _quantised(model, calibration, batch, apart, notes)
@@ -136,6 +137,22 @@ def _check_excluded(graph: onnx.GraphProto, exclude: Sequence[str], source: obje
         raise ConfigError(problems)
 
 
+def _scale_biases(graph: onnx.GraphProto) -> None:
+    """Multiply the bias of each Gemm by `beta` in a node of its own: the quantiser takes every `beta` for 1."""
+    from onnx import TensorProto, helper
+
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        beta = next((attribute for attribute in node.attribute if attribute.name == "beta"), None)
+        if node.op_type == "Gemm" and beta is not None and beta.f != 1 and "".join(node.input[2:]):
+            scaled, factor = f"{node.name}/bias", f"{node.name}/beta"
+            graph.initializer.append(helper.make_tensor(factor, TensorProto.FLOAT, [], [beta.f]))
+            nodes.append(helper.make_node("Mul", [node.input[2], factor], [scaled], name=scaled))
+            node.input[2], beta.f = scaled, 1.0
+        nodes.append(node)
+    replace_nodes(graph, nodes)
+
+
 def _names_apart(graph: onnx.GraphProto) -> dict[str, str]:
     """Return other names of all tensors where one of them is a name that the quantiser would make of another.
 
@@ -196,6 +213,7 @@ def _quantised(
                 "ActivationSymmetric": True,
                 "WeightSymmetric": True,
                 "QuantizeBias": False,  # int32 biases are refused by TensorRT's parser
+                "QDQDisableWeightAdjustForInt32Bias": True,  # fails on those of Gemm that are not of one axis
                 "OpTypesToExcludeOutputQuantization": list(QUANTISED),
             },
         )
@@ -260,7 +278,7 @@ def _set_residuals_aside(graph: onnx.GraphProto) -> dict[str, float]:
     kept: dict[str, float] = {}
     gone: set[str] = set()
     for node in graph.node:
-        if node.op_type != "Add":
+        if node.op_type != "Add" or len(set(node.input)) < 2:  # twice the same is carried over and computed at once
             continue
         computed = []
         for index, name in enumerate(node.input):

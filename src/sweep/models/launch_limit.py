@@ -7,6 +7,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.models.graphs import all_bodies, plain
+
 if TYPE_CHECKING:
     import onnx
 
@@ -32,7 +34,7 @@ def launch_limit(path: Path) -> int | None:
     import onnx
 
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        model = plain(onnx.load(str(path), load_external_data=False))
         axes = _open_axes(model.graph)
         _forget(model.graph)
         one, two = (dict(_sizes(model, axes, batch)) for batch in (1, 2))
@@ -63,13 +65,14 @@ def _forget(graph: onnx.GraphProto) -> None:
 def _sizes(
     model: onnx.ModelProto, axes: list[onnx.TensorShapeProto.Dimension], batch: int
 ) -> Iterator[tuple[str, int]]:
-    """Yield each tensor whose shape is known for a batch, with its elements."""
+    """Yield each tensor whose shape is known for a batch, with its elements; those in control flow by their place."""
     from onnx import shape_inference
 
     for axis in axes:
         axis.dim_value = batch
     graph = shape_inference.infer_shapes(model, data_prop=True).graph
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        shape = value.type.tensor_type.shape.dim
-        if shape and all(axis.HasField("dim_value") for axis in shape):
-            yield value.name, prod(axis.dim_value for axis in shape)
+    for place, part in enumerate((graph, *all_bodies(graph.node))):
+        for value in (*part.input, *part.value_info, *part.output):
+            shape = value.type.tensor_type.shape.dim
+            if shape and all(axis.HasField("dim_value") for axis in shape):
+                yield f"{place}/{value.name}", prod(axis.dim_value for axis in shape)

@@ -8,12 +8,13 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sweep.environment import has_fast_int8
 from sweep.errors import ConfigError, Problem
+from sweep.gpus import FOR_CUDA_12, OLDEST_DRIVER, Gpu, driver_major, unsupported
 
 CUDA_RECIPE = "pip install 'mlperf-sweep[cuda]', then pip install --force-reinstall --no-deps onnxruntime-gpu"
 """What makes ONNX Runtime one for CUDA, whatever was installed before.
@@ -21,8 +22,21 @@ CUDA_RECIPE = "pip install 'mlperf-sweep[cuda]', then pip install --force-reinst
 sweep needs `onnxruntime`, which fills the same folder as `onnxruntime-gpu`: the one that pip wrote last is there.
 """
 
+_CUDA_OF_RECIPE = 13
+
 EXACT_INT8 = "session.x64quantprecision"
 """The session option that asks for kernels without overflow on x86."""
+
+
+def cuda_recipe(devices: Sequence[Gpu]) -> str:
+    """Return what makes ONNX Runtime one for CUDA on these GPUs; of CUDA 12 where neither driver nor GPU takes 13."""
+    oldest = OLDEST_DRIVER[_CUDA_OF_RECIPE]
+    too_new = [
+        bool(unsupported(gpu, "onnxruntime-gpu", cuda=_CUDA_OF_RECIPE)[0])
+        or (driver_major(gpu.driver) or oldest) < oldest
+        for gpu in devices
+    ]
+    return FOR_CUDA_12 if too_new and all(too_new) else CUDA_RECIPE
 
 
 def onnxruntime_build() -> tuple[str, str | None] | None:

@@ -92,6 +92,9 @@ class TestAvailability:
         without = OnnxRuntimeCudaBackend.availability()
         assert (without.available, without.detail) == (False, "onnxruntime is installed without CUDA")
         assert "--force-reinstall --no-deps onnxruntime-gpu" in without.fix
+        for old in (_gpu("550.54"), _gpu(capability="7.0")):  # what that recipe brings would be refused in turn
+            monkeypatch.setattr("sweep.backends.onnxruntime_cuda.usable_gpus", lambda old=old: (old,))
+            assert "'onnxruntime-gpu<1.27'" in OnnxRuntimeCudaBackend.availability().fix
         said.write_text("package_name = 'onnxruntime-gpu'\n__version__ = '1.31.1'\ncuda_version = '13.0'\n")
         assert onnxruntime_build() == ("onnxruntime-gpu", "13.0")
         monkeypatch.setattr(gpu_backend, "usable_gpus", lambda: ())
@@ -205,6 +208,14 @@ def test_the_session_works_on_the_pipelines_stream_and_waits_for_nothing(world):
     assert provider["gpu_mem_limit"] == str(100 * 2**20)
     assert all(isinstance(value, str) for value in provider.values())
     assert ("run", {"disable_synchronize_execution_providers": "1", "gpu_graph_id": "1"}) in world.calls
+
+
+def test_a_gpu_that_is_not_supported_is_refused_by_name_though_another_of_the_machine_is(world, monkeypatch):
+    monkeypatch.setattr("sweep.backends.onnxruntime_cuda.usable_gpus", lambda: (_gpu(capability="7.0"),))
+    monkeypatch.setattr("sweep.backends.onnxruntime_cuda.onnxruntime_build", lambda: ("onnxruntime-gpu", "13.0"))
+    with pytest.raises(BackendError, match=r"CUDA 13 does not support RTX A6000.*'cuda-python<13'"), world.backend():
+        pass
+    assert not world.sessions
 
 
 def test_inputs_and_outputs_are_addresses_on_the_device_and_all_launches_have_one_size(world):

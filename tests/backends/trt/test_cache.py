@@ -1,6 +1,7 @@
 """Engines in the cache: used when they are exactly what is wanted, whole, and built once."""
 
 import contextlib
+import fcntl
 import json
 import multiprocessing
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from sweep.backends.trt.build import Built
 from sweep.backends.trt.cache import LIMIT_GB, EngineCache, Timings, limit_bytes
-from sweep.backends.trt.files import CheckedFile, locked
+from sweep.backends.trt.files import CheckedFile, InUse, locked, remove_unused
 from sweep.errors import BackendError, ConfigError
 
 IDENTITY = {"recipe": 1, "gpu": "RTX A6000", "model": "sha256:1", "profile": {"smallest": 4}, "tf32": True}
@@ -284,6 +285,30 @@ class TestLimit:
         process.join()
         engine(5)
         assert 0 not in self.there(cache)
+
+    @pytest.mark.parametrize("again", [True, False])
+    def test_one_that_is_replaced_while_a_lock_is_waited_for_is_not_taken_for_the_old(
+        self, cache, monkeypatch, tmp_path, again
+    ):
+        """Whoever holds or removes it must have the lock of the file that is there, not of one that has gone."""
+        path, take = tmp_path / "file", fcntl.flock
+        path.write_bytes(b"old")
+
+        def replaced(descriptor, how):
+            monkeypatch.setattr(fcntl, "flock", take)
+            path.unlink()
+            path.write_bytes(b"new")
+            take(descriptor, how)
+
+        monkeypatch.setattr(fcntl, "flock", replaced)
+        if again:
+            held = InUse(path)
+            assert remove_unused(path) == 0
+            held.release()
+            assert remove_unused(path) == 3
+        else:
+            assert remove_unused(path) == 0
+            assert path.read_bytes() == b"new"
 
     def test_an_engine_larger_than_the_limit_is_kept_while_it_is_used(self, cache, monkeypatch):
         monkeypatch.setenv(LIMIT_GB, "0")

@@ -52,9 +52,12 @@ class InUse:
 
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = None
-        self._descriptor = os.open(path, os.O_RDONLY)
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        while self._descriptor is None:
+            self._descriptor = os.open(path, os.O_RDONLY)
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+            if not _is_at(path, self._descriptor):  # another process has removed it, and maybe made a new one
+                self.release()
         with contextlib.suppress(OSError):  # another user's
             os.utime(self._descriptor, ns=(time.time_ns(), time.time_ns()))
 
@@ -77,6 +80,8 @@ def remove_unused(path: Path, *beside: Path) -> int:
         stack.callback(os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         freed = 0
+        if not _is_at(path, descriptor):
+            return 0
         for file in (path, *beside):
             with contextlib.suppress(FileNotFoundError):
                 size = file.stat().st_size
@@ -84,6 +89,14 @@ def remove_unused(path: Path, *beside: Path) -> int:
                 freed += size
         return freed
     return 0
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether an open file is the one that has a name now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 class CheckedFile:
