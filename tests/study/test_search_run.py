@@ -375,6 +375,21 @@ class TestBudget:
             assert len(bed.measured) > before  # each call comes further
         assert answers[-1] > 150
 
+    def test_a_later_call_never_answers_less_than_an_earlier_one(self, bed):
+        """Short tests of a disturbed machine are run again, and may lead it past what the first call has shown."""
+        ledger = Ledger()
+        bed.disturbed, bed.slower = {None: 99}, 1.0
+        first = bed.run(ledger, Purse(tests=3), algorithm="boundary")
+        first.run()
+        shown = first.certificate().max_streams
+        assert shown > 10
+        bed.disturbed, bed.slower = {1: 1}, 80  # N=1 looks as if N=2 were about all
+        second = bed.run(ledger, Purse(tests=3), algorithm="boundary")
+        second.run()
+        assert len(second.tests) > 3
+        assert second.certificate().max_streams >= shown
+        assert second.stopped_by == "search.budget.tests=3"
+
     def test_of_time_it_keeps_a_full_test_of_what_it_can_pay(self, bed, monkeypatch):
         """Ten seconds, of which no full test of the edge can be had: it would take 72."""
         clock = SimpleNamespace(now=0.0)
