@@ -356,6 +356,15 @@ class TestUnsettled:
         assert "15" in certificate.why or "over the bound" in certificate.why
 
 
+def test_a_search_that_ends_unsettled_takes_in_what_was_measured_of_its_question(bed):
+    """Fails where a busy machine leads a search elsewhere, and a VALID test of its own folder is forgotten."""
+    bed.bench().measure(bed.point(40, None).spec, None, lambda _: None)
+    bed.disturbed, bed.slower = dict.fromkeys(range(1, 40), 99), 1000
+    run = bed.run(algorithm="boundary")
+    run.run()
+    assert run.certificate().max_streams >= 40
+
+
 class TestBudget:
     """A budget leaves room for a full test, so that whoever pays it learns something."""
 
