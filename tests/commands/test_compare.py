@@ -9,6 +9,7 @@ import pytest
 from tests.points import Outputs
 
 from sweep.cli import main
+from sweep.store.records import Store
 
 
 @pytest.fixture
@@ -187,10 +188,29 @@ def test_two_models_of_one_name_are_two_points(searches, capsys, tmp_path):
 
 
 def test_a_copy_of_a_record_is_no_repeat(night, capsys, tmp_path):
-    root = night("a")
+    root, other = night("a"), night("b")
     shutil.copytree(root, tmp_path / "copy")
-    _, out, _ = run(capsys, "compare", f"{root} {tmp_path / 'copy'}", night("b"), "--format", "json")
-    assert {pair["before"]["repeats"] for pair in json.loads(out)["pairs"]} == {1}
+    alone, beside = (
+        [
+            pair["before"]["repeats"]
+            for pair in json.loads(run(capsys, "compare", side, other, "--format", "json")[1])["pairs"]
+        ]
+        for side in (root, f"{root} {tmp_path / 'copy'}")
+    )
+    assert alone == beside
+
+
+def test_tests_of_one_second_are_several(searches, capsys, tmp_path):
+    """Fails where tests that are stopped after some milliseconds count as one, being as old to the second."""
+    store = Store(tmp_path / "outputs")
+    for seed in range(3):
+        result = searches.test(64, seed=seed).outcome.stored
+        attempt = store.begin(result.result.spec, result.result.environment_digest)
+        shutil.copy(result.directory / "latencies_ns.npy", attempt.paths.directory)
+        store.finish(attempt, replace(result.result, attempt=attempt.number))
+    assert main(["compare", str(tmp_path / "outputs"), str(tmp_path / "outputs")]) in (0, 2)
+    assert "(3 records" in (said := capsys.readouterr().out)
+    assert "3 records are on both sides" in said
 
 
 def test_a_search_is_on_the_side_that_has_all_of_its_tests(night, capsys):

@@ -12,6 +12,7 @@ from sweep.cli import main
 from sweep.config.point import Point
 from sweep.dashboard.own import own_points
 from sweep.report.build import build
+from sweep.results.largest import set_aside
 from sweep.study.measure import Outcome
 from sweep.terminal import show_grid
 from sweep.trial.messages import TrialFiles
@@ -38,7 +39,11 @@ def grid_of(tests):
 def answers_of(records, tests):
     """Return the largest N by a grid, by a report and by the dashboard; 0 for none."""
     line = grid_of(tests)
-    in_grid = int(line.partition("batch=")[2].partition(" ")[0]) if line.startswith("largest VALID: batch=") else 0
+    in_grid = (
+        int(line.partition("batch=")[2].partition(" ")[0].rstrip(","))
+        if line.startswith("largest VALID: batch=")
+        else 0
+    )
     (series,) = build(records.selection()).series
     points = own_points(records.selection())
     return in_grid, series.answers[0].max_streams or 0, int(max((point.value for point in points), default=0))
@@ -61,6 +66,28 @@ def test_an_invalid_of_a_busy_machine_is_set_aside_by_an_idle_valid_everywhere(r
     assert answers_of(records, tests) == (200, 200, 200)
     more = [*tests, records.trial(200, per_sample_ms=SLOW)]
     assert answers_of(records, more) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("speed", [FAST, SLOW])
+def test_what_a_busy_machine_has_spoilt_counts_as_little_as_in_a_search(records, speed):
+    """Fails where an N is called both, or bounds nothing, for VALID and INVALID tests that a search sets aside."""
+    spoilt = [records.trial(200, per_sample_ms=each, busy=True) for each in (FAST, SLOW)]
+    idle = records.trial(200, per_sample_ms=speed)
+    tests = [records.trial(100), *spoilt, idle]
+    (answer,) = build(records.selection()).series[0].answers
+    assert set_aside(one.result for one in tests) == {id(one.result) for one in spoilt}
+    assert (answer.max_streams, answer.first_invalid) == ((200, None) if speed == FAST else (100, 200))
+    assert not answer.disturbed
+    assert "both" not in grid_of(tests)
+    assert answers_of(records, tests) == (answer.max_streams,) * 3
+
+
+@pytest.mark.parametrize("busy", [(), (100,), (200,), (100, 200)])
+def test_a_grid_and_a_report_call_the_same_answer_disturbed(records, busy):
+    """Fails where a grid names the largest VALID N without a word of the neighbours that made the next one INVALID."""
+    tests = [records.trial(n, per_sample_ms=speed, busy=n in busy) for n, speed in ((100, FAST), (200, SLOW))]
+    (answer,) = build(records.selection()).series[0].answers
+    assert answer.disturbed is ("disturbed" in grid_of(tests)) is bool(busy)
 
 
 def test_a_test_that_failed_says_nothing_against_its_n(records):

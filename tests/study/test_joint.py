@@ -124,6 +124,13 @@ def test_a_budget_is_shared_by_all_settings_and_what_it_ends_is_not_complete(bed
     assert not outcome.certificate.is_complete
 
 
+def test_no_more_settings_are_announced_than_there_are(bed, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(NOBODY, "search_started", lambda number, count, plan: told.append((number, count)))
+    joint(bed, (0.15, 0.4), tmp_path)
+    assert told == [(0, 2), (1, 2)]
+
+
 @pytest.mark.parametrize("busy", [True, False])
 def test_a_setting_that_a_busy_machine_has_dropped_makes_the_answer_disturbed(bed, tmp_path, monkeypatch, busy):
     """Fails where the best setting loses to a neighbour's load, and the answer calls itself exact."""

@@ -356,6 +356,15 @@ class TestUnsettled:
         assert "15" in certificate.why or "over the bound" in certificate.why
 
 
+def test_a_search_that_ends_unsettled_takes_in_what_was_measured_of_its_question(bed):
+    """Fails where a busy machine leads a search elsewhere, and a VALID test of its own folder is forgotten."""
+    bed.bench().measure(bed.point(40, None).spec, None, lambda _: None)
+    bed.disturbed, bed.slower = dict.fromkeys(range(1, 40), 99), 1000
+    run = bed.run(algorithm="boundary")
+    run.run()
+    assert run.certificate().max_streams >= 40
+
+
 class TestBudget:
     """A budget leaves room for a full test, so that whoever pays it learns something."""
 
@@ -374,6 +383,21 @@ class TestBudget:
                 break
             assert len(bed.measured) > before  # each call comes further
         assert answers[-1] > 150
+
+    def test_a_later_call_never_answers_less_than_an_earlier_one(self, bed):
+        """Short tests of a disturbed machine are run again, and may lead it past what the first call has shown."""
+        ledger = Ledger()
+        bed.disturbed, bed.slower = {None: 99}, 1.0
+        first = bed.run(ledger, Purse(tests=3), algorithm="boundary")
+        first.run()
+        shown = first.certificate().max_streams
+        assert shown > 10
+        bed.disturbed, bed.slower = {1: 1}, 80  # N=1 looks as if N=2 were about all
+        second = bed.run(ledger, Purse(tests=3), algorithm="boundary")
+        second.run()
+        assert len(second.tests) > 3
+        assert second.certificate().max_streams >= shown
+        assert second.stopped_by == "search.budget.tests=3"
 
     def test_of_time_it_keeps_a_full_test_of_what_it_can_pay(self, bed, monkeypatch):
         """Ten seconds, of which no full test of the edge can be had: it would take 72."""

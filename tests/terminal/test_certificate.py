@@ -1,12 +1,15 @@
 """Certificates in terminals: the answer first, no more certain than it is, and no figure cut."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from sweep.search.certificate import Status
 from sweep.terminal import show_search, show_searches
+from sweep.trial.verdict import Check
+from sweep.vocabulary import Verdict
 
 CASES = ("exact", "interval", "none_valid", "all_valid", "single", "failed")
 
@@ -42,6 +45,30 @@ def test_an_interval_says_what_is_undecided_and_near_certainty_is_not_rounded_up
     assert "undecided: N=305 to 308, too close to the bound" in text
     assert "N=306 61.0 %, N=307 22.0 %" in text
     assert "100" not in text.splitlines()[0]
+
+
+def test_a_disturbed_answer_comes_with_no_odds_at_all(searches):
+    text = _shown(show_search, searches.interval(disturbed=True))
+    assert "undecided: N=305 to 308" in text
+    assert not any(odds in text for odds in ("61.0 %", "22.0 %", "P(valid): N="))
+
+
+def test_a_short_test_at_the_answer_is_not_what_its_verdict_rests_on(searches):
+    """Fails where the six queries of a probe are called too few for a VALID that 1440 have shown."""
+
+    def waiving(test):
+        result = test.outcome.stored.result
+        check = Check("early_stopping", False, False, "NO")
+        verdict = replace(result, result=Verdict.VALID, checks=(*result.checks, check))
+        return replace(test, outcome=replace(test.outcome, stored=replace(test.outcome.stored, result=verdict)))
+
+    probe, full = searches.test(128, queries=6), searches.test(128)
+    of_probe, of_full = (
+        _shown(show_search, searches.outcome(Status.OPEN, tests, max_streams=128))
+        for tests in ([waiving(probe), full], [probe, waiving(full)])
+    )
+    assert "early stopping" not in of_probe
+    assert "1440 queries are too few" in of_full
 
 
 def test_none_valid_says_how_slow_the_smallest_is(searches):

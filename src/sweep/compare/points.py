@@ -152,7 +152,8 @@ def _independent(searches: Iterable[SearchRecord]) -> list[SearchRecord]:
 def measurement(stored: StoredTrial) -> Hashable:
     """Return what a record is a record of, wherever a copy of it lies."""
     result = stored.result
-    own = (result.spec_digest, result.environment_digest, result.timing.started_at)
+    # Tests that are stopped early take less than the second to which the time of their start is known.
+    own = (result.spec_digest, result.environment_digest, result.timing.started_at, result.attempt)
     # When an imported one was started may not be known, and then several have one time.
     return own if result.imported is None else (*own, result.imported.entry, result.imported.point)
 

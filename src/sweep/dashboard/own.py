@@ -41,7 +41,7 @@ def own_points(selection: Selection) -> tuple[DashboardPoint, ...]:
     """
     series = [[stored for stored, is_short in group.trials.values() if not is_short] for group in groups_of(selection)]
     unique = {stored.directory: stored for tests in series for stored in tests}
-    mixed = {stored.directory for tests in series for stored in _mixed(tests)}
+    no_answers = {stored.directory for tests in series for stored in _no_answers(tests)}
     accuracies = {
         _model_key(stored.result): stored.result
         for stored in selection.trials
@@ -53,7 +53,7 @@ def own_points(selection: Selection) -> tuple[DashboardPoint, ...]:
             groups.setdefault(_key(stored.result), []).append(stored)
     points = []
     for group in groups.values():
-        valid = [one for one in group if one.result.result is Verdict.VALID and one.directory not in mixed]
+        valid = [one for one in group if one.result.result is Verdict.VALID and one.directory not in no_answers]
         valid = [one for one in valid if _figure(one.result) is not None]
         if valid:
             best = max(valid, key=_merit)
@@ -61,11 +61,11 @@ def own_points(selection: Selection) -> tuple[DashboardPoint, ...]:
     return tuple(points)
 
 
-def _mixed(tests: Sequence[StoredTrial]) -> Iterable[StoredTrial]:
+def _no_answers(tests: Sequence[StoredTrial]) -> Iterable[StoredTrial]:
     """Return the tests of one series whose N is no answer within a bound; what others chose to submit is theirs."""
     own = [one for one in tests if one.result.imported is None and one.result.spec.rules.target_latency_ns is not None]
     shown = shown_by_n([one.result for one in own])
-    return [one for one in own if shown[one.result.spec.samples_per_query].is_mixed]
+    return [one for one in own if not shown[one.result.spec.samples_per_query].is_valid]
 
 
 def _model_key(result: TrialResult) -> Hashable:

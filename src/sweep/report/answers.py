@@ -9,11 +9,10 @@ from sweep.report.search_points import Kind
 from sweep.report.search_words import answer_of, evidence_lines
 from sweep.report.sections import Answer, Source, Test
 from sweep.report.words import count_of, duration, ms
-from sweep.results.largest import shown_by_n
+from sweep.results.largest import mark_of, shown_by_n
 from sweep.results.selection import SearchRecord, SweepRecord
 from sweep.search.certificate import Status
 from sweep.study.search import SearchOutcome
-from sweep.vocabulary import DISTURBED
 
 _BAD = (Kind.INVALID, Kind.STOPPED)
 _DOUBTS = 4
@@ -74,7 +73,8 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
         tests: All of one series.
         runs: What they are, in words: `screening runs`.
     """
-    shown = shown_by_n([test.stored.result for test in tests if test.kind is not Kind.SHORT])
+    full = [test.stored.result for test in tests if test.kind is not Kind.SHORT]
+    shown = shown_by_n(full)
     valid = {n for n, one in shown.items() if one.valid}
     invalid = {n for n, one in shown.items() if one.invalid}
     sure = {n for n, one in shown.items() if one.is_valid}
@@ -86,10 +86,9 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
         lines += mixed + _failed(tests)
         tested = "no full test was finished" if not valid | invalid else "no tested N is VALID"
         figure = "none" if valid | invalid else "unknown"
-        disturbed = _is_disturbed(tests, 0, min(invalid, default=None))
-        mark = f", {DISTURBED}" if disturbed else ""
+        mark = mark_of(full, None)
         text = f"{tested}{mark} (by {runs})"
-        return Answer(Source.TESTS, text, None, f"{figure}{mark}", lines=tuple(lines), disturbed=disturbed)
+        return Answer(Source.TESTS, text, None, f"{figure}{mark}", lines=tuple(lines), disturbed=bool(mark))
     largest = max(sure)
     above = min((n for n in invalid - valid if n > largest), default=None)
     lines = [_seen(tests, largest)]
@@ -99,8 +98,7 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
     lines += mixed + _failed(tests)
     if spec.rules.target_latency_ns is None:
         lines.append(f"rules {spec.rules_label} have no latency bound, so a larger one may be VALID too")
-    disturbed = _is_disturbed(tests, largest, above)
-    mark = f", {DISTURBED}" if disturbed else ""
+    mark = mark_of(full, largest)
     gap = (largest + 1, above - 1) if above is not None and above - largest > 1 else None
     between = "" if above is None else between_of(gap).replace("undecided", "not shown")
     return Answer(
@@ -108,7 +106,7 @@ def answer_of_tests(tests: Sequence[Test], runs: str) -> Answer:
         text=f"largest VALID tested N: {largest}{mark} (by {runs})",
         max_streams=largest,
         figure=f"{largest}{mark}",
-        disturbed=disturbed,
+        disturbed=bool(mark),
         first_invalid=above,
         undecided=gap,
         between=between,
@@ -163,14 +161,6 @@ def _effort(outcome: SearchOutcome) -> str:
     certificate, plan = outcome.certificate, outcome.plan
     cost = f"{count_of(certificate.tests, 'test')}, {count_of(certificate.query_count, 'query')}"
     return f"{cost}, {duration(outcome.seconds)}; algorithm {plan.algorithm}, study {plan.name}"
-
-
-def _is_disturbed(tests: Sequence[Test], largest: int, above: int | None) -> bool:
-    """Return whether no undisturbed test shows the answer of some tests: VALID there, INVALID at what bounds it."""
-    at = [test for test in tests if test.n == largest and test.kind is Kind.VALID]
-    over = [one for one in tests if one.kind in _BAD and not one.set_aside and largest < one.n <= (above or one.n)]
-    bounding = {test.n: [one for one in over if one.n == test.n] for test in over}
-    return any(group and all(test.marks for test in group) for group in (at, *bounding.values()))
 
 
 def _seen(tests: Sequence[Test], n: int) -> str:

@@ -157,7 +157,7 @@ def _with_interval(test: Test) -> Test:
 
 
 def _without_disturbed(tests: Sequence[Test]) -> list[Test]:
-    """Set aside INVALID tests of a disturbed machine where an undisturbed one of the same N was VALID."""
+    """Set aside what a disturbed machine has spoilt where an undisturbed test of the same N tells."""
     gone = set_aside(test.stored.result for test in tests if test.kind is not Kind.SHORT)
     return [dataclasses.replace(test, set_aside=id(test.stored.result) in gone) for test in tests]
 

@@ -40,7 +40,7 @@ def spoken(test: Test) -> str:
     if result.failure is not None:
         lines.append(html.escape(f"{result.failure.kind}: {result.failure.message}"[:160], quote=False))
     lines += [f"on a {mark}" if "machine" in mark else mark for mark in test.marks]
-    lines += ["does not count: an undisturbed test was VALID"] if test.set_aside else []
+    lines += ["does not count: an undisturbed test tells"] if test.set_aside else []
     return BREAK.join(lines)
 
 

@@ -105,7 +105,7 @@ def _undecided(certificate: Certificate, first: int, last: int) -> str:
     odds = [
         f"{one.samples_per_query} {percent(one.p_valid)}"
         for one in certificate.evidence
-        if first <= one.samples_per_query <= last and says_odds(one)
+        if first <= one.samples_per_query <= last and says_odds(one) and not certificate.disturbed
     ]
     more = ", ..." if len(odds) > _ODDS_SHOWN else ""
     chances = f"; P(valid): N={', N='.join(odds[:_ODDS_SHOWN])}{more}" if odds else ""

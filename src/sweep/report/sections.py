@@ -79,7 +79,7 @@ class Test:
         stored: Its record.
         point: What plots show of it; its interval is empty where latencies were not read.
         marks: What disturbed it: `busy machine`, `throttled GPU`, `shared GPU`.
-        set_aside: Whether it does not count: INVALID on a disturbed machine where an undisturbed test was VALID.
+        set_aside: Whether it does not count, as `results.largest.set_aside` says.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name

@@ -195,7 +195,8 @@ def _disturbances(by_n: Mapping[int, Pool], certificate: Certificate) -> Iterato
             yield f"{DISTURBED}: N={n} was VALID in disturbed tests alone, which holds all the same"
     if invalid:
         alone = f"N={_several(invalid)} INVALID in disturbed tests alone, which proves nothing"
-        yield f"{DISTURBED}: {alone}, so the answer may be too small: search again when the machine is idle"
+        small = "" if certificate.status is Status.UNKNOWN else ", so the answer may be too small"
+        yield f"{DISTURBED}: {alone}{small}: search again when the machine is idle"
 
 
 def _answer(searcher: Searcher, by_n: Mapping[int, Pool]) -> tuple[int | None, Status, int | None]:

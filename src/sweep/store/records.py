@@ -115,6 +115,12 @@ class Store:
                 found.append(stored)
         return found
 
+    def tested(self, spec: TrialSpec) -> list[int]:
+        """Return the N for which a trial like this one, by the names of the folders, was begun; ascending."""
+        like = spec.slug.removesuffix(str(spec.samples_per_query))
+        ends = (one.name.removeprefix(like) for one in self._paths.all_trials() if one.name.startswith(like))
+        return sorted({int(end.partition("-")[0]) for end in ends if end.partition("-")[0].isdecimal()})
+
     def _pass_over(self, damage: str) -> None:
         if self._say is not None and damage not in self._damaged:
             self._damaged.add(damage)

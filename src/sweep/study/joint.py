@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -95,7 +96,8 @@ class JointConduct:
         job, incumbent = self._job.with_setting(setting), self._incumbent
         if incumbent is not None:
             job = job.starting_at(incumbent + self._job.plan.question.domain.step)
-        place = (len(self._tried), self._job.settings)
+        count = min(self._job.settings, math.prod(len(values) for _, values in job.space))
+        place = (len(self._tried), count)
         conduct = Conduct(job, self._desk, self._purse, None, place, is_challenge=incumbent is not None)
         name = " ".join(f"{key}={_shown(value)}" for key, value in setting.items())
         number = None if name in self._entered else self._begin_entry(setting)

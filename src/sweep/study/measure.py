@@ -116,6 +116,10 @@ class Bench:
                 return Outcome(stored, reused=True)
         return None
 
+    def tested(self, spec: TrialSpec) -> list[int]:
+        """Return the N of which there may be records of a test, ascending; none where records are not reused."""
+        return self.store.tested(spec) if self.resume else []
+
     def measure(self, spec: TrialSpec, files: TrialFiles, on_progress: Callable[[Progress], None]) -> Outcome:
         """Measure a test and store it, whatever became of it; again, as an attempt of its own, where it is rejected.
 

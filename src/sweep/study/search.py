@@ -247,6 +247,9 @@ class SearchRun:
         """Test until the searcher has nothing left to ask, or the purse is empty."""
         while (ask := self._next()) is not None:
             if self.step(ask) is None and self.stopped_by != "interrupted":
+                if self._recalls():
+                    self.stopped_by = "interrupted"
+                    continue
                 self._close()
                 return
         self.stopped_by = ""
@@ -260,6 +263,8 @@ class SearchRun:
                 if all(test.outcome.reused for test in self.tests):
                     return self._next()
                 self.limit = limit
+        if ask is None and self._is_unsettled and self._recalls() and not self.limit:
+            return self._next()
         return ask
 
     @property
@@ -278,6 +283,18 @@ class SearchRun:
             if largest is None or self.step(Ask(largest, None, "with what is left of the budget")) is None:
                 break
         self.stopped_by = ended + self._allowance.shortfall
+
+    def _recalls(self) -> bool:
+        """Take in the full tests of earlier calls that this one has not come to, and say whether there were any.
+
+        Short tests that were run again may have led it elsewhere; it answers no less than those calls for that.
+        """
+        told = len(self.tests)
+        domain = self._plan.question.domain
+        for n in (one for one in self._bench.tested(self._plan.spec) if one in domain):
+            while self._is_stored(n):
+                self._test(Ask(n, None, "measured by an earlier call"), self._points.point(n, None))
+        return len(self.tests) > told
 
     def step(self, ask: Ask) -> SearchTest | None:
         """Look one test up, or measure it; None where it cannot be set up here, or the purse does not hold it.

@@ -104,7 +104,9 @@ def _asked(result: TrialResult) -> Iterator[tuple[str, str]]:
     most = f" of {spec.engine_batch} at most" if launches == asked else ""
     parts = "" if launches == 1 else f", {launches} launches{most}"
     yield "samples per query", f"{spec.samples_per_query}{parts}"
-    took = f"; took {duration(timing.total_ns / 1e9)}, of which {timing.test_ns / 1e9:.3g} s inside LoadGen"
+    total = timing.total_ns / 1e9
+    whole = duration(total) if total >= 10 else f"{total:.3g} s"
+    took = f"; took {whole}, of which {timing.test_ns / 1e9:.3g} s inside LoadGen"
     if (imported := result.imported) is not None:
         took = f"; took {duration(timing.test_ns / 1e9)}" if timing.test_ns else ""
         where = f"entry {imported.entry}, point {imported.point}"

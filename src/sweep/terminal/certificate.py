@@ -81,7 +81,7 @@ def _answer_lines(outcome: SearchOutcome) -> Iterator[str]:
     yield from evidence_lines(outcome)
     if certificate.remark:
         yield certificate.remark
-    answer = [test for test in outcome.answer_tests if test.ask.samples_per_query == certificate.max_streams]
+    answer = [test for test in outcome.answer_tests if _is_verdict(test, certificate.max_streams, Verdict.VALID)]
     if waived := waived_words(test.outcome.stored.result for test in answer):
         yield waived
     if not certificate.is_complete:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.point import Point
-from sweep.results.largest import shown_by_n
+from sweep.results.largest import mark_of, shown_by_n
 from sweep.store.table import samples_per_second
 from sweep.study.measure import Outcome
 from sweep.terminal.tables import WHY_LEAST, WHY_WIDTH, print_table, show_notes, width_of
@@ -226,11 +226,13 @@ def _show_largest(out: Console, pairs: Sequence[tuple[Point, Outcome]], others: 
         mixed = [f"batch={n} was {one}: not counted as VALID" for n, one in shown.items() if one.is_mixed]
         if not valid:
             none = "not this point" if len(results) == 1 else f"none of these {len(results)} points"
+            none += mark_of(results, None)
             out.print("; ".join([f"{name}largest VALID: {none}", *mixed]), markup=False, highlight=False)
             continue
-        best = max(valid, key=lambda result: result.spec.samples_per_query)
+        best = max(valid, key=lambda result: (result.spec.samples_per_query, not result.disturbances))
+        mark = mark_of(results, best.spec.samples_per_query)
         bound = f"p{best.spec.rules.percentile:g} {ms(best.percentile_ns)} ms"
-        line = f"{name}largest VALID: batch={best.spec.samples_per_query}{best.mark} ({bound})"
+        line = f"{name}largest VALID: batch={best.spec.samples_per_query}{mark} ({bound})"
         below = [n for n, one in shown.items() if not one.valid and n < best.spec.samples_per_query]
         if below:
             line += f"; not VALID below it: batch={','.join(map(str, below))}"
