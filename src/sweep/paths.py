@@ -355,8 +355,11 @@ class OutputPaths:
         with suppress(OSError):
             for sweep in self.all_sweeps():
                 remove_leftovers(sweep)
-            for attempt in self.all_attempts():
-                remove_leftovers(attempt.directory)
+        with suppress(OSError):
+            for trial in self.all_trials():
+                with suppress(OSError):  # one that cannot be read keeps nothing of the others
+                    for _, attempt in self.attempts(trial):
+                        remove_leftovers(attempt.directory)
 
     def report(self, kind: str, part: str = "") -> Path:
         """A report on what lies here, or on a part of it; `kind` is its format."""

@@ -4,7 +4,9 @@ import shutil
 
 import pytest
 
+from sweep.cli import main
 from sweep.errors import ConfigError
+from sweep.paths import OutputPaths
 from sweep.results.names import attempt_name, find_named, short_name
 from sweep.results.selection import select
 
@@ -35,6 +37,25 @@ def test_a_link_that_leads_to_itself_keeps_nobody_from_the_others(some):
     (some.root / "trials" / "loop").symlink_to("loop")
     stored = first(some)
     assert find_named(attempt_name(stored.directory), [some.root]) == stored.directory
+
+
+@pytest.mark.parametrize("place", ["trials", "sweeps", "sweeps/2026-01-02_00-00-00_search"])
+def test_what_is_a_link_to_itself_cannot_be_shown(some, capsys, monkeypatch, place):
+    link = some.root / place / "aaa.json"
+    link.symlink_to(link.name)
+    monkeypatch.chdir(some.root.parent)
+    assert main(["show", "aaa", some.root.name]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_leftovers_go_wherever_else_a_link_leads_to_itself(some):
+    (some.root / "trials" / "aaa").symlink_to("aaa")
+    (some.root / "sweeps" / "aaa").symlink_to("aaa")
+    left = [folder / ".x.json.abc.tmp" for folder in (first(some).directory, next((some.root / "sweeps").glob("2*")))]
+    for path in left:
+        path.write_text("half")
+    OutputPaths(some.root).remove_leftovers()
+    assert not any(path.exists() for path in left)
 
 
 def test_paths_mean_themselves(some):

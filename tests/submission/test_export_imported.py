@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,21 @@ def test_errors_that_the_round_s_checker_ignores_keep_nothing_out_of_its_submiss
     assert main(["submission", "export", str(tmp_path / "outputs"), *arguments]) == code
     flagged = [one for one in out.glob("**/mlperf_log_detail.txt") if error in one.read_text()]
     assert len(flagged) == (0 if code else len(tests))
+
+
+@pytest.mark.parametrize("name", ["mlperf_log_accuracy.json", "mlperf_log_detail.txt", "user.conf"])
+def test_a_pipe_in_a_log_s_place_is_not_waited_for(name, tmp_path):
+    outputs = tmp_path / "outputs"
+    main(["import-ck", str(ENTRIES), "--outputs", str(outputs)])
+    for file in outputs.glob("trials/*/001"):
+        (file / name).unlink(missing_ok=True)
+        os.mkfifo(file / name)
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits"))
+    signal.alarm(20)
+    arguments = ["--round", "v0.7", "--division", "closed", "--submitter", "Us", "--out", str(tmp_path / "tree")]
+    code = main(["submission", "export", str(outputs), *arguments])
+    signal.alarm(0)
+    assert code == (2 if name.startswith("mlperf") else 0)
 
 
 def accuracy_detail(total, held=1024):

@@ -69,7 +69,11 @@ def _show_trial(folder: Path, *, as_json: bool) -> int:
     """Show the newest attempt at a trial that can be read."""
     from sweep.paths import OutputPaths
 
-    attempts = OutputPaths(folder.parent.parent).attempts(folder)
+    try:
+        attempts = OutputPaths(folder.parent.parent).attempts(folder)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}"
+        raise ConfigError(Problem(str(folder), None, reason, "see python -m sweep ls")) from error
     finished = [paths for _, paths in attempts if paths.result.exists()]
     if not attempts:
         fix = "see python -m sweep ls"

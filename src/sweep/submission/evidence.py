@@ -11,7 +11,7 @@ from sweep.environment import fingerprint_digest
 from sweep.errors import LogError
 from sweep.loadgen.accuracy import read_accuracy_log
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
-from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
+from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths, read_bytes
 from sweep.store.records import StoredTrial
 from sweep.submission.logs import audits, contradictions, ignored_errors
 from sweep.submission.rescore import labels_of, scored_again
@@ -357,7 +357,7 @@ def _seed_names() -> tuple[str, ...]:
 
 def _has_text(path: Path) -> bool:
     try:
-        return bool(path.read_bytes().strip())
+        return bool(read_bytes(path).strip())
     except OSError:
         return False
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweep.errors import ConfigError, Problem, unwritable
-from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths
+from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths, read_bytes
 from sweep.submission import documents
 from sweep.submission.layout import (
     ACCURACY_TXT,
@@ -124,10 +124,10 @@ def _write_result(one: Chosen, paths: ResultPaths) -> None:
 
 
 def _kept(path: Path) -> bytes:
-    """Return a file that may not be there."""
+    """Return a file that may not be there; what cannot be read is not, as `plan` has it."""
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
+        return read_bytes(path)
+    except OSError:
         return b""
 
 

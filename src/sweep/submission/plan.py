@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweep.errors import ConfigError, LogError, Problem
-from sweep.paths import AttemptPaths
+from sweep.paths import AttemptPaths, read_bytes
 from sweep.store.records import StoredTrial
 from sweep.submission.advice import notes_of, nothing_to_export, unused_entries
 from sweep.submission.evidence import (
@@ -364,6 +364,6 @@ def _is_stand_in(result: TrialResult) -> bool:
 
 def _has_text(stored: StoredTrial) -> bool:
     try:
-        return bool(AttemptPaths(stored.directory).user_conf.read_bytes().strip())
+        return bool(read_bytes(AttemptPaths(stored.directory).user_conf).strip())
     except OSError:
         return False
