@@ -46,7 +46,7 @@ def test_who_keeps_the_machine_busy_is_named_and_said_once(others):
     neighbours.look(said.append)
     (line,) = said
     assert "the machine is busy: others use" in line
-    assert "process " in line
+    assert f"process {others.pid}" in line
     assert f"process {os.getpid()}" not in line
     assert "busy.wait_s" in line
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 import psutil
 
 from sweep.trial.machine_load import WINDOW_S, LoadMeter
+from sweep.trial.worker_process import worker_pids
 
 RETRY_WAIT_S = 60.0
 """How long to wait for an idle machine before a busy test is measured again, where nobody has said."""
@@ -108,7 +109,7 @@ def _busy_words(seconds: float, sleep: Callable[[float], None]) -> str:
     load = meter.finish()
     if not load.busy:
         return ""
-    own = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    own = {os.getpid(), *worker_pids()}
     used = [(spent - before.get(pid, (0.0, ""))[0], name, pid) for pid, (spent, name) in _spent_s().items()]
     most = sorted((one for one in used if one[2] not in own), reverse=True)[:_NAMED]
     names = [f"{name} {s / seconds:.1f}, process {pid}" for s, name, pid in most if s >= _NAMED_CORES * seconds]
