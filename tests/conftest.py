@@ -42,6 +42,13 @@ def _own_cache(tmp_path_factory):
 
 
 @pytest.fixture
+def idle(monkeypatch):
+    """Whatever else runs here: what a busy machine made INVALID would be measured again, and be no proof."""
+    monkeypatch.setattr("sweep.trial.machine_load.BUSY_CORES", 1e9)
+    monkeypatch.setattr("sweep.trial.machine_load.BUSY_STEAL", 1e9)
+
+
+@pytest.fixture
 def simulated():
     """Make specs of trials on the simulated backend: `simulated(batch=8, per_sample_ms=1.0, ...)`."""
     from sweep.backends.simulated import SimulatedBackend

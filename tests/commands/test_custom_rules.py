@@ -14,6 +14,8 @@ from sweep.submission.evidence import record_reasons
 from sweep.trial.spec import RulesSpec
 from sweep.vocabulary import RunClass
 
+pytestmark = pytest.mark.usefixtures("idle")
+
 LOOSE = """
 edition: {edition}
 checks: [no_errors]

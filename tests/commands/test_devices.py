@@ -20,6 +20,8 @@ WITH_CTRL_C = (
     "runpy.run_module('sweep', run_name='__main__', alter_sys=True)"
 )
 
+pytestmark = pytest.mark.usefixtures("idle")
+
 
 @pytest.fixture
 def start(tmp_path):

@@ -31,6 +31,7 @@ def _attempts(folder):
     [["-m", "batch=1,2"], ["search=max_streams", "search.max=4", "search.confidence=0.9", "percentile=50"]],
     ids=["grid", "search"],
 )
+@pytest.mark.usefixtures("idle")
 def test_the_same_command_on_another_machine_measures_nothing_again(tmp_path, monkeypatch, capfd, command):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

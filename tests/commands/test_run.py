@@ -22,6 +22,8 @@ from sweep.models import session
 from sweep.store.records import Store
 from sweep.trial import trial as trial_module
 
+pytestmark = pytest.mark.usefixtures("idle")
+
 TORCH_MODEL = min((Path(__file__).parents[1] / "data" / "onnx").glob("*inline.onnx"))
 TOO_MANY = len(fingerprint()["cpu_affinity"]) + 1
 """Threads."""

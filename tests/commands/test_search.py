@@ -36,12 +36,7 @@ WITH_CTRL_C = (
     "runpy.run_module('sweep', run_name='__main__', alter_sys=True)"
 )
 
-
-@pytest.fixture(autouse=True)
-def idle(monkeypatch):
-    """Whatever else runs here: what a busy machine made INVALID would be measured again, and be no proof."""
-    monkeypatch.setattr("sweep.trial.machine_load.BUSY_CORES", 1e9)
-    monkeypatch.setattr("sweep.trial.machine_load.BUSY_STEAL", 1e9)
+pytestmark = pytest.mark.usefixtures("idle")
 
 
 @pytest.fixture

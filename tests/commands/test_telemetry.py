@@ -13,6 +13,8 @@ from sweep.study import rejection
 from sweep.trial import gpu_meter
 from sweep.trial.nvml import NoNvmlError
 
+pytestmark = pytest.mark.usefixtures("idle")
+
 SIMULATED = ["backend=simulated", "run=quick", "backend.base_ms=1", "backend.per_sample_ms=0.02"]
 SEARCH = [*SIMULATED, "search=max_streams", "search.max=2", "search.algorithm=bisection", "run=quick"]
 
