@@ -349,8 +349,8 @@ def _relu(path, axis):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("net.onnx.gz", gzip.compress(b"x"), "gzip"),
-        ("net.onnx", gzip.compress(b"x"), "gunzip"),
+        ("net.onnx.gz", gzip.compress(b"x", mtime=0), "gzip"),
+        ("net.onnx", gzip.compress(b"x", mtime=0), "gunzip"),
         ("net.onnx", b"\x1c\0\0\0TFL3" + bytes(50), "TensorFlow Lite"),
         ("net.tflite", b"nothing", "TensorFlow Lite"),
         ("net.onnx", b"\x18\0\0\0ORTM" + bytes(50), "ONNX Runtime's own format"),
