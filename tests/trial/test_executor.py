@@ -160,6 +160,7 @@ def test_a_worker_that_does_not_die_is_left_behind(simulated, request_for, monke
     with Executor(TIMEOUTS) as other:
         other.measure(request_for(simulated()))
         process = other._worker._process
+        process.send_signal(signal.SIGSTOP)  # or it would end by itself, sooner or later, once its pipes are closed
         with monkeypatch.context() as patch:
             patch.setattr(process, "kill", lambda: None)
             other.drop_worker()
