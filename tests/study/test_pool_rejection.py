@@ -117,7 +117,15 @@ def test_a_pool_reuses_no_record_that_is_rejected(rig):
     assert not any(one.stored.result.telemetry.disturbed for one in again.values())
 
 
-def test_ctrl_c_ends_the_cool_down_of_a_lane_at_once_and_loses_nothing(rig, pools, ctrl_c, monkeypatch):
+@pytest.mark.parametrize("handled_s", [0.0, 0.3])  # at a bad moment the handler ends after the main thread's look
+def test_ctrl_c_ends_the_cool_down_of_a_lane_at_once_and_loses_nothing(rig, pools, ctrl_c, monkeypatch, handled_s):
+    handle = pools.gate._handle
+
+    def slowly(number, frame):
+        time.sleep(handled_s)
+        handle(number, frame)
+
+    monkeypatch.setattr(pools.gate, "_handle", slowly)
     monkeypatch.setattr(cooldown, "LOOK_S", 30.0)
     hot, cool = rig.gpus
     rig.heat(hot)

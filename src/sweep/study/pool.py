@@ -50,7 +50,8 @@ class Pool:
         self._points = points
         self._bench = bench
         self._observer = observer
-        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        # Not a SimpleQueue: its `get` forgets its timeout where a signal's handler ends after it (CPython 3.11).
+        self._events: queue.Queue[_Event] = queue.Queue()
         self._stop = threading.Event()
         self._todo: list[int] = []
         self._engines: dict[Gpu, object] = {}
