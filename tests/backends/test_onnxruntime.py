@@ -134,6 +134,37 @@ def test_no_sum_of_integers_overflows(loud, tmp_path):
 
 
 @pytest.fixture
+def warned(tmp_path):
+    """Return a network of which ONNX Runtime warns as it loads it, and once more with each query."""
+    helper, tensors = onnx.helper, onnx.TensorProto
+    keep = helper.make_tensor("keep", tensors.BOOL, [8], [True] * 4 + [False] * 4)
+    unused = helper.make_tensor("nobody_reads_it", tensors.FLOAT, [1], [0.0])
+    graph = helper.make_graph(
+        [helper.make_node("Compress", ["samples", "keep"], ["y"], axis=1)],
+        "warned",
+        [helper.make_tensor_value_info("samples", tensors.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info("y", tensors.FLOAT, ["n", 7])],
+        [keep, unused],
+    )
+    path = tmp_path / "warned.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+    return path
+
+
+def test_what_onnx_runtime_warns_of_is_kept_in_the_workers_log_and_costs_no_query_anything(warned, tmp_path):
+    arguments = ["model=onnx", f"model.path={warned}", "run=quick", "batch=2", "min_query_count=64"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sweep", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nobody_reads_it" not in done.stdout + done.stderr
+    assert "Expected shape" not in done.stdout + done.stderr
+    (log,) = tmp_path.glob("outputs/trials/*/*/worker.log")
+    assert log.read_text().count("nobody_reads_it") == 1
+    assert log.read_text().count("Expected shape") == 1
+
+
+@pytest.fixture
 def ragged(tmp_path):
     """Return a maker of backends for a model whose output keeps those columns that are positive in the first sample."""
 

@@ -123,7 +123,7 @@ class OnnxRuntimeCudaEngine:
 
     def _open(self, path: Path, *, all_on_device: bool) -> Any:
         ort, options = self._ort, self._options
-        session = session_options(ort)
+        session = session_options(ort, warns=True)
         # Or it would quantise biases, to int32, which it can only read on the CPU.
         session.add_session_config_entry("session.disable_quant_qdq", "1")
         provider = {

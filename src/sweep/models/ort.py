@@ -23,6 +23,7 @@ sweep needs `onnxruntime`, which fills the same folder as `onnxruntime-gpu`: the
 """
 
 _CUDA_OF_RECIPE = 13
+_WARNINGS, _ERRORS = 2, 3  # ONNX Runtime's levels of what it logs
 
 EXACT_INT8 = "session.x64quantprecision"
 """The session option that asks for kernels without overflow on x86."""
@@ -74,8 +75,8 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def session_options(ort: Any) -> Any:
-    """Return options for a session: quiet, and exact in int8.
+def session_options(ort: Any, *, warns: bool = False) -> Any:
+    """Return options for a session: exact in int8, and quiet where nobody keeps what it says.
 
     x86 CPUs without VNNI have no instruction that multiplies uint8 by int8 and adds up in 32 bits. ONNX Runtime's fast
     kernels for them add in 16 bits, which overflow: of the 500 digits, 462 are right then, not 498. So they are asked
@@ -84,9 +85,10 @@ def session_options(ort: Any) -> Any:
 
     Args:
         ort: The module `onnxruntime`.
+        warns: Whether it writes its warnings to the standard error, as a worker keeps them.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = 3  # warnings about a user's graph would drown the worker's last words
+    options.log_severity_level = _WARNINGS if warns else _ERRORS
     if not has_fast_int8():
         options.add_session_config_entry(EXACT_INT8, "1")
     return options

@@ -33,7 +33,9 @@ _NOT_LOADED, _LOADED = 1, 2
 _LARGEST_BYTES = 2_000_000_000  # of a model that is handed over in memory
 
 
-def open_session(file: Path | bytes, level: str, threads: int | None = None, *, integer_kernels: bool = True) -> Any:
+def open_session(
+    file: Path | bytes, level: str, threads: int | None = None, *, integer_kernels: bool = True, warns: bool = False
+) -> Any:
     """Return a session on the CPU.
 
     Args:
@@ -41,12 +43,14 @@ def open_session(file: Path | bytes, level: str, threads: int | None = None, *, 
         level: One of LEVELS.
         threads: Of one operator; None for ONNX Runtime's own choice.
         integer_kernels: Whether an int8 file of sweep's making is arranged for them.
+        warns: Whether it writes its warnings to the standard error.
 
     Raises:
         Exception: Of ONNX Runtime's classes: it cannot load the model.
     """
     ort = runtime()
-    options = session_options(ort)
+    options = session_options(ort, warns=warns)
+    ort.set_default_logger_severity(options.log_severity_level)  # of what is logged outside of any session
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, LEVELS[level])
     options.inter_op_num_threads = 1
     if threads is not None:
