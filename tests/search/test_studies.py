@@ -265,13 +265,31 @@ class TestJournal:
     def test_what_is_no_journal(self, journal, data):
         assert self.refused(journal, data) == "is not a journal of Optuna"
 
-    @pytest.mark.parametrize("cut", [1, 2, 20])
-    def test_cut_off_at_its_end(self, journal, lines, cut):
-        data = b"".join(lines)[:-cut]
-        assert self.refused(journal, data) == f"is cut off in line {len(lines)}, its last"
+    @pytest.mark.parametrize("cut", [1, 2, 20, 70_000])
+    def test_a_last_line_that_a_killed_process_has_cut_off_is_gone(self, journal, lines, cut):
+        if cut > len(lines[-1]):
+            lines[-1] = lines[-1][:-2] + b" " * cut + b"}\n"
+        journal.write_bytes(b"".join(lines)[:-cut])
+        assert open_studies(None, journal).names() == ["first"]
+        assert journal.read_bytes() == b"".join(lines[:-1])
 
-    def test_cut_off_in_its_first_line(self, journal, lines):
-        assert self.refused(journal, lines[0][:20]) == "is cut off in line 1, its last"
+    @pytest.mark.parametrize("left", [1, 5, 20])
+    def test_a_first_line_that_is_cut_off_leaves_a_new_journal(self, journal, lines, left):
+        journal.write_bytes(lines[0][:left])
+        assert open_studies(None, journal).names() == []
+        assert journal.read_bytes() == b""
+
+    def test_the_next_line_is_not_joined_to_one_that_another_process_has_cut_off(self, journal, lines):
+        """It was killed while this one ran a study in the same journal."""
+        book = open_studies(None, journal)
+        study = book.study("second", IDENTITY, resume=True)
+        with journal.open("ab") as file:
+            file.write(lines[-1][:30])
+        study.finish(study.begin(PARAMS), 8, {"result": "VALID"})
+        study.close()
+        assert open_studies(None, journal).names() == book.names() == ["first", "second"]
+        (trial,) = open_studies(None, journal).study("second", IDENTITY, resume=True).trials()
+        assert (trial.state, trial.value) == ("COMPLETE", 8)
 
     @pytest.mark.parametrize("damage", [b"\n", b"\x00" * 30 + b"\n", b'{"op_code": 4, "wor\n', b'{"op_code": "x"}\n'])
     def test_damaged_in_the_middle(self, journal, lines, damage):

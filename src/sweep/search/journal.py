@@ -15,13 +15,16 @@ from sweep.search.quiet import load_optuna
 FIELD = "search.storage"
 _KEPT = "move it away; what was measured is kept under outputs/trials and reused"
 _ELSEWHERE = "choose another folder with outputs=DIR"
+_BEGIN = b'{"op_code"'
+"""How each line of a journal begins."""
+_BLOCK_BYTES = 1 << 16
 
 
 class JournalLock:
     """Lets one process at a time append to a journal.
 
     Optuna's own locks are files that outlive a killed process by 30 s. This one is the kernel's, on the journal itself,
-    and ends with its process.
+    and ends with its process. Whoever takes it removes what a killed one has left, see `_drop_cut_line`.
 
     Args:
         path: The journal.
@@ -33,9 +36,9 @@ class JournalLock:
 
     def acquire(self) -> bool:
         """Wait for the lock and take it."""
-        descriptor = os.open(self._path, os.O_RDWR)
+        descriptor = _locked(self._path)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _drop_cut_line(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
@@ -45,6 +48,35 @@ class JournalLock:
     def release(self) -> None:
         """Give the lock back."""
         os.close(self._descriptor)
+
+
+def _locked(path: Path) -> int:
+    """Return the descriptor of a file that this process has locked, until it closes it."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _drop_cut_line(descriptor: int) -> None:
+    """Remove a journal's last line if it has no end.
+
+    A process that was killed in the middle of a write leaves it so, and what the next one writes would be joined to
+    it. What is lost is told again: the record of the test, if there is one, is found.
+    """
+    size = end = os.fstat(descriptor).st_size
+    while end:
+        start = max(0, end - _BLOCK_BYTES)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(descriptor, end)
 
 
 class StudyLock:
@@ -99,13 +131,13 @@ def open_journal(path: Path) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):  # proves that it can be written, and changes nothing
             pass
-        lock = JournalLock(path)
-        lock.acquire()
+        descriptor = _locked(path)
         try:
             _check(path, path.read_bytes())
+            _drop_cut_line(descriptor)
         finally:
-            lock.release()
-        backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=lock)
+            os.close(descriptor)
+        backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=JournalLock(path))
     except OSError as error:
         raise _wrong(path, f"cannot be written: {error.strerror or error}", _ELSEWHERE) from error
     try:
@@ -120,22 +152,20 @@ def _check(path: Path, data: bytes) -> None:
     from optuna.storages.journal._storage import JournalOperation
 
     for number, line in enumerate(io.BytesIO(data), 1):
+        if not line.endswith(b"\n") and (number > 1 or line[: len(_BEGIN)] == _BEGIN[: len(line)]):
+            return  # cut off
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             entry = None
         operation = entry.get("op_code") if isinstance(entry, dict) else None
         if not isinstance(operation, int):
-            if number == 1 and not line.startswith(b'{"op_code"'):
+            if number == 1 and not line.startswith(_BEGIN):
                 raise _wrong(path, "is not a journal of Optuna")
-            if not line.endswith(b"\n"):
-                raise _wrong(path, f"is cut off in line {number}, its last")
             raise _wrong(path, f"is damaged in line {number}")
         if operation not in set(JournalOperation):
             reason = f"is of a newer Optuna: operation {operation} in line {number} is unknown here"
             raise _wrong(path, reason, f"pip install -U optuna, or {_KEPT}")
-        if not line.endswith(b"\n"):
-            raise _wrong(path, f"is cut off in line {number}, its last")
 
 
 def _wrong(path: Path, reason: str, fix: str = _KEPT) -> ConfigError:
