@@ -12,7 +12,7 @@ from sweep.report.build import build
 from sweep.report.figures import figures_of
 from sweep.results.selection import select
 
-SEARCH = ["search=max_streams", "search.max=256", "search.budget.tests=6", "target_latency_ms=60"]
+SEARCH = ["search=max_streams", "search.max=256", "search.budget.tests=6", "target_latency_ms=1000"]
 GRID = ["-m", "batch=1,4"]
 
 DRAW = """
