@@ -1,5 +1,6 @@
 """Downloads against a server of our own that misbehaves on demand."""
 
+import base64
 import dataclasses
 import errno
 import hashlib
@@ -31,6 +32,7 @@ class Server(http.server.ThreadingHTTPServer):
         errors: Per coming response, a status to answer with instead.
         seen: The Range header of each request so far.
         location: Where to send the client instead.
+        logins: The Authorization header of each request so far.
     """
 
     daemon_threads = True
@@ -41,6 +43,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.cuts, self.errors, self.seen = [], [], []
         self.length = True
         self.location = None
+        self.logins = []
         self.pause_s = 0.0
 
     @property
@@ -60,6 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.seen.append(self.headers.get("Range"))
+        server.logins.append(self.headers.get("Authorization"))
         if server.errors and (status := server.errors.pop(0)):
             self.send_error(status)
             return
@@ -181,6 +185,35 @@ def test_what_is_there_but_damaged_is_replaced(config, data, tmp_path):
 def test_a_mirror_is_used_instead_and_checked_alike(config, server, data, tmp_path):
     config = dataclasses.replace(config, reference_url="https://example.invalid/tiny.onnx")
     assert get(config, tmp_path, url=server.url + "?token=1").read_bytes() == data
+
+
+def with_login(url):
+    return url.replace("://", "://me:se%20cret@")
+
+
+def test_a_password_is_told_to_the_mirror_alone_and_written_nowhere(config, server, data, tmp_path):
+    assert get(config, tmp_path, url=with_login(server.url)).read_bytes() == data
+    assert server.logins == ["Basic " + base64.b64encode(b"me:se cret").decode()]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"cret" in path.read_bytes()]
+    server.errors = [404]
+    with pytest.raises(ConfigError, match=f"{server.url}: the server answers 404") as caught:
+        get(config, tmp_path / "other", url=with_login(server.url))
+    assert "cret" not in str(caught.value)
+
+
+def test_a_password_does_not_follow_a_redirect(config, server, data, tmp_path):
+    with Server() as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        elsewhere.data, server.location = data, elsewhere.url
+        assert get(config, tmp_path, url=with_login(server.url)).read_bytes() == data
+        elsewhere.shutdown()
+    assert (len(server.logins), elsewhere.logins) == (1, [None])
+
+
+def test_a_password_in_what_is_no_url_is_not_shown(config, tmp_path):
+    with pytest.raises(ConfigError, match=r"--url=http://\*\*\*@host/x: is not a URL") as caught:
+        get(config, tmp_path, url="http://me:se/cret@host/x")
+    assert "cret" not in str(caught.value)
 
 
 def test_a_local_file_is_a_mirror_too(config, data, tmp_path):

@@ -21,7 +21,9 @@ def main(arguments: Sequence[str]) -> int:
         description="Get a model's MLPerf reference file. A download that was cut off goes on where it stopped.",
     )
     parser.add_argument("model", nargs="?", help=f"one of: {', '.join(known)}")
-    parser.add_argument("--url", help="a mirror that has the same file (https, http or file)")
+    parser.add_argument(
+        "--url", help="a mirror that has the same file: https, http or file (NAME:PASSWORD@HOST where it asks)"
+    )
     options = parser.parse_args(arguments)
     options.model = options.model and options.model.removeprefix("model=")
     if options.model not in known:

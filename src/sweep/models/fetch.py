@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import fcntl
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import sweep
 from sweep import paths
@@ -53,17 +54,19 @@ def fetch_reference(config: ModelConfig, cache: Path, *, url: str | None, progre
     Args:
         config: Which model; has the URL and the published MD5, if there is one.
         cache: Root of the cache folder.
-        url: A mirror to use instead (https, http or file); the same file is expected there.
+        url: A mirror to use instead (https, http or file); the same file is expected there. A name and password in it
+            (`https://NAME:PASSWORD@host/`) are told to that host alone, and written nowhere.
         progress: Told about every chunk.
 
     Raises:
         ConfigError: The model has no reference file, the download failed for good, or is not the file it should be.
     """
     path = reference_path(config, cache)
-    source = (config.reference_url or "") if url is None else url
+    source, login = _apart((config.reference_url or "") if url is None else url)
     if not _is_url(source):
         fix = "begin with https://, http:// or file://"
-        raise ConfigError(Problem("--url", source, "is not a URL to download from", fix))
+        shown = re.sub(r"://.*@", "://***@", source, flags=re.DOTALL)  # whatever was meant for a password
+        raise ConfigError(Problem("--url", shown, "is not a URL to download from", fix))
     try:
         if path.exists() and _is_good(config, cache):  # also in a cache that cannot be written
             return _already_there(path, progress)
@@ -71,7 +74,7 @@ def fetch_reference(config: ModelConfig, cache: Path, *, url: str | None, progre
         with _turn(path, progress):
             if path.exists() and _is_good(config, cache):  # another process was faster
                 return _already_there(path, progress)
-            _download_and_install(config, path, source, progress)
+            _download_and_install(config, path, _Download(config.name, path, source, login, progress))
     except OSError as error:
         raise _cannot_write(config, path, error) from error
     return path
@@ -99,8 +102,17 @@ def _is_good(config: ModelConfig, cache: Path) -> bool:
     return True
 
 
-def _download_and_install(config: ModelConfig, path: Path, source: str, progress: Progress) -> None:
-    download = _Download(config.name, path, source, progress)
+def _apart(url: str) -> tuple[str, str]:
+    """Return a URL without name and password, and what tells them to a server; nothing where there are none."""
+    found = re.fullmatch(r"(https?://)([^/?#]*)@(.*)", url, re.DOTALL)
+    if found is None:
+        return url, ""
+    login = base64.b64encode(unquote(found[2]).encode()).decode()
+    return found[1] + found[3], f"Basic {login}"
+
+
+def _download_and_install(config: ModelConfig, path: Path, download: _Download) -> None:
+    source = download.url
     resumed = download.part.exists()
     download.complete()
     complaint, found = _check(download.part, config, read_stamp(path), source)
@@ -176,12 +188,13 @@ class _CutOffError(Exception):
 class _Download:
     """One file on its way: `FILE.part`, and `FILE.part.json` that says what it is a part of."""
 
-    def __init__(self, model: str, path: Path, url: str, progress: Progress) -> None:
+    def __init__(self, model: str, path: Path, url: str, login: str, progress: Progress) -> None:
         self._field = _field(model)
         self.part = _part_path(path)
         self._notes = self.part.with_name(f"{self.part.name}.json")
         self._path = path
-        self._url = url
+        self.url = url
+        self._login = login
         self._progress = progress
 
     def discard(self) -> None:
@@ -206,7 +219,7 @@ class _Download:
                 if failures > RETRIES:
                     kept = self._size()
                     fix = self._way_out("try again later: the download goes on where it stopped" if kept else "")
-                    reason = f"{self._url}: {error}, {failures} times in a row"
+                    reason = f"{self.url}: {error}, {failures} times in a row"
                     raise ConfigError(Problem(self._field, None, reason, fix)) from error
                 time.sleep(BACKOFF_S * 2 ** max(failures - 1, 0))
             else:
@@ -216,8 +229,10 @@ class _Download:
         """Ask once for what is missing and write what comes."""
         origin = self._origin()
         size = self._size()
-        encoded = quote(self._url, safe=_URL_CHARACTERS)
+        encoded = quote(self.url, safe=_URL_CHARACTERS)
         request = urllib.request.Request(encoded, headers=self._headers(origin, size))  # noqa: S310 - scheme checked
+        if self._login:
+            request.add_unredirected_header("Authorization", self._login)
         try:
             response = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - the same
         except urllib.error.HTTPError as error:
@@ -249,7 +264,7 @@ class _Download:
         said = " ".join(str(error.reason).split())  # of redirects in a circle it is three lines
         if error.code in _WORTH_A_RETRY:
             raise _CutOffError(f"the server answers {error.code} {said}")
-        reason = f"{self._url}: the server answers {error.code} {said}"
+        reason = f"{self.url}: the server answers {error.code} {said}"
         raise ConfigError(Problem(self._field, None, reason, self._way_out()))
 
     def _unreachable(self, error: Exception, size: int) -> Exception:
@@ -258,7 +273,7 @@ class _Download:
         if (size or isinstance(reason, ConnectionResetError)) and not isinstance(reason, http.client.InvalidURL):
             return _CutOffError(said)
         # No address, nobody listening, no certificate, before a single byte came: waiting a second will not mend that.
-        return ConfigError(Problem(self._field, None, f"{self._url}: {said}", self._way_out()))
+        return ConfigError(Problem(self._field, None, f"{self.url}: {said}", self._way_out()))
 
     def _way_out(self, first: str = "") -> str:
         ways = f"use a mirror with --url MIRROR, or put the file at {self._path}"
@@ -271,7 +286,7 @@ class _Download:
         if status == http.HTTPStatus.PARTIAL_CONTENT:
             served = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
             total = int(served[2]) if served and served[2] != "*" else None
-            now = _Origin(self._url, _tag(response.headers), total)
+            now = _Origin(self.url, _tag(response.headers), total)
             if not served or int(served[1]) != size or now != origin:
                 self.discard()
                 raise _CutOffError("the file changed on the server")
@@ -281,7 +296,7 @@ class _Download:
             self._notes.unlink(missing_ok=True)
         with self.part.open(mode) as file:
             if mode == "wb":
-                paths.write_json(self._notes, asdict(_Origin(self._url, _tag(response.headers), total)))
+                paths.write_json(self._notes, asdict(_Origin(self.url, _tag(response.headers), total)))
             self._copy(response, file, size, total)
 
     def _copy(self, response: Any, file: IO[bytes], size: int, total: int | None) -> None:
@@ -316,7 +331,7 @@ class _Download:
             origin = _Origin(**json.loads(self._notes.read_bytes()))
         except (OSError, ValueError, TypeError, RecursionError):
             origin = None
-        if origin is None or origin.url != self._url or (origin.total is not None and self._size() > origin.total):
+        if origin is None or origin.url != self.url or (origin.total is not None and self._size() > origin.total):
             self.discard()
             return None
         return origin
