@@ -105,6 +105,26 @@ def test_no_reader_of_a_disturbed_certificate_says_exact_or_sure(searched, recor
         assert not re.search(r"\bexact\b|confidence[^;\n]*99\.9|> 99|0\.9996", text), name
 
 
+@pytest.mark.parametrize(
+    ("busy", "status", "figure"),
+    [
+        ((), Status.EXACT, "306"),
+        ((), Status.OPEN, "306 or more"),
+        ((), Status.UNCONFIRMED, "306, not confirmed"),
+        ({AT}, Status.UNCONFIRMED, "306, not confirmed, disturbed"),
+    ],
+)
+def test_only_a_confirmed_answer_stands_out(searched, records, busy, status, figure, tmp_path):
+    searched(busy, status=status)
+    report = build(select([records.root]))
+    (answer,) = [answer for series in report.series for answer in series.answers]
+    assert answer.figure == figure
+    assert answer.text.startswith(f"max streams: {figure} (")
+    assert answer.is_confirmed is (status is not Status.UNCONFIRMED)
+    kind = "figure" if answer.is_confirmed else "figure tested"
+    assert f'<p class="{kind}">{figure}</p>' in render_html(report, tmp_path)
+
+
 def test_the_file_of_a_certificate_has_the_field(searched):
     search = searched({ABOVE})
     before = search.saved.certificate

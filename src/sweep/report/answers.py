@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sweep.report.search_plot import between_of
 from sweep.report.search_points import Kind
-from sweep.report.search_words import answer_of, evidence_lines
+from sweep.report.search_words import answer_of, evidence_lines, figure_of
 from sweep.report.sections import Answer, Source, Test
 from sweep.report.words import count_of, duration, ms
 from sweep.results.largest import mark_of, shown_by_n
@@ -28,10 +28,6 @@ def answer_of_search(search: SearchRecord, tests: Sequence[Test]) -> Answer:
     """
     outcome = search.outcome()
     certificate = outcome.certificate
-    more = " or more" if certificate.status in (Status.ALL_VALID, Status.OPEN) else ""
-    figure = "unknown" if certificate.max_streams is None else f"{certificate.max_streams}{more}"
-    if certificate.status is Status.NONE_VALID:
-        figure = "none"
     stopped = f" by {outcome.stopped_by}" if "=" in outcome.stopped_by else ""
     gone = len(search.tests) - len(outcome.tests)
     lines = (
@@ -50,7 +46,7 @@ def answer_of_search(search: SearchRecord, tests: Sequence[Test]) -> Answer:
         source=Source.CERTIFICATE,
         text=answer_of(outcome),
         max_streams=certificate.max_streams,
-        figure=f"{figure}{certificate.mark}",
+        figure=figure_of(certificate),
         disturbed=certificate.disturbed,
         confidence=certificate.confidence,
         status=str(certificate.status),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NEAR_CERTAIN = 0.001
 _ODDS_SHOWN = 6
+_KINDS = {Status.ALL_VALID: " or more", Status.OPEN: " or more", Status.UNCONFIRMED: ", not confirmed"}
 
 
 def percent(probability: float) -> str:
@@ -44,10 +45,15 @@ def answer_of(outcome: SearchOutcome) -> str:
         return f"max streams: unknown{certificate.mark}{below}"
     confidence = confidence_of(certificate)
     surely = f"confidence {confidence}, {by}" if confidence else by
-    kind = {Status.ALL_VALID: " or more", Status.OPEN: " or more", Status.UNCONFIRMED: ", not confirmed"}.get(
-        certificate.status, ""
-    )
-    return f"max streams: {certificate.max_streams}{kind}{certificate.mark} ({surely})"
+    return f"max streams: {figure_of(certificate)} ({surely})"
+
+
+def figure_of(certificate: Certificate) -> str:
+    """Return the answer as a figure, with what must not be missing beside it: `386, not confirmed, disturbed`."""
+    figure, kind = str(certificate.max_streams), _KINDS.get(certificate.status, "")
+    if certificate.max_streams is None:
+        figure, kind = "none" if certificate.status is Status.NONE_VALID else "unknown", ""
+    return f"{figure}{kind}{certificate.mark}"
 
 
 def evidence_lines(outcome: SearchOutcome) -> Iterator[str]:

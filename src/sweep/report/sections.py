@@ -12,7 +12,7 @@ from sweep.report.configuration import TITLE
 from sweep.report.panel import Panel
 from sweep.report.search_points import Kind, PlotPoint
 from sweep.results.selection import SweepRecord
-from sweep.search.certificate import Evidence
+from sweep.search.certificate import Evidence, Status
 from sweep.store.records import StoredTrial
 from sweep.study.search import SettingResult
 from sweep.trial.spec import RulesSpec
@@ -33,7 +33,7 @@ class Answer:
         source: What it rests on.
         text: The answer in one line.
         max_streams: The largest N shown VALID, or the largest VALID one that was tested; None where there is none.
-        figure: The same, for a heading: `306`, `8192 or more`, `306, disturbed`, `none`, `unknown`.
+        figure: The same, for a heading: `306`, `8192 or more`, `306, not confirmed, disturbed`, `none`, `unknown`.
         confidence: Of a certificate; None where it gives none.
         status: Of a certificate; empty without one.
         first_invalid: The smallest N above it shown INVALID; None where there is none.
@@ -69,6 +69,12 @@ class Answer:
     def label(self) -> str:
         """What its figure is, in words."""
         return "max streams" if self.source is Source.CERTIFICATE else "largest VALID tested N"
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a certificate names it that rests on undisturbed tests and found nothing to be confirmed still."""
+        is_open = self.max_streams is None or self.disturbed or self.status == Status.UNCONFIRMED
+        return self.source is Source.CERTIFICATE and not is_open
 
 
 @dataclass(frozen=True)
