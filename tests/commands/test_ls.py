@@ -179,7 +179,11 @@ def test_nothing_found_disturbs_no_program(root, capfd, kind, text):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nowhere"], "nowhere: does not exist; give a folder that sweep has written, such as outputs"),
+        (
+            ["nowhere"],
+            "nowhere: does not exist; give an output folder, or one of its parts; "
+            "python -m sweep model=digits makes the first results",
+        ),
         (["modle=x"], "modle: no column of the results; did you mean mode?"),
         (["--sort", "quux"], "--sort=quux: no column of the results; choose one of: "),
         (["--limit", "-1"], "--limit"),

@@ -109,7 +109,11 @@ def test_what_a_killed_unpack_left_is_named(machine, capfd):
         (["pack", "outputs"], "outputs: is no name of an archive; give OUT.zip first"),
         (["pack", "model=digits"], "model=digits: is no name of an archive; give OUT.zip first"),
         (["pack", "none/x.zip"], "none/x.zip: lies in no folder that exists; make it first"),
-        (["pack", "x.zip", "none"], "none: does not exist; give a folder that sweep has written, such as outputs"),
+        (
+            ["pack", "x.zip", "none"],
+            "none: does not exist; give an output folder, or one of its parts; "
+            "python -m sweep model=digits makes the first results",
+        ),
         (["pack", "x.zip", "modl=x"], "modl: no column of the results; did you mean model? "),
         (["pack", "x.zip", "model=x"], "x.zip: there is no record to pack; give folders that hold some"),
         (["pack", "x.zip", "--forse"], "--forse: unknown flag; did you mean --force? "),

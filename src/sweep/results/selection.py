@@ -180,15 +180,14 @@ class _Reader:
 
     def read(self, place: Path) -> Problem | None:
         """Read a place; return the problem where it holds nothing of ours."""
+        fix = "give an output folder, or one of its parts; python -m sweep model=digits makes the first results"
         try:
             if not place.exists():
-                fix = "give a folder that sweep has written, such as outputs"
                 return Problem(str(place), None, "does not exist", fix)
             is_ours = self._read(place)
         except OSError as error:
             return Problem(str(place), None, f"cannot be read: {error.strerror or error}", "give another folder")
         if not is_ours:
-            fix = "give an output folder, or one of its parts; python -m sweep model=digits makes the first results"
             return Problem(str(place), None, "holds no results of sweep", fix)
         return None
 
