@@ -12,6 +12,8 @@ from tests.points import Outputs
 from sweep.cli import main
 from sweep.store.table import COLUMNS
 
+GIVE = "give an output folder, or one of its parts; python -m sweep model=digits makes the first results"
+
 
 @pytest.fixture
 def root(tmp_path, searches, monkeypatch):
@@ -181,8 +183,7 @@ def test_nothing_found_disturbs_no_program(root, capfd, kind, text):
     [
         (
             ["nowhere"],
-            "nowhere: does not exist; give an output folder, or one of its parts; "
-            "python -m sweep model=digits makes the first results",
+            f"nowhere: does not exist; {GIVE}",
         ),
         (["modle=x"], "modle: no column of the results; did you mean mode?"),
         (["--sort", "quux"], "--sort=quux: no column of the results; choose one of: "),

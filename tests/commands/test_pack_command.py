@@ -13,6 +13,8 @@ from sweep.commands import unpack as unpack_command
 
 SIMULATED = ["backend=simulated", "run=quick", "min_query_count=10", "backend.base_ms=0.1", "backend.per_sample_ms=0.1"]
 
+GIVE = "give an output folder, or one of its parts; python -m sweep model=digits makes the first results"
+
 
 @pytest.fixture
 def machine(simulated, request_for, tmp_path, monkeypatch):
@@ -111,8 +113,7 @@ def test_what_a_killed_unpack_left_is_named(machine, capfd):
         (["pack", "none/x.zip"], "none/x.zip: lies in no folder that exists; make it first"),
         (
             ["pack", "x.zip", "none"],
-            "none: does not exist; give an output folder, or one of its parts; "
-            "python -m sweep model=digits makes the first results",
+            f"none: does not exist; {GIVE}",
         ),
         (["pack", "x.zip", "modl=x"], "modl: no column of the results; did you mean model? "),
         (["pack", "x.zip", "model=x"], "x.zip: there is no record to pack; give folders that hold some"),
