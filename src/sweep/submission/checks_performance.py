@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from sweep.loadgen.logs import Detail, Summary
+from sweep.loadgen.seeds import seeded_round
 from sweep.paths import DETAIL_LOG, SUMMARY_LOG
 from sweep.submission.checks_logs import damage_of, errors_of
 from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
 from sweep.submission.logs import SETTINGS, audits, contradictions
-from sweep.submission.rounds import ROUNDS
 from sweep.submission.tree import UnreadableError
 from sweep.vocabulary import Scenario, TestMode
 
@@ -127,7 +127,7 @@ def seeds(subject: Subject) -> Iterator[Found]:
     wanted = subject.rules.seeds.by_setting()
     used = {name: setting(*logs, name) for name in wanted}
     if used != wanted:
-        of = next((one.name for one in ROUNDS.values() if one.seeds.by_setting() == used), None)
+        of = seeded_round(used)
         whose = f"those of {of}" if of else f"of no known round ({', '.join(map(str, used.values()))})"
         yield Found(f"random seeds are {whose}, not those of {subject.rules.name}")
 

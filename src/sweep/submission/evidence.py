@@ -11,11 +11,12 @@ from sweep.environment import fingerprint_digest
 from sweep.errors import LogError
 from sweep.loadgen.accuracy import read_accuracy_log
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
+from sweep.loadgen.seeds import ROUND_SEEDS, seeded_round
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths, read_bytes
 from sweep.store.records import StoredTrial
 from sweep.submission.logs import audits, contradictions, ignored_errors
 from sweep.submission.rescore import labels_of, scored_again
-from sweep.submission.rounds import ROUNDS, Benchmark, Round
+from sweep.submission.rounds import Benchmark, Round
 from sweep.trial.verdict import judge
 from sweep.vocabulary import RunClass, Scenario, TestMode, TrialState, Verdict, Weights
 
@@ -219,7 +220,7 @@ def _contradictions(evidence: Evidence) -> Iterator[str]:
     recorded = None if latencies is None else latencies.percentiles.get(_P99)
     if recorded != evidence.p99_ns and (recorded is not None or evidence.stored.result.imported is None):
         yield f"{SUMMARY_LOG} says p99 {_shown(evidence.p99_ns)} ns, the record {_shown(recorded)} ns"
-    for name in ("samples_per_query", "min_duration_ms", "min_query_count", *_seed_names()):
+    for name in ("samples_per_query", "min_duration_ms", "min_query_count", *ROUND_SEEDS["v0.7"].by_setting()):
         if name not in detail:
             yield f"{DETAIL_LOG} does not say with which {name} the test ran"
     if evidence.detail is not None:
@@ -270,7 +271,7 @@ def _seed_reasons(evidence: Evidence, rules: Round) -> Iterator[str]:
     used = {name: evidence.setting(name) for name in wanted}
     if used == wanted:
         return
-    of = next((one.name for one in ROUNDS.values() if one.seeds.by_setting() == used), "no known round")
+    of = seeded_round(used) or "no known round"
     imported = evidence.stored.result.imported
     fix = "it can only be in a submission to that" if imported else f"run again with seeds={rules.name}"
     yield f"drawn with the random seeds of {of}, not of {rules.name}: {fix}"
@@ -349,10 +350,6 @@ def _repeat(stored: StoredTrial, size: int) -> str:
 
     times, rest = divmod(size, held_out_count())
     return f": run performance and accuracy again with dataset.repeat={times}" if not rest else ""
-
-
-def _seed_names() -> tuple[str, ...]:
-    return tuple(next(iter(ROUNDS.values())).seeds.by_setting())
 
 
 def _has_text(path: Path) -> bool:
