@@ -13,7 +13,7 @@ from sweep.imports.ck_json import RefusedError, plain, real, whole
 from sweep.imports.ck_run import Run, round_of
 from sweep.imports.judge import is_bounded, required_checks
 from sweep.loadgen.conf import settings_of
-from sweep.submission.logs import audits
+from sweep.submission.logs import SETTINGS, audits
 from sweep.submission.rounds import ROUNDS
 from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, RulesSpec, RunSpec, TrialSpec
 from sweep.vocabulary import AbortRule, RunClass, Scenario, TestMode, Weights
@@ -126,8 +126,7 @@ def _effective(run: Run) -> Mapping[str, Any]:
 
 def _setting(run: Run, name: str) -> Any:
     """Return a setting as LoadGen used it, else as its files have it; None where nothing says it."""
-    key = {"min_duration_ms": "min_duration (ms)", "max_duration_ms": "max_duration (ms)"}.get(name, name)
-    said = (run.summary.settings.get(key), _effective(run).get(name), run.configured.get(name))
+    said = (run.summary.settings.get(SETTINGS.get(name, name)), _effective(run).get(name), run.configured.get(name))
     return next((one for one in said if one is not None), None)
 
 

@@ -180,8 +180,7 @@ def latency(subject: Subject) -> Iterator[Found]:
     bound = bounds.get(summary.scenario) if summary.scenario else None
     if bound is None:
         return
-    latencies = summary.query_latency.percentiles_ns or summary.sample_latency.percentiles_ns
-    p99 = latencies.get("p99")
+    p99 = summary.latency.percentiles_ns.get("p99")
     if p99 is None:
         yield Found(f"{SUMMARY_LOG} has no p99 latency of queries")
     elif p99 > bound:
