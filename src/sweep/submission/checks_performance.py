@@ -161,23 +161,20 @@ def latency(subject: Subject) -> Iterator[Found]:
     if (logs := _logs(subject)) is None or logs[0].scenario is Scenario.OFFLINE:
         return
     summary, detail = logs
+    of = subject.benchmark
+    bounds = {} if of is None else {Scenario.MULTI_STREAM: of.target_latency_ns, Scenario.SERVER: of.server_latency_ns}
+    bound = bounds.get(summary.scenario) if summary.scenario else None
     if subject.rules.early_stopping:
         met = detail.results.get("early_stopping_met")
         if met is not True or summary.early_stopping is False:
             said = " ".join(str(detail.results.get("early_stopping_result", "nothing")).split())[:160]
             yield Found(f"{DETAIL_LOG}: early stopping was not met ({said})")
-        bound = None if subject.benchmark is None else subject.benchmark.server_latency_ns
         target = setting(summary, detail, "target_latency_ns")
-        if (
-            summary.scenario is Scenario.SERVER
-            and bound is not None
-            and (not isinstance(target, int) or target > bound)
-        ):
-            yield Found(f"Server's target latency was {target} ns, and {subject.benchmark_name} allows {bound}")
+        if bound is not None and (not isinstance(target, int) or target > bound):
+            yield Found(
+                f"{summary.scenario}'s target latency was {target} ns, and {subject.benchmark_name} allows {bound}"
+            )
         return
-    of = subject.benchmark
-    bounds = {} if of is None else {Scenario.MULTI_STREAM: of.target_latency_ns, Scenario.SERVER: of.server_latency_ns}
-    bound = bounds.get(summary.scenario) if summary.scenario else None
     if bound is None:
         return
     p99 = summary.latency.percentiles_ns.get("p99")
