@@ -6,6 +6,7 @@ import shutil
 import pytest
 from tests.submission.trees import Broken
 
+from sweep.loadgen.seeds import ROUND_SEEDS
 from sweep.submission.check import ALL_CHECKS, check_tree
 from sweep.submission.findings import Severity
 from sweep.submission.rounds import ROUNDS
@@ -197,3 +198,9 @@ def test_in_closed_multistream_is_of_edge_systems(broken):
     broken.edit_json(broken.system, system_type="datacenter,edge")
     assert severities(broken.root, "v4.1", "offered") == set()
     assert "closed demands Server of resnet too" in said(broken.root, "v4.1", "scenarios")
+
+
+def test_the_seeds_of_a_round_without_rules_are_named(broken):
+    for name, seed in ROUND_SEEDS["v0.5"].by_setting().items():
+        broken.setting(name, seed)
+    assert "random seeds are those of v0.5" in said(broken.root, "v5.1", "seeds")
