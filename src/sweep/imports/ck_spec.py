@@ -213,12 +213,9 @@ def _percentile_notes(run: Run, percentile: float) -> Iterator[str]:
 
 def _length(named: Named, benchmark: str, scenario: Scenario, run: Run, round_name: str | None, n: int) -> RunSpec:
     names = ("min_query_count", "max_query_count", "min_duration_ms", "max_duration_ms")
-    least, most, least_ms, most_ms = (whole(_setting(run, name)) or 0 for name in names)
-    length = RunSpec(RunClass.CUSTOM, least, most, least_ms, most_ms)
+    length = RunSpec(RunClass.CUSTOM, *(whole(_setting(run, name)) or 0 for name in names))
     is_official = run.mode is TestMode.PERFORMANCE and _is_official(benchmark, scenario, run, round_name, n, length)
-    if not is_official or audits_of(named, run):
-        return length
-    return RunSpec(RunClass.OFFICIAL, least, most, least_ms, most_ms)
+    return replace(length, run_class=RunClass.OFFICIAL) if is_official and not audits_of(named, run) else length
 
 
 def _is_official(benchmark: str, scenario: Scenario, run: Run, round_name: str | None, n: int, length: RunSpec) -> bool:
