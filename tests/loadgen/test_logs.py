@@ -385,17 +385,18 @@ def test_the_advice_for_two_missed_token_bounds_is_two_pieces(edited):
 def test_the_early_stopping_estimate_is_at_hand():
     summary = parse_summary(DATA / V41)
     assert summary.early_stopping_estimate_ns == 750563
-    assert (summary.early_stopping_required_queries, summary.processed_queries) == (662, 813433)
+    assert (summary.early_stopping_results["latency"].required_queries, summary.processed_queries) == (662, 813433)
     assert parse_summary(DATA / V07).early_stopping_estimate_ns is None
-    assert parse_summary(DATA / "v6.0_multistream_invalid_summary.txt").early_stopping_required_queries == 662
+    failed = parse_summary(DATA / "v6.0_multistream_invalid_summary.txt")
+    assert failed.early_stopping_results["latency"].required_queries == 662
 
 
 def test_query_and_sample_latencies_are_not_mixed_up():
     old, new = parse_summary(DATA / "v0.5_multistream_valid_summary.txt"), parse_summary(DATA / V41)
-    assert old.query_latency_percentiles_ns["p99"] == 47422247
-    assert old.sample_latency_percentiles_ns["p99"] == 47396863
-    assert new.query_latency_percentiles_ns["p99"] == 750521
-    assert new.sample_latency_percentiles_ns == {}
+    assert old.query_latency.percentiles_ns["p99"] == 47422247
+    assert old.sample_latency.percentiles_ns["p99"] == 47396863
+    assert new.query_latency.percentiles_ns["p99"] == 750521
+    assert new.sample_latency.percentiles_ns == {}
 
 
 def test_lines_of_a_later_loadgen_are_kept_not_refused(edited):

@@ -47,10 +47,6 @@ def test_a_closed_submission_can_be_without_errors(broken):
 NO_ERRORS, ERRORS = "No errors encountered during test.", "2 ERRORS encountered. See detailed log."
 
 
-def _names(cases):
-    return [f"{check}-{number}" for number, (check, *_) in enumerate(cases)]
-
-
 OF_RESULTS = [
     ("benchmark", lambda t: t.mapping.unlink(), "digits is no benchmark of v5.1"),
     (
@@ -398,7 +394,7 @@ def test_early_rounds_are_held_against_their_bound_and_counts(broken, tmp_path):
 
 def test_a_whole_log_of_answers_is_held_against_its_hash(broken):
     answers = b'[\n{ "seq_id" : 0, "qsl_idx" : 0, "data" : "00000000"}\n]\n'
-    (broken.accuracy / "mlperf_log_accuracy.json").write_bytes(answers)
+    broken.answers.write_bytes(answers)
     score = "accuracy=99.600%, good=49800, total=50000"
     (broken.accuracy / "accuracy.txt").write_text(f"{score}\nhash={hashlib.sha256(answers).hexdigest()}\n")
     assert found(broken.root) == {}

@@ -6,22 +6,23 @@ import shutil
 import pytest
 from tests.submission.trees import Broken
 
-from sweep.submission.check import check_tree
+from sweep.loadgen.seeds import ROUND_SEEDS
+from sweep.submission.check import ALL_CHECKS, check_tree
 from sweep.submission.findings import Severity
 from sweep.submission.rounds import ROUNDS
 
 
 def severities(root, round_name, check):
     """Return how bad what one check finds is in a round."""
-    return {one.found.severity for one in check_tree(root, round_name).findings if one.check.name == check}
+    return {one.found.severity for one in _findings(root, round_name, check)}
 
 
 def said(root, round_name, check):
-    return "\n".join(one.found.what for one in check_tree(root, round_name).findings if one.check.name == check)
+    return "\n".join(one.found.what for one in _findings(root, round_name, check))
 
 
-def _junk(tree):
-    (tree.accuracy / "nohup.out").write_text("x")
+def _findings(root, round_name, check):
+    return [one for one in check_tree(root, round_name).findings if one.check.name == check]
 
 
 def _flag(text):
@@ -35,7 +36,7 @@ def _flag(text):
 LETS_PASS = [
     ("not_empty", lambda t: (t.measurements / "README.md").write_text(""), "v0.7 v1.0", "v4.1 v5.0 v5.1"),
     ("coverage", lambda t: t.close().setting_of_accuracy(500), "v0.7 v1.0 v4.1 v5.0", "v5.1"),
-    ("files", _junk, "v0.7 v1.0", "v4.1 v5.0 v5.1"),
+    ("files", lambda t: (t.accuracy / "nohup.out").write_text("x"), "v0.7 v1.0", "v4.1 v5.0 v5.1"),
     ("root", lambda t: (t.root / "run.sh").write_text("x"), "v0.7 v1.0 v6.0", "v4.1 v5.0 v5.1"),
     ("names", lambda t: (t.submitter / "code" / "a b").write_text("x"), "v0.7 v1.0 v6.0", "v4.1 v5.0 v5.1"),
     ("links", lambda t: (t.submitter / "code" / "x").symlink_to("nowhere"), "v0.7 v1.0 v6.0", "v4.1 v5.0 v5.1"),
@@ -61,9 +62,7 @@ def test_what_the_checker_of_a_round_lets_pass_is_a_warning_in_that_round(broken
         assert Severity.ERROR in severities(broken.root, name, check), name
 
 
-def test_every_lenient_check_is_one_there_is(broken):
-    from sweep.submission.check import ALL_CHECKS
-
+def test_every_lenient_check_is_one_there_is():
     assert {name for rules in ROUNDS.values() for name in rules.lenient} <= {check.name for check in ALL_CHECKS}
 
 
@@ -108,18 +107,16 @@ def test_compliance_tests_are_those_of_the_round_and_scenario(broken):
         "v5.1": ("TEST01 TEST04", Severity.ERROR),
     }
     for name, (tests, severity) in wanted.items():
-        findings = [one for one in check_tree(broken.root, name).findings if one.check.name == "compliance"]
+        findings = _findings(broken.root, name, "compliance")
         of_multistream = [one for one in findings if one.place.endswith("/MultiStream")]
         assert [one.found.what.split()[0].rpartition("/")[2] for one in of_multistream] == tests.split()
         assert {one.found.severity for one in of_multistream} == {severity}
 
 
 def test_a_submission_run_is_performance_and_accuracy_in_one(broken):
-    for folder in (broken.performance, broken.accuracy):
-        detail = folder / "mlperf_log_detail.txt"
-        old = "PerformanceOnly" if folder == broken.performance else "AccuracyOnly"
-        detail.write_text(detail.read_text().replace(f'"value": "{old}"', '"value": "SubmissionRun"'))
-    broken.edit(broken.summary, "PerformanceOnly", "SubmissionRun")
+    for log in (broken.detail, broken.summary):
+        broken.edit(log, "PerformanceOnly", "SubmissionRun")
+    broken.edit(broken.accuracy_detail, "AccuracyOnly", "SubmissionRun")
     for check in ("mode", "agreement", "accuracy_mode"):
         assert severities(broken.root, "v1.0", check) == set(), check
 
@@ -201,3 +198,9 @@ def test_in_closed_multistream_is_of_edge_systems(broken):
     broken.edit_json(broken.system, system_type="datacenter,edge")
     assert severities(broken.root, "v4.1", "offered") == set()
     assert "closed demands Server of resnet too" in said(broken.root, "v4.1", "scenarios")
+
+
+def test_the_seeds_of_a_round_without_rules_are_named(broken):
+    for name, seed in ROUND_SEEDS["v0.5"].by_setting().items():
+        broken.setting(name, seed)
+    assert "random seeds are those of v0.5" in said(broken.root, "v5.1", "seeds")

@@ -131,48 +131,37 @@ class Broken:
 
     def setting_of_accuracy(self, count):
         """Change what the accuracy test's log says of how many samples it had."""
-        detail = self.accuracy / "mlperf_log_detail.txt"
-        lines = detail.read_text().splitlines(keepends=True)
-        keys = ('"key": "effective_accuracy_sample_count"', '"key": "qsl_reported_total_count"')
-        detail.write_text(
-            "".join(_with_value(line, count) if any(key in line for key in keys) else line for line in lines)
-        )
+        keys = ("effective_accuracy_sample_count", "qsl_reported_total_count")
+        _change(self.accuracy_detail, lambda line: _with_value(line, count), *keys)
 
-    def setting(self, name, value, folder=None):
+    def setting(self, name, value):
         """Change what both logs say a setting was."""
-        folder = folder or self.performance
-        detail = folder / "mlperf_log_detail.txt"
-        lines = detail.read_text().splitlines(keepends=True)
-        key = f'"key": "effective_{name}"'
-        assert any(key in line for line in lines)
-        detail.write_text("".join(_with_value(line, value) if key in line else line for line in lines))
-        summary = folder / "mlperf_log_summary.txt"
+        _change(self.detail, lambda line: _with_value(line, value), f"effective_{name}")
         shown = {"min_duration_ms": "min_duration (ms)"}.get(name, name)
-        lines = summary.read_text().splitlines(keepends=True)
-        changed = re.compile(rf"^({re.escape(shown)} ?:).*$")
-        summary.write_text("".join(changed.sub(rf"\1 {value}", line) for line in lines))
+        changed = re.sub(rf"(?m)^({re.escape(shown)} ?:).*$", rf"\1 {value}", self.summary.read_text())
+        self.summary.write_text(changed)
 
     def result_of(self, key, value):
         """Change a result in the detail log, or remove its line; return what it was."""
-        lines = self.detail.read_text().splitlines(keepends=True)
-        (was,) = [json.loads(line.partition(" ")[2])["value"] for line in lines if f'"key": "{key}"' in line]
-        changed = [_with_value(line, value) if f'"key": "{key}"' in line else line for line in lines]
-        self.detail.write_text("".join(line for line in changed if value is not None or f'"key": "{key}"' not in line))
-        return was
+        (was,) = _change(self.detail, lambda line: "" if value is None else _with_value(line, value), key)
+        return json.loads(was.partition(" ")[2])["value"]
 
     def twice(self, key, value):
         """Say a key of the detail log once more, with another value."""
-        lines = self.detail.read_text().splitlines(keepends=True)
-        (line,) = [line for line in lines if f'"key": "{key}"' in line]
-        lines.insert(lines.index(line), _with_value(line, value))
-        self.detail.write_text("".join(lines))
+        (_,) = _change(self.detail, lambda line: _with_value(line, value) + line, key)
 
     def flag_error(self, detail, key):
         """Make an error of a line of a detail log."""
-        lines = detail.read_text().splitlines(keepends=True)
-        assert any(f'"key": "{key}"' in line for line in lines)
-        flagged = (f'"key": "{key}"', '"is_error": false', '"is_error": true')
-        detail.write_text("".join(line.replace(*flagged[1:]) if flagged[0] in line else line for line in lines))
+        _change(detail, lambda line: line.replace('"is_error": false', '"is_error": true'), key)
+
+
+def _change(detail, change, *keys):
+    """Change the lines of a detail log that say one of the keys; return them as they were."""
+    lines = detail.read_text().splitlines(keepends=True)
+    found = [line for line in lines if any(f'"key": "{key}"' in line for key in keys)]
+    assert found
+    detail.write_text("".join(change(line) if line in found else line for line in lines))
+    return found
 
 
 def _with_value(line, value):

@@ -39,8 +39,7 @@ def each_once(official: Sequence[DashboardPoint], trees: Sequence[Sequence[Dashb
 
 def _result_of(point: DashboardPoint) -> Hashable:
     """Return what two results share that cannot both be: a round has one of a system, benchmark and scenario."""
-    system = point.division, point.submitter, point.system_id
-    return (point.round, *system, compared_as(point.benchmark), point.scenario)
+    return (point.round, *_system_of(point), compared_as(point.benchmark), point.scenario)
 
 
 def _is_same(one: DashboardPoint, other: DashboardPoint) -> bool:

@@ -116,8 +116,7 @@ def _point(result: TreeResult, description: Mapping[str, Any], summary: Summary)
         raise UnreadableError("is of no performance test with a result")
     metric, value = found
     bound = summary.target_latency_ns if metric == "samples_per_query" else None
-    latencies = summary.query_latency.percentiles_ns or summary.sample_latency.percentiles_ns
-    p99 = latencies.get("p99") if scenario == ran == Scenario.MULTI_STREAM else None
+    p99 = summary.latency.percentiles_ns.get("p99") if scenario == ran == Scenario.MULTI_STREAM else None
     is_slow = bound is not None and p99 is not None and p99 > bound
     accelerators = _count(description.get("accelerators_per_node"))
     nodes = max(1, _count(description.get("number_of_nodes")))

@@ -101,8 +101,11 @@ def read_facts(entry: Entry, point: Mapping[str, Any], confs: Sequence[Conf], de
     precision, number_format, said_in = _precision(entry, description)
     platform = mapping(point, "features", "platform", "features")
     system_name = word(platform, "platform", "name")
-    own = confs[-1].models if confs else frozenset()
-    benchmark = entry.named.benchmark or (plain(next(iter(own))) if len(own) == 1 else "")
+    own = confs[-1].models
+    only = next(iter(own)) if len(own) == 1 else ""
+    benchmark = entry.named.benchmark or plain(only)
+    # Of user.conf where that is about one model, and no file about the benchmark.
+    configured = benchmark if any(benchmark in conf.models for conf in confs) else only or benchmark
     return Facts(
         settings=mapping(choices, "env"),
         program=word(choices, "data_uoa") or word(entry.pipeline, "choices", "data_uoa"),
@@ -114,7 +117,7 @@ def read_facts(entry: Entry, point: Mapping[str, Any], confs: Sequence[Conf], de
         dataset=_DATASETS.get(entry.named.task, entry.named.task),
         description=description,
         system_name=system_name,
-        loadgen_model=_loadgen_model(word(weights, "ML_MODEL_MODEL_NAME"), benchmark, confs),
+        loadgen_model=word(weights, "ML_MODEL_MODEL_NAME") or configured,
         environment=_environment(entry, platform, system_name, detail),
         options=dict(_options(mapping(choices, "env"))),
     )
@@ -143,13 +146,6 @@ def _precision(entry: Entry, description: Mapping[str, str]) -> tuple[Precision,
     if len(found) == 1:
         return found.pop(), "", "the name of its entry"
     return Precision.UNKNOWN, "", ""
-
-
-def _loadgen_model(told: str, benchmark: str, confs: Sequence[Conf]) -> str:
-    """Return the name that the program told LoadGen; else the benchmark's, or the one that user.conf is about."""
-    own = confs[-1].models if confs else frozenset()
-    is_own = len(own) == 1 and not any(benchmark in conf.models for conf in confs)
-    return told or (next(iter(own)) if is_own else benchmark)
 
 
 def _options(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from sweep.imports.ck_facts import Facts, read_facts
 from sweep.imports.ck_json import RefusedError, plain, word
 from sweep.imports.ck_run import Run, read_run
 from sweep.imports.ck_spec import audits_of, spec_of
-from sweep.imports.judge import ignored_note, judge_imported, query_latency
+from sweep.imports.judge import ignored_note, judge_imported
 from sweep.loadgen.logs import Summary
 from sweep.paths import json_text
 from sweep.submission.logs import ignored_errors
@@ -155,7 +155,7 @@ class _Assembly:
 
     def _latencies(self) -> Latencies | None:
         """Return the latencies of queries; where LoadGen tells their ends and mean of samples alone, those."""
-        own, samples = query_latency(self._run.summary), self._run.summary.sample_latency
+        own, samples = self._run.summary.latency, self._run.summary.sample_latency
         least, mean, most = own.min_ns, own.mean_ns, own.max_ns
         if least is None or mean is None or most is None:
             least, mean, most = samples.min_ns, samples.mean_ns, samples.max_ns

@@ -13,7 +13,7 @@ from sweep.imports.ck_json import RefusedError, plain, real, whole
 from sweep.imports.ck_run import Run, round_of
 from sweep.imports.judge import is_bounded, required_checks
 from sweep.loadgen.conf import settings_of
-from sweep.submission.logs import audits
+from sweep.submission.logs import SETTINGS, audits
 from sweep.submission.rounds import ROUNDS
 from sweep.trial.spec import BackendSpec, DatasetSpec, ModelSpec, RulesSpec, RunSpec, TrialSpec
 from sweep.vocabulary import AbortRule, RunClass, Scenario, TestMode, Weights
@@ -126,8 +126,7 @@ def _effective(run: Run) -> Mapping[str, Any]:
 
 def _setting(run: Run, name: str) -> Any:
     """Return a setting as LoadGen used it, else as its files have it; None where nothing says it."""
-    key = {"min_duration_ms": "min_duration (ms)", "max_duration_ms": "max_duration (ms)"}.get(name, name)
-    said = (run.summary.settings.get(key), _effective(run).get(name), run.configured.get(name))
+    said = (run.summary.settings.get(SETTINGS.get(name, name)), _effective(run).get(name), run.configured.get(name))
     return next((one for one in said if one is not None), None)
 
 
@@ -214,12 +213,9 @@ def _percentile_notes(run: Run, percentile: float) -> Iterator[str]:
 
 def _length(named: Named, benchmark: str, scenario: Scenario, run: Run, round_name: str | None, n: int) -> RunSpec:
     names = ("min_query_count", "max_query_count", "min_duration_ms", "max_duration_ms")
-    least, most, least_ms, most_ms = (whole(_setting(run, name)) or 0 for name in names)
-    length = RunSpec(RunClass.CUSTOM, least, most, least_ms, most_ms)
+    length = RunSpec(RunClass.CUSTOM, *(whole(_setting(run, name)) or 0 for name in names))
     is_official = run.mode is TestMode.PERFORMANCE and _is_official(benchmark, scenario, run, round_name, n, length)
-    if not is_official or audits_of(named, run):
-        return length
-    return RunSpec(RunClass.OFFICIAL, least, most, least_ms, most_ms)
+    return replace(length, run_class=RunClass.OFFICIAL) if is_official and not audits_of(named, run) else length
 
 
 def _is_official(benchmark: str, scenario: Scenario, run: Run, round_name: str | None, n: int, length: RunSpec) -> bool:

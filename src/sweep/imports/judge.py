@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweep.loadgen.logs import Detail, LatencyStats, Summary
+from sweep.loadgen.logs import Detail, Summary
 from sweep.submission.logs import ignored_errors
 from sweep.submission.rounds import is_ignored
 from sweep.trial.spec import TrialSpec
@@ -35,11 +35,6 @@ def is_bounded(summary: Summary) -> bool:
     if summary.scenario is not Scenario.MULTI_STREAM:
         return False
     return summary.metric is None or summary.metric.unit != "ns"
-
-
-def query_latency(summary: Summary) -> LatencyStats:
-    """Return the latencies of queries: LoadGen tells them apart from those of samples where a query has several."""
-    return summary.query_latency if summary.query_latency.percentiles_ns else summary.sample_latency
 
 
 def judge_imported(
@@ -80,7 +75,7 @@ def _constraint(spec: TrialSpec, summary: Summary) -> tuple[bool | None, str]:
     if bound_ns is None:
         return None, "no latency bound in this LoadGen"
     name = f"p{spec.rules.percentile:g}"
-    latency_ns = query_latency(summary).percentiles_ns.get(name)
+    latency_ns = summary.latency.percentiles_ns.get(name)
     line = _line("Performance constraints satisfied", summary.performance_constraints)
     if latency_ns is None:
         return (False if summary.performance_constraints is False else None), f"{name} not reported; {line}"

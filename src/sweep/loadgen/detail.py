@@ -21,10 +21,7 @@ _COUNTS_ERRORS_SINCE = (5, 0, 16)
 _INDICES = re.compile(r'Loading QSL ?: "set" : "\[([\d, ]*)\]"')
 # LoadGen's logger says so when one of its threads ends, which may be after the last line of the test.
 _LATE = "Logging allocation detected"
-_TOKEN_FIGURES = frozenset(
-    f"result_{figure}_per_second"
-    for figure in ("tokens", "completed_tokens", "inferred_tokens", "inferred_completed_tokens")
-)
+_TOKEN_RATE = re.compile("result_(?:inferred_)?(?:completed_)?tokens_per_second")
 _GENERATED = re.compile(r'GeneratedQueries: +"queries" : (\d{1,19}), "samples per query" : (\d{1,19})')
 _POWER = re.compile(r'POWER_(BEGIN|END): .*"time" : (.*)')
 _FLAGGED = re.compile(r"(ERROR|WARNING) ?: (.*)")
@@ -240,11 +237,12 @@ class _Reading:
             return total is not None and 0 < total <= len(self.loaded)
         if self.last.startswith("POWER_END"):
             return mode.startswith(("performance", "submission")) and '"mode" : Performance' in self.last
-        if self.last == "result_99.90_percentile_latency_ns" or self.last in _TOKEN_FIGURES:
+        is_rate = _TOKEN_RATE.fullmatch(self.last) is not None
+        if is_rate or self.last == "result_99.90_percentile_latency_ns":
             version = _VERSION.match(self._text("loadgen_version") or "")
             if version is None or tuple(int(part or 0) for part in version.groups()) >= _COUNTS_ERRORS_SINCE:
                 return False
-            return self.last in _TOKEN_FIGURES or not self.settings["requested"].get("use_token_latencies")
+            return is_rate or not self.settings["requested"].get("use_token_latencies")
         return self.last == "num_errors"
 
     def detail(self, *, complete: bool) -> Detail:

@@ -136,25 +136,15 @@ class Summary:
     unknown_lines: tuple[str, ...] = ()
 
     @property
-    def query_latency_percentiles_ns(self) -> Mapping[str, int]:
-        """Percentiles of query latency, where LoadGen prints them for queries."""
-        return self.query_latency.percentiles_ns
-
-    @property
-    def sample_latency_percentiles_ns(self) -> Mapping[str, int]:
-        """Percentiles of sample latency."""
-        return self.sample_latency.percentiles_ns
+    def latency(self) -> LatencyStats:
+        """Of queries: LoadGen tells it apart from that of samples where a query has several."""
+        return self.query_latency if self.query_latency.percentiles_ns else self.sample_latency
 
     @property
     def early_stopping_estimate_ns(self) -> int | None:
         """The early-stopping estimate of the scenario's own percentile; None without one."""
         found = self.early_stopping_results.get("latency", EarlyStopping())
         return next(iter(found.estimates_ns.values()), None)
-
-    @property
-    def early_stopping_required_queries(self) -> int | None:
-        """How many queries that estimate takes."""
-        return self.early_stopping_results.get("latency", EarlyStopping()).required_queries
 
     @property
     def processed_queries(self) -> int | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from sweep.loadgen.logs import Detail, Summary
+from sweep.loadgen.seeds import seeded_round
 from sweep.paths import DETAIL_LOG, SUMMARY_LOG
 from sweep.submission.checks_logs import damage_of, errors_of
 from sweep.submission.findings import Check, Found, OfResult, Severity, Subject
 from sweep.submission.logs import SETTINGS, audits, contradictions
-from sweep.submission.rounds import ROUNDS
 from sweep.submission.tree import UnreadableError
 from sweep.vocabulary import Scenario, TestMode
 
@@ -127,7 +127,7 @@ def seeds(subject: Subject) -> Iterator[Found]:
     wanted = subject.rules.seeds.by_setting()
     used = {name: setting(*logs, name) for name in wanted}
     if used != wanted:
-        of = next((one.name for one in ROUNDS.values() if one.seeds.by_setting() == used), None)
+        of = seeded_round(used)
         whose = f"those of {of}" if of else f"of no known round ({', '.join(map(str, used.values()))})"
         yield Found(f"random seeds are {whose}, not those of {subject.rules.name}")
 
@@ -161,27 +161,23 @@ def latency(subject: Subject) -> Iterator[Found]:
     if (logs := _logs(subject)) is None or logs[0].scenario is Scenario.OFFLINE:
         return
     summary, detail = logs
+    of = subject.benchmark
+    bounds = {} if of is None else {Scenario.MULTI_STREAM: of.target_latency_ns, Scenario.SERVER: of.server_latency_ns}
+    bound = bounds.get(summary.scenario) if summary.scenario else None
     if subject.rules.early_stopping:
         met = detail.results.get("early_stopping_met")
         if met is not True or summary.early_stopping is False:
             said = " ".join(str(detail.results.get("early_stopping_result", "nothing")).split())[:160]
             yield Found(f"{DETAIL_LOG}: early stopping was not met ({said})")
-        bound = None if subject.benchmark is None else subject.benchmark.server_latency_ns
         target = setting(summary, detail, "target_latency_ns")
-        if (
-            summary.scenario is Scenario.SERVER
-            and bound is not None
-            and (not isinstance(target, int) or target > bound)
-        ):
-            yield Found(f"Server's target latency was {target} ns, and {subject.benchmark_name} allows {bound}")
+        if bound is not None and (not isinstance(target, int) or target > bound):
+            yield Found(
+                f"{summary.scenario}'s target latency was {target} ns, and {subject.benchmark_name} allows {bound}"
+            )
         return
-    of = subject.benchmark
-    bounds = {} if of is None else {Scenario.MULTI_STREAM: of.target_latency_ns, Scenario.SERVER: of.server_latency_ns}
-    bound = bounds.get(summary.scenario) if summary.scenario else None
     if bound is None:
         return
-    latencies = summary.query_latency.percentiles_ns or summary.sample_latency.percentiles_ns
-    p99 = latencies.get("p99")
+    p99 = summary.latency.percentiles_ns.get("p99")
     if p99 is None:
         yield Found(f"{SUMMARY_LOG} has no p99 latency of queries")
     elif p99 > bound:

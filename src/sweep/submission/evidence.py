@@ -11,11 +11,12 @@ from sweep.environment import fingerprint_digest
 from sweep.errors import LogError
 from sweep.loadgen.accuracy import read_accuracy_log
 from sweep.loadgen.logs import Detail, Summary, parse_detail, parse_summary
+from sweep.loadgen.seeds import ROUND_SEEDS, seeded_round
 from sweep.paths import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, AttemptPaths, read_bytes
 from sweep.store.records import StoredTrial
-from sweep.submission.logs import audits, contradictions, ignored_errors
+from sweep.submission.logs import SETTINGS, audits, contradictions, ignored_errors
 from sweep.submission.rescore import labels_of, scored_again
-from sweep.submission.rounds import ROUNDS, Benchmark, Round
+from sweep.submission.rounds import Benchmark, Round
 from sweep.trial.verdict import judge
 from sweep.vocabulary import RunClass, Scenario, TestMode, TrialState, Verdict, Weights
 
@@ -27,8 +28,6 @@ _RESIDENT = "samples resident on the device"
 _P99 = "p99"
 _SHARE = 0.99
 _NS_PER_MS = 1_000_000
-_SUMMARY_NAMES = {"min_duration_ms": "min_duration (ms)", "target_latency_ns": "target_latency (ns)"}
-"""Settings that LoadGen's summary writes in another way than its detail log."""
 _EXAMPLES = 3
 
 
@@ -69,15 +68,12 @@ class Evidence:
     def setting(self, name: str) -> Any:
         """Return a setting that the test ran with; None where no log says it."""
         effective: Mapping[str, Any] = {} if self.detail is None else self.detail.effective
-        return effective.get(name, self.summary.settings.get(_SUMMARY_NAMES.get(name, name)))
+        return effective.get(name, self.summary.settings.get(SETTINGS.get(name, name)))
 
     @property
     def p99_ns(self) -> int | None:
         """The 99th percentile of query latency; that of samples where a LoadGen prints no other."""
-        for stats in (self.summary.query_latency, self.summary.sample_latency):
-            if _P99 in stats.percentiles_ns:
-                return stats.percentiles_ns[_P99]
-        return None
+        return self.summary.latency.percentiles_ns.get(_P99)
 
 
 def read_evidence(stored: StoredTrial) -> Evidence:
@@ -89,7 +85,7 @@ def read_evidence(stored: StoredTrial) -> Evidence:
     paths = AttemptPaths(stored.directory)
     accuracy, imported = stored.result.spec.mode is TestMode.ACCURACY, stored.result.imported is not None
     summary = parse_summary(paths.summary)
-    detail = None if accuracy and imported and not _has_text(paths.detail) else parse_detail(paths.detail)
+    detail = None if accuracy and imported and not has_text(paths.detail) else parse_detail(paths.detail)
     for name, complete in ((SUMMARY_LOG, summary.complete), (DETAIL_LOG, detail is None or detail.complete)):
         if not complete:
             raise LogError(f"{name}: its end is missing, or cannot be told, so that it may be cut off")
@@ -219,7 +215,7 @@ def _contradictions(evidence: Evidence) -> Iterator[str]:
     recorded = None if latencies is None else latencies.percentiles.get(_P99)
     if recorded != evidence.p99_ns and (recorded is not None or evidence.stored.result.imported is None):
         yield f"{SUMMARY_LOG} says p99 {_shown(evidence.p99_ns)} ns, the record {_shown(recorded)} ns"
-    for name in ("samples_per_query", "min_duration_ms", "min_query_count", *_seed_names()):
+    for name in ("samples_per_query", "min_duration_ms", "min_query_count", *ROUND_SEEDS["v0.7"].by_setting()):
         if name not in detail:
             yield f"{DETAIL_LOG} does not say with which {name} the test ran"
     if evidence.detail is not None:
@@ -270,7 +266,7 @@ def _seed_reasons(evidence: Evidence, rules: Round) -> Iterator[str]:
     used = {name: evidence.setting(name) for name in wanted}
     if used == wanted:
         return
-    of = next((one.name for one in ROUNDS.values() if one.seeds.by_setting() == used), "no known round")
+    of = seeded_round(used) or "no known round"
     imported = evidence.stored.result.imported
     fix = "it can only be in a submission to that" if imported else f"run again with seeds={rules.name}"
     yield f"drawn with the random seeds of {of}, not of {rules.name}: {fix}"
@@ -305,7 +301,7 @@ def _coverage_reasons(evidence: Evidence, size: int) -> Iterator[str]:
     """Yield what of the dataset an accuracy test has no answer for."""
     path = AttemptPaths(evidence.stored.directory).accuracy
     if evidence.stored.result.imported is not None:
-        if not _has_text(path):
+        if not has_text(path):
             yield f"{ACCURACY_LOG} is missing or empty"
         return  # its middle may have been left out before it came here; the note on it says so
     covered = evidence.setting("accuracy_sample_count")
@@ -351,11 +347,8 @@ def _repeat(stored: StoredTrial, size: int) -> str:
     return f": run performance and accuracy again with dataset.repeat={times}" if not rest else ""
 
 
-def _seed_names() -> tuple[str, ...]:
-    return tuple(next(iter(ROUNDS.values())).seeds.by_setting())
-
-
-def _has_text(path: Path) -> bool:
+def has_text(path: Path) -> bool:
+    """Return whether a file is there, can be read, and has more than blanks in it."""
     try:
         return bool(read_bytes(path).strip())
     except OSError:

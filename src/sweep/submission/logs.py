@@ -79,12 +79,11 @@ def ignored_errors(round_name: str | None, summary: Summary, detail: Detail | No
 def _results(summary: Summary, detail: Detail) -> Iterator[str]:
     """Yield where results differ; the plain text of the early rounds has none."""
     results, multistream = detail.results, summary.scenario is Scenario.MULTI_STREAM
-    stats = summary.query_latency if summary.query_latency.percentiles_ns else summary.sample_latency
-    p99 = stats.percentiles_ns.get("p99")
+    p99 = summary.latency.percentiles_ns.get("p99")
     figures: dict[str, tuple[object, object]] = {
         "result_validity": (summary.loadgen_result, results.get("result_validity")),
     }
-    key = _PER_QUERY if stats is summary.query_latency else _PER_SAMPLE
+    key = _PER_QUERY if summary.query_latency.percentiles_ns else _PER_SAMPLE
     if key in results or _ESTIMATE in results:  # LoadGens before 2.0 did not log that of queries
         figures["p99"] = (p99, results.get(key))
     stopping = summary.early_stopping_results.get("latency")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweep.errors import ConfigError, LogError, Problem
-from sweep.paths import AttemptPaths, read_bytes
+from sweep.paths import AttemptPaths
 from sweep.store.records import StoredTrial
 from sweep.submission.advice import notes_of, nothing_to_export, unused_entries
 from sweep.submission.evidence import (
@@ -14,6 +14,7 @@ from sweep.submission.evidence import (
     Demand,
     Evidence,
     accuracy_reasons,
+    has_text,
     performance_reasons,
     read_evidence,
     record_reasons,
@@ -210,7 +211,7 @@ class _Choice:
             return (*reasons, str(error))
         # All that is wrong is said at once: the next test takes ten minutes.
         reasons += tuple(performance_reasons(evidence, demand))
-        if result.imported is None and not _has_text(stored):
+        if result.imported is None and not has_text(AttemptPaths(stored.directory).user_conf):
             reasons += ("user.conf is missing or empty",)
         accuracy = self._accuracy_of(stored, demand)
         if isinstance(accuracy, tuple):
@@ -360,10 +361,3 @@ def _is_stand_in(result: TrialResult) -> bool:
     """Return whether a test can be in no submission, however long it is."""
     spec = result.spec
     return spec.model.weights in (Weights.NONE, Weights.SYNTHETIC) or spec.dataset.name == "synthetic"
-
-
-def _has_text(stored: StoredTrial) -> bool:
-    try:
-        return bool(read_bytes(AttemptPaths(stored.directory).user_conf).strip())
-    except OSError:
-        return False

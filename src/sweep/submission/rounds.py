@@ -69,7 +69,6 @@ class Round:
 
     Attributes:
         name: `v5.1`.
-        seeds: Random seeds of its tests.
         min_duration_ms: Least length that a test must be set to.
         min_query_count: Least number of queries that a MultiStream test must be set to; 0 where early stopping decides.
         samples_per_query: MultiStream's N where it is fixed; None where it is the result.
@@ -96,7 +95,6 @@ class Round:
     """
 
     name: str
-    seeds: Seeds
     min_duration_ms: int
     min_query_count: int
     samples_per_query: int | None
@@ -120,6 +118,11 @@ class Round:
     open_demands: frozenset[str]
     lenient: frozenset[str]
 
+    @property
+    def seeds(self) -> Seeds:
+        """Random seeds of its tests."""
+        return ROUND_SEEDS[self.name]
+
     def benchmark_of(self, model: str, mapping: Mapping[str, str] | None = None) -> str | None:
         """Return the benchmark that a model's name stands for; None for none.
 
@@ -136,30 +139,14 @@ class Round:
 
 _MS = 1_000_000
 _SS, _MULTI, _OFFLINE, _SERVER = Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM, Scenario.OFFLINE, Scenario.SERVER
-_RESNET, _RETINANET = ("acc", 76.46 * 0.99), ("mAP", 37.55 * 0.99)
+_RESNET = 76.46 * 0.99
 _EDGE, _ALL, _DATACENTER = (_SS, _OFFLINE), (_SS, _MULTI, _OFFLINE), (_SERVER, _OFFLINE)
 _OLD_TESTS = ("TEST01", "TEST04-A", "TEST04-B", "TEST05")
-
-
-_SMALL = Benchmark("mAP", 22 * 0.99, 256, 5_000, 50 * _MS, _EDGE, optional=(_MULTI,), compliance=_OLD_TESTS)
-_OF_SERVERS = replace(_SMALL, datacenter=(_OFFLINE,), datacenter_optional=(_SERVER,))
+_OLD_OFFER = ((_MULTI,), (_OFFLINE,), (_SERVER,), _OLD_TESTS)
 _OLD_BENCHMARKS = {
-    "resnet": replace(
-        _OF_SERVERS,
-        metric="acc",
-        accuracy=76.46 * 0.99,
-        performance_sample_count=1024,
-        dataset_size=50_000,
-        server_latency_ns=15 * _MS,
-    ),
-    "ssd-small": _SMALL,
-    "ssd-large": replace(
-        _OF_SERVERS,
-        accuracy=20 * 0.99,
-        performance_sample_count=64,
-        target_latency_ns=66 * _MS,
-        server_latency_ns=100 * _MS,
-    ),
+    "resnet": Benchmark("acc", _RESNET, 1024, 50_000, 50 * _MS, _EDGE, 15 * _MS, *_OLD_OFFER),
+    "ssd-small": Benchmark("mAP", 22 * 0.99, 256, 5_000, 50 * _MS, _EDGE, None, (_MULTI,), compliance=_OLD_TESTS),
+    "ssd-large": Benchmark("mAP", 20 * 0.99, 64, 5_000, 66 * _MS, _EDGE, 100 * _MS, *_OLD_OFFER),
 }
 _OLD_ALIASES = {"ssd-mobilenet": "ssd-small", "ssd-resnet34": "ssd-large", "mobilenet": "resnet", "resnet50": "resnet"}
 _NEW_ALIASES = {"ssd-resnet34": "retinanet", "mobilenet": "resnet", "resnet50": "resnet"}
@@ -171,9 +158,9 @@ def _of_text(size: int, datacenter: tuple[Scenario, ...], compliance: tuple[str,
 
 _V50_BENCHMARKS = {
     "resnet": Benchmark(
-        *_RESNET, 1024, 50_000, None, _ALL, 15 * _MS, datacenter=_DATACENTER, compliance=("TEST01", "TEST04")
+        "acc", _RESNET, 1024, 50_000, None, _ALL, 15 * _MS, datacenter=_DATACENTER, compliance=("TEST01", "TEST04")
     ),
-    "retinanet": Benchmark(*_RETINANET, 64, 24_781, None, _ALL, 100 * _MS, datacenter=_DATACENTER),
+    "retinanet": Benchmark("mAP", 37.55 * 0.99, 64, 24_781, None, _ALL, 100 * _MS, datacenter=_DATACENTER),
     "bert-99": _of_text(10_833, ()),
     "bert-99.9": _of_text(10_833, ()),
     "3d-unet-99": _of_text(43, (_OFFLINE,)),
@@ -249,7 +236,6 @@ _V10_LENIENT = _OF_TREES | {"measurements_file", "not_empty", "code", "complianc
 
 _V07 = Round(
     name="v0.7",
-    seeds=ROUND_SEEDS["v0.7"],
     min_duration_ms=60_000,
     min_query_count=270_336,
     samples_per_query=None,
@@ -276,7 +262,6 @@ _V07 = Round(
 _V10 = replace(
     _V07,
     name="v1.0",
-    seeds=ROUND_SEEDS["v1.0"],
     min_duration_ms=600_000,
     required_fields=_OLD_FIELDS,
     numeric_fields=("number_of_nodes", "host_processors_per_node", "accelerators_per_node"),
@@ -286,8 +271,6 @@ _V10 = replace(
 _V41 = replace(
     _V10,
     name="v4.1",
-    seeds=ROUND_SEEDS["v4.1"],
-    min_duration_ms=600_000,
     min_query_count=0,
     samples_per_query=8,
     early_stopping=True,
@@ -304,11 +287,10 @@ _V41 = replace(
     guesses=_GUESSES,
     lenient=frozenset({"systems", "coverage"}),
 )
-_V50 = replace(_V41, name="v5.0", seeds=ROUND_SEEDS["v5.0"], benchmarks=_V50_BENCHMARKS, wants_mlperf_conf=False)
+_V50 = replace(_V41, name="v5.0", benchmarks=_V50_BENCHMARKS, wants_mlperf_conf=False)
 _V51 = replace(
     _V50,
     name="v5.1",
-    seeds=ROUND_SEEDS["v5.1"],
     benchmarks=_V51_BENCHMARKS,
     wants_calibration=True,
     open_demands=frozenset({"benchmark", "score"}),
@@ -317,7 +299,6 @@ _V51 = replace(
 _V60 = replace(
     _V51,
     name="v6.0",
-    seeds=ROUND_SEEDS["v6.0"],
     benchmarks=_V60_BENCHMARKS,
     flat=True,
     code_folder="src",
@@ -334,7 +315,7 @@ ROUNDS: Mapping[str, Round] = {
         _V50,
         _V51,
         _V60,
-        replace(_V60, name="v6.1", seeds=ROUND_SEEDS["v6.1"]),
+        replace(_V60, name="v6.1"),
     )
 }
 """By name, oldest first."""
