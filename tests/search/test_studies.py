@@ -3,6 +3,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -290,6 +291,20 @@ class TestJournal:
         assert open_studies(None, journal).names() == book.names() == ["first", "second"]
         (trial,) = open_studies(None, journal).study("second", IDENTITY, resume=True).trials()
         assert (trial.state, trial.value) == ("COMPLETE", 8)
+
+    def test_a_line_that_another_program_is_writing_is_no_cut_one(self, journal, lines, monkeypatch):
+        """Such as Optuna's dashboard, whose lock is another: fails where its whole line is lost."""
+        noted = b'{"op_code":2,"worker_id":"dashboard","study_id":0,"user_attr":{"note":"mine"}}\n'
+        rest = [noted[40:]]
+        book = open_studies(None, journal)
+        with journal.open("ab", buffering=0) as dashboard:
+            dashboard.write(noted[:40])
+            monkeypatch.setattr(time, "sleep", lambda _: dashboard.write(rest.pop()))
+            book.study("second", IDENTITY, resume=True).close()
+            for part in rest:
+                dashboard.write(part)
+        assert open_studies(None, journal).names() == ["first", "second"]
+        assert open_studies(None, journal).study("first", IDENTITY, resume=True).attributes()["note"] == "mine"
 
     @pytest.mark.parametrize("damage", [b"\n", b"\x00" * 30 + b"\n", b'{"op_code": 4, "wor\n', b'{"op_code": "x"}\n'])
     def test_damaged_in_the_middle(self, journal, lines, damage):

@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ _KEPT = "move it away; what was measured is kept under outputs/trials and reused
 _ELSEWHERE = "choose another folder with outputs=DIR"
 _BEGIN = b'{"op_code"'
 """How each line of a journal begins."""
-_BLOCK_BYTES = 1 << 16
+_STANDSTILL_S = 0.3
+"""How long a write that has begun may stand still: what has not grown meanwhile was cut off."""
 
 
 class JournalLock:
@@ -62,21 +64,23 @@ def _locked(path: Path) -> int:
 
 
 def _drop_cut_line(descriptor: int) -> None:
-    """Remove a journal's last line if it has no end.
+    """Remove a journal's last line if it has no end, and gets none from a program whose lock is another.
 
     A process that was killed in the middle of a write leaves it so, and what the next one writes would be joined to
     it. What is lost is told again: the record of the test, if there is one, is found.
     """
-    size = end = os.fstat(descriptor).st_size
-    while end:
-        start = max(0, end - _BLOCK_BYTES)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            end = start + found + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(descriptor, end)
+    while (cut := _cut_line(descriptor)) is not None:
+        time.sleep(_STANDSTILL_S)
+        if _cut_line(descriptor) == cut:
+            os.ftruncate(descriptor, cut[0])
+
+
+def _cut_line(descriptor: int) -> tuple[int, int] | None:
+    """Return where a last line without an end begins and where it stops; None where the last line has an end."""
+    size = os.fstat(descriptor).st_size
+    if not size or os.pread(descriptor, 1, size - 1) == b"\n":
+        return None
+    return os.pread(descriptor, size, 0).rfind(b"\n") + 1, size
 
 
 class StudyLock:
