@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 from sweep.errors import ConfigError, MissingDependencyError
+from sweep.search import studies
 from sweep.search.base import Domain
 from sweep.search.studies import open_studies
 
@@ -210,6 +211,16 @@ class TestProcesses:
         study.close()
         (first,) = study.trials()
         assert (first.number, first.state, first.value, first.attributes["record"]) == (0, "COMPLETE", 1, "here")
+
+    def test_another_may_end_what_a_killed_one_has_left_while_the_study_is_opened(self, tmp_path, journal, monkeypatch):
+        """A database has no lock: two that are started at once both find it."""
+        first, second = (open_studies(f"sqlite:///{tmp_path}/studies.db", journal) for _ in range(2))
+        study, this_process = first.study("first", IDENTITY, resume=True), studies._this_process()
+        study.begin(PARAMS)
+        monkeypatch.setattr(studies, "_this_process", lambda: study.fail(0, {}) or this_process)
+        second.study("first", IDENTITY, resume=True).close()
+        (ended,) = second.study("first", IDENTITY, resume=True).trials()
+        assert (ended.number, ended.state) == (0, "FAIL")
 
     @pytest.mark.parametrize("size", [1500, 8000, 20000])
     def test_one_killed_while_it_writes_blocks_nobody(self, journal, size):
