@@ -156,7 +156,7 @@ def _check(path: Path, data: bytes) -> None:
     from optuna.storages.journal._storage import JournalOperation
 
     for number, line in enumerate(io.BytesIO(data), 1):
-        if not line.endswith(b"\n") and (number > 1 or line[: len(_BEGIN)] == _BEGIN[: len(line)]):
+        if not line.endswith(b"\n") and (number > 1 or _BEGIN.startswith(line[: len(_BEGIN)])):
             return  # cut off
         try:
             entry = json.loads(line)

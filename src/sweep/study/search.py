@@ -314,17 +314,15 @@ class SearchRun:
             self._refuse(ask, error)
             return None
         test = self._test(ask, point)
-        while test is not None and self._is_wanted_again(point, is_full=ask.query_count is None):
+        while test is not None and self._is_wanted_again(point):
             again = replace(ask, why="again, since the machine was disturbed")
             self._observer.asked(again, self.view)
             test = self._test(again, point)
         return test
 
-    def _is_wanted_again(self, point: TrialPoint, *, is_full: bool) -> bool:
+    def _is_wanted_again(self, point: TrialPoint) -> bool:
         tries = self._shown[point.spec.digest]
-        return is_spoilt(tries, is_full=is_full) and (
-            self._stored(point) is not None or is_worth_a_try(tries, is_full=is_full, is_busy=self._is_busy)
-        )
+        return is_spoilt(tries) and (self._stored(point) is not None or is_worth_a_try(tries, is_busy=self._is_busy))
 
     def _stored(self, point: TrialPoint) -> Outcome | None:
         used = {test.outcome.stored.directory for test in self.tests}
