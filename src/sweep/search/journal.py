@@ -38,13 +38,7 @@ class JournalLock:
 
     def acquire(self) -> bool:
         """Wait for the lock and take it."""
-        descriptor = _locked(self._path)
-        try:
-            _drop_cut_line(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor  # written by the holder alone, so threads do not mix theirs up
+        self._descriptor = _locked(self._path)  # written by the holder alone, so threads do not mix theirs up
         return True
 
     def release(self) -> None:
@@ -52,11 +46,14 @@ class JournalLock:
         os.close(self._descriptor)
 
 
-def _locked(path: Path) -> int:
-    """Return the descriptor of a file that this process has locked, until it closes it."""
+def _locked(path: Path, *, unknown: bool = False) -> int:
+    """Return the descriptor of a journal that this process has locked, until it closes it; checked if it is unknown."""
     descriptor = os.open(path, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if unknown:
+            _check(path, path.read_bytes())
+        _drop_cut_line(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
@@ -135,12 +132,7 @@ def open_journal(path: Path) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):  # proves that it can be written, and changes nothing
             pass
-        descriptor = _locked(path)
-        try:
-            _check(path, path.read_bytes())
-            _drop_cut_line(descriptor)
-        finally:
-            os.close(descriptor)
+        os.close(_locked(path, unknown=True))
         backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=JournalLock(path))
     except OSError as error:
         raise _wrong(path, f"cannot be written: {error.strerror or error}", _ELSEWHERE) from error
