@@ -257,15 +257,14 @@ class SearchRun:
     def _next(self) -> Ask | None:
         """Return what to test; a search that ended at a limit of its own goes beyond it when it is asked for again."""
         ask = self._searcher.ask()
-        if ask is None and self._is_unsettled:
-            limit = self._searcher.limit
-            if self._searcher.extend():
-                if all(test.outcome.reused for test in self.tests):
-                    return self._next()
-                self.limit = limit
-        if ask is None and self._is_unsettled and self._recalls() and not self.limit:
-            return self._next()
-        return ask
+        if ask is not None or not self._is_unsettled:
+            return ask
+        limit = self._searcher.limit
+        if self._searcher.extend():
+            if all(test.outcome.reused for test in self.tests):
+                return self._next()
+            self.limit = limit
+        return self._next() if self._recalls() and not self.limit else None
 
     @property
     def _is_unsettled(self) -> bool:
