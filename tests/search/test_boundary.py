@@ -146,11 +146,8 @@ def test_what_a_busy_machine_spoils_ends_the_search_and_proves_nothing():
 
 
 def test_a_toss_of_a_coin_on_a_busy_machine_is_not_tossed_for_ever():
-    searcher, within, over = (
-        BoundarySearcher(question_of(1, 64)),
-        np.full(FULL, BOUND_NS // 2),
-        np.full(9, 2 * BOUND_NS),
-    )
+    searcher = BoundarySearcher(question_of(1, 64))
+    within, over = np.full(FULL, BOUND_NS // 2), np.full(9, 2 * BOUND_NS)
     while (ask := searcher.ask()) is not None:
         n, full, full_tests = ask.samples_per_query, ask.query_count is None, sum(one.is_full for one in searcher.seen)
         if full and full_tests % 2:

@@ -3,12 +3,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
 import pytest
 
 from sweep.errors import ConfigError, MissingDependencyError
+from sweep.search import studies
 from sweep.search.base import Domain
 from sweep.search.studies import open_studies
 
@@ -210,6 +212,16 @@ class TestProcesses:
         (first,) = study.trials()
         assert (first.number, first.state, first.value, first.attributes["record"]) == (0, "COMPLETE", 1, "here")
 
+    def test_another_may_end_what_a_killed_one_has_left_while_the_study_is_opened(self, tmp_path, journal, monkeypatch):
+        """A database has no lock: two that are started at once both find it."""
+        first, second = (open_studies(f"sqlite:///{tmp_path}/studies.db", journal) for _ in range(2))
+        study, this_process = first.study("first", IDENTITY, resume=True), studies._this_process()
+        study.begin(PARAMS)
+        monkeypatch.setattr(studies, "_this_process", lambda: study.fail(0, {}) or this_process)
+        second.study("first", IDENTITY, resume=True).close()
+        (ended,) = second.study("first", IDENTITY, resume=True).trials()
+        assert (ended.number, ended.state) == (0, "FAIL")
+
     @pytest.mark.parametrize("size", [1500, 8000, 20000])
     def test_one_killed_while_it_writes_blocks_nobody(self, journal, size):
         """The journal is whole, its lock free at once, and every trial but the last is finished."""
@@ -290,6 +302,20 @@ class TestJournal:
         assert open_studies(None, journal).names() == book.names() == ["first", "second"]
         (trial,) = open_studies(None, journal).study("second", IDENTITY, resume=True).trials()
         assert (trial.state, trial.value) == ("COMPLETE", 8)
+
+    def test_a_line_that_another_program_is_writing_is_no_cut_one(self, journal, lines, monkeypatch):
+        """Such as Optuna's dashboard, whose lock is another: fails where its whole line is lost."""
+        noted = b'{"op_code":2,"worker_id":"dashboard","study_id":0,"user_attr":{"note":"mine"}}\n'
+        rest = [noted[40:]]
+        book = open_studies(None, journal)
+        with journal.open("ab", buffering=0) as dashboard:
+            dashboard.write(noted[:40])
+            monkeypatch.setattr(time, "sleep", lambda _: dashboard.write(rest.pop()))
+            book.study("second", IDENTITY, resume=True).close()
+            for part in rest:
+                dashboard.write(part)
+        assert open_studies(None, journal).names() == ["first", "second"]
+        assert open_studies(None, journal).study("first", IDENTITY, resume=True).attributes()["note"] == "mine"
 
     @pytest.mark.parametrize("damage", [b"\n", b"\x00" * 30 + b"\n", b'{"op_code": 4, "wor\n', b'{"op_code": "x"}\n'])
     def test_damaged_in_the_middle(self, journal, lines, damage):

@@ -14,7 +14,7 @@ from sweep.study import measure
 from sweep.study.measure import Bench
 from sweep.study.search import Purse, SearchPlan, SearchRun
 from sweep.trial.interrupts import InterruptGate
-from sweep.trial.trial import BUSY
+from sweep.trial.machine_load import BUSY
 
 FULL = 1440
 

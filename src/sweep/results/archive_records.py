@@ -208,9 +208,8 @@ def _json(folder: Path, member: str, version: int | None = None) -> Any:
         raise _MisfitError(f"{member}: is larger than {_JSON_BYTES} bytes")
     try:
         data = json.loads(path.read_bytes())
-        json.dumps(data, allow_nan=False, ensure_ascii=False).encode(
-            errors="surrogateescape"
-        )  # no NaN or half a character
+        # No NaN or half a character.
+        json.dumps(data, allow_nan=False, ensure_ascii=False).encode(errors="surrogateescape")
     except (ValueError, RecursionError) as error:
         raise _MisfitError(f"{member}: is damaged: not JSON") from error
     schema = data.get("schema_version") if isinstance(data, dict) else None

@@ -10,7 +10,7 @@ from sweep.vocabulary import DISTURBED, Verdict
 
 
 @dataclass(frozen=True)
-class Shown:
+class Verdicts:
     """What the full tests of one N have shown, without those that are set aside.
 
     Attributes:
@@ -48,12 +48,12 @@ def set_aside(results: Iterable[TrialResult]) -> set[int]:
     return {id(one) for one in disturbed if one.spec.samples_per_query in idle & blamed}
 
 
-def shown_by_n(results: Sequence[TrialResult]) -> dict[int, Shown]:
+def shown_by_n(results: Sequence[TrialResult]) -> dict[int, Verdicts]:
     """Return what full tests of one setting have shown, by N, ascending; those without a verdict show nothing."""
     gone, found = set_aside(results), {}
     for n in sorted({one.spec.samples_per_query for one in results}):
         own = [one.result for one in results if one.spec.samples_per_query == n and id(one) not in gone]
-        found[n] = Shown(own.count(Verdict.VALID), own.count(Verdict.INVALID))
+        found[n] = Verdicts(own.count(Verdict.VALID), own.count(Verdict.INVALID))
     return found
 
 

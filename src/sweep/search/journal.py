@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ _KEPT = "move it away; what was measured is kept under outputs/trials and reused
 _ELSEWHERE = "choose another folder with outputs=DIR"
 _BEGIN = b'{"op_code"'
 """How each line of a journal begins."""
-_BLOCK_BYTES = 1 << 16
+_STANDSTILL_S = 0.3
+"""How long a write that has begun may stand still: what has not grown meanwhile was cut off."""
 
 
 class JournalLock:
@@ -36,13 +38,7 @@ class JournalLock:
 
     def acquire(self) -> bool:
         """Wait for the lock and take it."""
-        descriptor = _locked(self._path)
-        try:
-            _drop_cut_line(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor  # written by the holder alone, so threads do not mix theirs up
+        self._descriptor = _locked(self._path)  # written by the holder alone, so threads do not mix theirs up
         return True
 
     def release(self) -> None:
@@ -50,11 +46,14 @@ class JournalLock:
         os.close(self._descriptor)
 
 
-def _locked(path: Path) -> int:
-    """Return the descriptor of a file that this process has locked, until it closes it."""
+def _locked(path: Path, *, unknown: bool = False) -> int:
+    """Return the descriptor of a journal that this process has locked, until it closes it; checked if it is unknown."""
     descriptor = os.open(path, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if unknown:
+            _check(path, path.read_bytes())
+        _drop_cut_line(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
@@ -62,21 +61,23 @@ def _locked(path: Path) -> int:
 
 
 def _drop_cut_line(descriptor: int) -> None:
-    """Remove a journal's last line if it has no end.
+    """Remove a journal's last line if it has no end, and gets none from a program whose lock is another.
 
     A process that was killed in the middle of a write leaves it so, and what the next one writes would be joined to
     it. What is lost is told again: the record of the test, if there is one, is found.
     """
-    size = end = os.fstat(descriptor).st_size
-    while end:
-        start = max(0, end - _BLOCK_BYTES)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            end = start + found + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(descriptor, end)
+    while (cut := _cut_line(descriptor)) is not None:
+        time.sleep(_STANDSTILL_S)
+        if _cut_line(descriptor) == cut:
+            os.ftruncate(descriptor, cut[0])
+
+
+def _cut_line(descriptor: int) -> tuple[int, int] | None:
+    """Return where a last line without an end begins and where it stops; None where the last line has an end."""
+    size = os.fstat(descriptor).st_size
+    if not size or os.pread(descriptor, 1, size - 1) == b"\n":
+        return None
+    return os.pread(descriptor, size, 0).rfind(b"\n") + 1, size
 
 
 class StudyLock:
@@ -131,12 +132,7 @@ def open_journal(path: Path) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):  # proves that it can be written, and changes nothing
             pass
-        descriptor = _locked(path)
-        try:
-            _check(path, path.read_bytes())
-            _drop_cut_line(descriptor)
-        finally:
-            os.close(descriptor)
+        os.close(_locked(path, unknown=True))
         backend = optuna.storages.journal.JournalFileBackend(str(path), lock_obj=JournalLock(path))
     except OSError as error:
         raise _wrong(path, f"cannot be written: {error.strerror or error}", _ELSEWHERE) from error
@@ -152,7 +148,7 @@ def _check(path: Path, data: bytes) -> None:
     from optuna.storages.journal._storage import JournalOperation
 
     for number, line in enumerate(io.BytesIO(data), 1):
-        if not line.endswith(b"\n") and (number > 1 or line[: len(_BEGIN)] == _BEGIN[: len(line)]):
+        if not line.endswith(b"\n") and (number > 1 or _BEGIN.startswith(line[: len(_BEGIN)])):
             return  # cut off
         try:
             entry = json.loads(line)

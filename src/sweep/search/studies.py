@@ -270,18 +270,18 @@ class StudyBook:
                 holder = lock.acquire()
         if holder is not None and holder != os.getpid():
             raise _refused(name, f"is being run by process {holder or 'unknown'}", f"wait for it, or {_RENAME}")
-        running = (load_optuna().trial.TrialState.RUNNING,)
-        left: dict[int, Any] = {}
+        optuna = load_optuna()
         with self.told() as storage:
-            for trial in storage.get_all_trials(study_id, states=running):
+            left = storage.get_all_trials(study_id, states=(optuna.trial.TrialState.RUNNING,))
+            for trial in left:
                 # The lock knows better than the number of a process, which says nothing in another container.
                 owner = None if lock is not None else _alive(trial.user_attrs.get(_PROCESS_KEY))
                 if owner is not None:
                     raise _refused(name, f"is being run by {owner}", f"wait for it, or {_RENAME}")
-                left[trial.number] = dict(trial.params)
-            for trial in storage.get_all_trials(study_id, states=running):
-                storage.set_trial_user_attr(trial._trial_id, _PROCESS_KEY, _this_process())  # noqa: SLF001 Optuna gives no other way
-        return lock, left
+            for trial in left:
+                with suppress(optuna.exceptions.UpdateFinishedTrialError):  # ended by one that found it as well
+                    storage.set_trial_user_attr(trial._trial_id, _PROCESS_KEY, _this_process())  # noqa: SLF001 Optuna gives no other way
+        return lock, {trial.number: dict(trial.params) for trial in left}
 
 
 def open_studies(storage: str | None, journal: Path) -> StudyBook:

@@ -43,7 +43,7 @@ class Purse:
         self._spent_queries += query_count
         self._spent_tests += 1
 
-    def ends(self, seconds: float, query_count: int, tests: int = 1) -> str:
+    def ends(self, seconds: float, query_count: int, tests: int) -> str:
         """Return the limit that the next tests would go beyond, as its key and value; empty when none."""
         if self._tests is not None and self._spent_tests + tests > self._tests:
             return f"search.budget.tests={self._tests}"

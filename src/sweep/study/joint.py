@@ -166,8 +166,7 @@ def _score(found: SearchOutcome, lost: SearchTest | None, incumbent: int | None)
 
 def _reason(test: SearchTest) -> str:
     result = test.outcome.stored.result
-    disturbed = bool(result.disturbances)
-    return (result.why or "no reason in its record") + (" (on a disturbed machine)" if disturbed else "")
+    return (result.why or "no reason in its record") + (" (on a disturbed machine)" if result.disturbances else "")
 
 
 def _shown(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sweep.environment import environment_digest, environment_digests
 from sweep.errors import ConfigError
 from sweep.gpus import Gpu
 from sweep.store.records import Store, StoredTrial
-from sweep.study.rejection import Demand, Rejection
+from sweep.study.rejection import Rejection
 from sweep.trial.executor import Executor, planned_query_count
 from sweep.trial.gpu_lock import GpuLock
 from sweep.trial.idle import BusyLock, BusyOptions, Neighbours, wait_for_idle
@@ -141,43 +141,24 @@ class Bench:
             waiting("waiting for an idle machine")
             wait_for_idle(self.busy.wait_s, self.say, self.gate.sleep)
             self.gate.close()
-        spent: Counter[str] = Counter()
+        spent: Counter[str] = Counter()  # by the group of keys that asked for another try
         tries = 0
         while True:
             tries += 1
-            outcome, again = self._measure_once(spec, files, on_progress, spent, tries)
+            attempt = self.store.begin(spec, environment_digest(self.gpu))
+            request = RunRequest(spec, files, str(attempt.paths.directory))
+            result = run_trial(self.executor, request, attempt.number, on_progress, self.gate)
+            again = () if self.rejection is None else self.rejection.retry(result, spent)
+            if not again and self.rejection is not None and self.rejection.refuses(result):
+                result = self.rejection.standing(result, tries)
+            outcome = Outcome(self.store.finish(attempt, result), reused=False)
             if self.rejection is None or not again:
                 return outcome
             for demand in again:
                 spent[demand.group] += 1
                 waiting(demand.waiting)
-                self.rejection.wait(outcome.stored.result, demand, spent[demand.group], self.gate.sleep)
+                self.rejection.wait(result, demand, spent[demand.group], self.gate.sleep)
                 self.gate.close()
-
-    def _measure_once(
-        self,
-        spec: TrialSpec,
-        files: TrialFiles,
-        on_progress: Callable[[Progress], None],
-        spent: Mapping[str, int],
-        tries: int,
-    ) -> tuple[Outcome, tuple[Demand, ...]]:
-        """Measure and store a test; return why it is to be measured again, if it is.
-
-        Args:
-            spec: Of the test.
-            files: Where its parts lie.
-            on_progress: Told how far it is.
-            spent: How often it was measured again, by the group of keys that asked for it.
-            tries: How often it was measured, this time included.
-        """
-        attempt = self.store.begin(spec, environment_digest(self.gpu))
-        request = RunRequest(spec, files, str(attempt.paths.directory))
-        result = run_trial(self.executor, request, attempt.number, on_progress, self.gate)
-        again = () if self.rejection is None else self.rejection.retry(result, spent)
-        if not again and self.rejection is not None and self.rejection.refuses(result):
-            result = self.rejection.standing(result, tries)
-        return Outcome(self.store.finish(attempt, result), reused=False), again
 
     @property
     def is_reserved(self) -> bool:

@@ -257,15 +257,14 @@ class SearchRun:
     def _next(self) -> Ask | None:
         """Return what to test; a search that ended at a limit of its own goes beyond it when it is asked for again."""
         ask = self._searcher.ask()
-        if ask is None and self._is_unsettled:
-            limit = self._searcher.limit
-            if self._searcher.extend():
-                if all(test.outcome.reused for test in self.tests):
-                    return self._next()
-                self.limit = limit
-        if ask is None and self._is_unsettled and self._recalls() and not self.limit:
-            return self._next()
-        return ask
+        if ask is not None or not self._is_unsettled:
+            return ask
+        limit = self._searcher.limit
+        if self._searcher.extend():
+            if all(test.outcome.reused for test in self.tests):
+                return self._next()
+            self.limit = limit
+        return self._next() if self._recalls() and not self.limit else None
 
     @property
     def _is_unsettled(self) -> bool:
@@ -314,17 +313,15 @@ class SearchRun:
             self._refuse(ask, error)
             return None
         test = self._test(ask, point)
-        while test is not None and self._is_wanted_again(point, is_full=ask.query_count is None):
+        while test is not None and self._is_wanted_again(point):
             again = replace(ask, why="again, since the machine was disturbed")
             self._observer.asked(again, self.view)
             test = self._test(again, point)
         return test
 
-    def _is_wanted_again(self, point: TrialPoint, *, is_full: bool) -> bool:
+    def _is_wanted_again(self, point: TrialPoint) -> bool:
         tries = self._shown[point.spec.digest]
-        return is_spoilt(tries, is_full=is_full) and (
-            self._stored(point) is not None or is_worth_a_try(tries, is_full=is_full, is_busy=self._is_busy)
-        )
+        return is_spoilt(tries) and (self._stored(point) is not None or is_worth_a_try(tries, is_busy=self._is_busy))
 
     def _stored(self, point: TrialPoint) -> Outcome | None:
         used = {test.outcome.stored.directory for test in self.tests}

@@ -15,9 +15,6 @@ import psutil
 from sweep.trial.machine_load import WINDOW_S, LoadMeter
 from sweep.trial.worker_process import worker_pids
 
-RETRY_WAIT_S = 60.0
-"""How long to wait for an idle machine before a busy test is measured again, where nobody has said."""
-
 _LOOK_S = 0.3
 _NAMED = 3
 _NAMED_CORES = 0.05
@@ -48,8 +45,8 @@ class BusyOptions:
 
     @property
     def retry_wait_s(self) -> float:
-        """How long to wait before a test is measured again."""
-        return RETRY_WAIT_S if self.wait_s is None else self.wait_s
+        """How long to wait before a test is measured again; a minute where nobody has said."""
+        return 60.0 if self.wait_s is None else self.wait_s
 
 
 class Neighbours:
