@@ -102,6 +102,12 @@ def test_int8_takes_another_method_for_a_nearly_constant_tensor(tmp_path):
     assert wild.convert(tmp_path, original, INT8, "percentile").notes == model.notes  # of the cached file too
 
 
+def test_int8_keeps_the_method_for_tensors_of_several_batches(tmp_path):
+    original = wild.shared_weight()
+    model = wild.convert(tmp_path, original, INT8, "percentile", samples=wild.samples_of(original, 1100))
+    assert not [note for note in model.notes if "minmax" in note]
+
+
 def test_int8_ranges_that_grow_beyond_measure(tmp_path):
     """After samples of almost nothing, bins of their width would fill the memory."""
     original = wild.shared_weight()

@@ -395,6 +395,7 @@ class TestTimings:
 
     def test_each_gpu_has_its_own(self, timings):
         timings().merge(Config(b"b"))
+        assert timings("RTX A5000-8.6").read() == b""
         assert timings("RTX/../A6000-8.9").read() == b""
         assert timings("RTX/../A6000-8.9").file.path.parent == timings().file.path.parent
 
