@@ -10,6 +10,7 @@ import platform
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from importlib.metadata import distributions, entry_points
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,7 @@ def environment_on(gpu: Gpu | None) -> dict[str, Any]:
         gpu: What the trial runs on; None for the CPU.
     """
     if gpu is None:
-        names, families = _exact_and_families(_NOT_OF_CPUS)
-        packages: dict[str, str] = fingerprint()["packages"]
-        used = {name: v for name, v in packages.items() if name not in names and not name.startswith(families)}
+        used = {name: v for name, v in fingerprint()["packages"].items() if not _is_one_of(name, _NOT_OF_CPUS)}
         return {**fingerprint(), "gpus": [], "packages": used}
     own = {"gpus": [asdict(gpu)], "gpu_packages": _packages(_GPU_PACKAGES)}
     if (tf32 := os.environ.get(_TF32)) is not None:
@@ -161,21 +160,19 @@ def _packages(names: Sequence[str] = _PACKAGES) -> dict[str, str]:
     """Return the versions of what a result depends on, plug-ins included, by distribution name."""
     points = (point for group in _PLUGIN_GROUPS for point in entry_points(group=group))
     plugins = {point.dist.name for point in points if point.dist is not None and point.dist.name}
-    wanted, families = _exact_and_families(_normalized(name) for name in (*names, *plugins) if name != _OWN)
+    wanted = frozenset(_normalized(name) for name in (*names, *plugins) if name != _OWN)
     found: dict[str, str] = {}
     for distribution in distributions():
         if not distribution.name:  # what a broken upgrade leaves behind
             continue
         name = _normalized(distribution.name)
-        if name in wanted or name.startswith(families):
+        if _is_one_of(name, wanted):
             found.setdefault(name, distribution.version)  # the first on the path is the one that is imported
     return dict(sorted(found.items()))
 
 
-def _exact_and_families(names: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return names, and how the names of families begin, which end in a star here."""
-    whole = frozenset(names)
-    return whole, tuple(name[:-1] for name in whole if name.endswith("*"))
+def _is_one_of(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _normalized(name: str) -> str:

@@ -139,7 +139,7 @@ def test_gpus_that_onnx_runtimes_cuda_leaves_out_are_not_counted(doctor, monkeyp
 )
 def test_onnx_runtime_for_cuda_is_one_that_runs_here(doctor, monkeypatch, about, old):
     """Or who does as doctor says is told the next thing to do, and the next."""
-    monkeypatch.setattr(doctor_gpus, "onnxruntime_build", lambda: ("onnxruntime", None))
+    monkeypatch.setattr(doctor_gpus, "onnxruntime_build", lambda: ("onnxruntime", ""))
     assert ("'onnxruntime-gpu<1.27'" in doctor(card(0, **about))["extra cuda"].fix) is old
 
 
@@ -157,7 +157,7 @@ def test_an_installation_from_before_an_extra_says_so(doctor, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("build", "fine"), [(("onnxruntime-gpu", "13.0"), True), (("onnxruntime", None), False), (None, False)]
+    ("build", "fine"), [(("onnxruntime-gpu", "13.0"), True), (("onnxruntime", ""), False), (("", ""), False)]
 )
 def test_of_two_builds_of_onnx_runtime_the_one_that_is_there_counts(doctor, monkeypatch, build, fine):
     monkeypatch.setattr(doctor_gpus, "onnxruntime_build", lambda: build)

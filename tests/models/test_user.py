@@ -15,7 +15,6 @@ from sweep.config.calibration import CalibrationSettings, calibration_for
 from sweep.datasets import DatasetConfig
 from sweep.errors import ConfigError
 from sweep.models import ModelConfig, TensorSpec, resolve_model
-from sweep.models.user import user_model
 from sweep.vocabulary import Precision, Weights
 
 FLOAT = TensorProto.FLOAT
@@ -301,8 +300,7 @@ def _detector(path, batch, rows):
         helper.make_node("NonMaxSuppression", ["boxes", "scores", "most", "overlap", "least"], ["found"]),
         helper.make_node("Cast", ["found"], ["y"], to=TensorProto.INT32),
     ]
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 16, 5])
-    y = helper.make_tensor_value_info("y", TensorProto.INT32, [rows, 3])
+    x, y = tensor("x", [batch, 16, 5]), tensor("y", [rows, 3], TensorProto.INT32)
     graph = helper.make_graph(nodes, "detector", [x], [y], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, path)
@@ -312,38 +310,26 @@ def _detector(path, batch, rows):
 @pytest.mark.parametrize(
     ("batch", "rows", "axis"), [("N", "num_selected", "axis 0, num_selected,"), (2, None, "axis 0")]
 )
-def test_rows_that_the_data_counts_are_no_answers(tmp_path, batch, rows, axis):
+def test_rows_that_the_data_counts_are_no_answers(resolve, tmp_path, batch, rows, axis):
     path = _detector(tmp_path / "detector.onnx", batch, rows)
-    with pytest.raises(ConfigError, match=f"output y has no batch axis: {axis} is how much NonMaxSuppression finds"):
-        user_model(ModelConfig("detector", path=str(path)), tmp_path)
+    refused(resolve, path, f"output y has no batch axis: {axis} is how much NonMaxSuppression finds")
 
 
-def test_at_a_frozen_batch_of_one_all_rows_are_the_one_samples(tmp_path):
-    path = _detector(tmp_path / "detector.onnx", 1, "num_selected")
-    assert user_model(ModelConfig("detector", path=str(path)), tmp_path).fixed_batch == 1
+def test_at_a_frozen_batch_of_one_all_rows_are_the_one_samples(resolve, tmp_path):
+    assert resolve(_detector(tmp_path / "detector.onnx", 1, "num_selected")).fixed_batch == 1
 
 
 @pytest.mark.parametrize(
     "name", ["seq", "seq_len", "time", "T", "sequence_length", "num_frames", "src-tokens", "Length"]
 )
-def test_an_axis_of_another_name_is_not_the_batch(tmp_path, name):
-    path = _relu(tmp_path / "net.onnx", name)
-    with pytest.raises(ConfigError, match=f"axis 0 is called {name}, which is no batch"):
-        user_model(ModelConfig("net", path=str(path)), tmp_path)
+def test_an_axis_of_another_name_is_not_the_batch(resolve, saved, name):
+    path = saved([tensor("x", [name, 8])], [tensor("y", [name, 8])])
+    refused(resolve, path, f"axis 0 is called {name}, which is no batch")
 
 
 @pytest.mark.parametrize("name", ["N", "batch", "batch_size", "batch_time", "unk__7", "s0", "B", "bs", None])
-def test_an_axis_that_may_be_the_batch(tmp_path, name):
-    path = _relu(tmp_path / "net.onnx", name)
-    assert user_model(ModelConfig("net", path=str(path)), tmp_path).fixed_batch is None
-
-
-def _relu(path, axis):
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [axis, 8]) for name in "xy"]
-    onnx.save(
-        helper.make_model(helper.make_graph([helper.make_node("Relu", "x", "y")], "g", values[:1], values[1:])), path
-    )
-    return path
+def test_an_axis_that_may_be_the_batch(resolve, saved, name):
+    assert resolve(saved([tensor("x", [name, 8])], [tensor("y", [name, 8])])).fixed_batch is None
 
 
 @pytest.mark.parametrize(
@@ -367,11 +353,9 @@ def _relu(path, axis):
         ("net.onnx", b"nothing", "copy or export it again"),
     ],
 )
-def test_a_file_of_another_kind_is_called_by_its_name(tmp_path, name, content, words):
+def test_a_file_of_another_kind_is_called_by_its_name(resolve, tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigError, match="is not an ONNX file, or it is damaged") as caught:
-        user_model(ModelConfig("net", path=str(tmp_path / name)), tmp_path)
-    assert words in str(caught.value)
+    refused(resolve, tmp_path / name, f"is not an ONNX file, or it is damaged.*{words}")
 
 
 @pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])

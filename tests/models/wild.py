@@ -175,9 +175,9 @@ def tiny_factors() -> onnx.ModelProto:
 
 
 def gemms(*bias: int, beta: float = 1.0, computed: bool = False) -> onnx.ModelProto:
-    """A Gemm with a bias of some shape that counts `beta` times, before another."""
+    """A Gemm before another, its bias of some shape, which counts `beta` times, and called as exporters call it."""
     net = Net()
-    added = net.op("MatMul", "x", net.weight(8, 8)) if computed else net.const(np.full(bias, 2, F32))
+    added = net.op("MatMul", "x", net.weight(8, 8)) if computed else net.const(np.full(bias, 2, F32), "n0/bias")
     y = net.op("Gemm", "x", net.weight(8, 8), added, alpha=0.5, beta=beta)
     net.op("Gemm", y, net.weight(8, 8))
     return net.model([8], [8])

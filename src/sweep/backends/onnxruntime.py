@@ -47,7 +47,6 @@ class OnnxRuntimeBackend(Backend):
         self._answer = self._first
         self._samples: list[tuple[str, Array]] = []
         self._output_names: list[str] = []
-        self._first_axes: list[Any] = []
         self._rows_each: dict[str, int] = {}
         self._one_sample = False
 
@@ -96,9 +95,7 @@ class OnnxRuntimeBackend(Backend):
     def __enter__(self) -> Self:
         """Create the session."""
         self._session = self._open(warns=True)
-        outputs = self._session.get_outputs()
-        self._output_names = [output.name for output in outputs]
-        self._first_axes = [output.shape[0] if output.shape else None for output in outputs]
+        self._output_names = [output.name for output in self._session.get_outputs()]
         # A launch of a file that is frozen at one sample answers that one, however many rows it has to say about it.
         self._one_sample = all(value.shape and value.shape[0] == 1 for value in self._session.get_inputs())
         return self
@@ -141,15 +138,18 @@ class OnnxRuntimeBackend(Backend):
     def _first(self, slot: int, count: int) -> Sequence[Array]:
         """Run the first query, of the warm-up; a session that warns of queries is replaced by one that does not.
 
-        It would warn of each of them while it is timed, and what a session logs is settled when it is made.
+        It would warn of each of them while it is timed, and what a session logs is settled when it is made. The other
+        runs the query again: a session's first one allocates, and the warm-up may end here.
         """
         before = os.fstat(_STANDARD_ERROR).st_size
         answers = self._launches(slot, count)
-        if os.fstat(_STANDARD_ERROR).st_size > before:
-            self._session = None
-            self._session = self._open(warns=False)
         self._answer = self._launches
-        return answers
+        if os.fstat(_STANDARD_ERROR).st_size == before:
+            return answers
+        del answers
+        self._session = None  # before the next, or there would have to be room for two
+        self._session = self._open(warns=False)
+        return self._launches(slot, count)
 
     def _launches(self, slot: int, count: int) -> Sequence[Array]:
         batch = self.request.engine_batch
@@ -173,10 +173,11 @@ class OnnxRuntimeBackend(Backend):
 
     def _count_answers(self, outputs: Sequence[Array], count: int) -> None:
         """Refuse outputs whose rows are not those of the samples: as many for each sample, in every launch."""
-        for name, axis, output in zip(self._output_names, self._first_axes, outputs, strict=True):
+        for name, output in zip(self._output_names, outputs, strict=True):
             rows = output.shape[0] if output.ndim else 0
             if rows != count * self._rows_each.setdefault(name, rows // count) or not rows:
-                called = f", {axis}," if isinstance(axis, str) else ""
+                (shape,) = (value.shape for value in self._session.get_outputs() if value.name == name)
+                called = f", {shape[0]}," if shape and isinstance(shape[0], str) else ""
                 raise BackendError(
                     f"output {name}: axis 0{called} is not the batch: {count} samples gave {rows} rows; export the "
                     "model frozen at batch 1, where any number of rows is one sample's answer, or without this output"

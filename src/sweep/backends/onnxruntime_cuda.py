@@ -51,17 +51,17 @@ class OnnxRuntimeCudaBackend(GpuBackend):
     @classmethod
     def availability(cls) -> Availability:
         """Say whether there is a GPU, and an ONNX Runtime that was built for one."""
-        package, cuda = onnxruntime_build() or ("", None)
-        if cuda is None:
+        package, cuda = onnxruntime_build()
+        if not cuda:
             detail = f"{package} is installed without CUDA" if package else "onnxruntime is not installed"
             return Availability(available=False, detail=detail, fix=cuda_recipe(usable_gpus()))
         return gpu_availability("cuda", package, int(cuda.partition(".")[0]))
 
     def open_engine(self, cuda: Cuda, stream: Handle) -> OnnxRuntimeCudaEngine:
         """Create the session on the pipeline's stream, once the GPU is known to be one that its CUDA supports."""
-        package, version = onnxruntime_build() or ("onnxruntime-gpu", None)
+        package, version = onnxruntime_build()
         for gpu in usable_gpus()[:1]:  # `availability` asks for one that fits among all of the machine
-            reason, fix = unsupported(gpu, package, cuda=int((version or "0").partition(".")[0]))
+            reason, fix = unsupported(gpu, package, cuda=int(version.partition(".")[0] or 0))
             if reason:
                 raise BackendError(f"{reason}; {fix}")
         path, options = Path(str(self.request.model_path)), dict(self.request.options)
@@ -193,7 +193,7 @@ class OnnxRuntimeCudaEngine:
         return {
             "engine": "ONNX Runtime, CUDA execution provider",
             "version": self._ort.__version__,
-            "cuda": (onnxruntime_build() or ("", ""))[1] or None,
+            "cuda": onnxruntime_build()[1] or None,
             "tf32": self._options["tf32"],
             "nhwc": self._options["nhwc"],
             "fuse_bias": self._fuses_bias,

@@ -89,7 +89,7 @@ def _gives(extra: str, usable: Sequence[Gpu]) -> tuple[str, str | None]:
     if not usable:
         return "of no use without a GPU", None
     if extra == "cuda":
-        _, cuda = onnxruntime_build() or ("", None)
+        _, cuda = onnxruntime_build()
         major = int(cuda.partition(".")[0]) if cuda else _CUDA[-1]  # what an installation would bring
         refusals = [unsupported(gpu, "onnxruntime-gpu", cuda=major) for gpu in usable]
         what = "runs ONNX Runtime"
@@ -146,9 +146,9 @@ def _packages(usable: Sequence[Gpu]) -> Iterator[Finding]:
         reason, fix = mixture(flavour, next(iter(usable), None))
         if reason:
             yield Finding("package", flavour.name, fine=False, detail=reason, fix=fix)
-    build, gpu = onnxruntime_build(), installed_version("onnxruntime-gpu")
-    if gpu and (build is None or build[1] is None):
-        found = "ONNX Runtime is not there" if build is None else f"the files are those of {build[0]}, without CUDA"
+    (package, cuda), gpu = onnxruntime_build(), installed_version("onnxruntime-gpu")
+    if gpu and not cuda:
+        found = f"the files are those of {package}, without CUDA" if package else "ONNX Runtime is not there"
         yield Finding(
             "package", "onnxruntime", False, f"onnxruntime-gpu {gpu} is installed, but {found}", cuda_recipe(usable)
         )

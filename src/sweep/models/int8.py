@@ -27,7 +27,7 @@ from sweep.models.ranges import QUANTISED, calibrated
 if TYPE_CHECKING:
     import onnx
 
-RECIPE = 2
+RECIPE = 3
 """Version of what `int8_graph` makes; part of the key of a cached file, so count it up with every change."""
 
 SET_ASIDE = "sweep.int8.set_aside"
@@ -145,7 +145,8 @@ def _scale_biases(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         beta = next((attribute for attribute in node.attribute if attribute.name == "beta"), None)
         if node.op_type == "Gemm" and beta is not None and beta.f != 1 and "".join(node.input[2:]):
-            scaled, factor = f"{node.name}/bias", f"{node.name}/beta"
+            scaled = f"{node.name}/bias*beta"  # the bias itself may well be called `{node.name}/bias`
+            factor = f"{scaled}/beta"
             graph.initializer.append(helper.make_tensor(factor, TensorProto.FLOAT, [], [beta.f]))
             nodes.append(helper.make_node("Mul", [node.input[2], factor], [scaled], name=scaled))
             node.input[2], beta.f = scaled, 1.0

@@ -14,9 +14,9 @@ from typing import Any
 
 from sweep.environment import has_fast_int8
 from sweep.errors import ConfigError, Problem
-from sweep.gpus import FOR_CUDA_12, OLDEST_DRIVER, Gpu, driver_major, unsupported
+from sweep.gpus import FOR_CUDA_12, Gpu, outdated, unsupported
 
-CUDA_RECIPE = "pip install 'mlperf-sweep[cuda]', then pip install --force-reinstall --no-deps onnxruntime-gpu"
+_CUDA_RECIPE = "pip install 'mlperf-sweep[cuda]', then pip install --force-reinstall --no-deps onnxruntime-gpu"
 """What makes ONNX Runtime one for CUDA, whatever was installed before.
 
 sweep needs `onnxruntime`, which fills the same folder as `onnxruntime-gpu`: the one that pip wrote last is there.
@@ -31,20 +31,18 @@ EXACT_INT8 = "session.x64quantprecision"
 
 def cuda_recipe(devices: Sequence[Gpu]) -> str:
     """Return what makes ONNX Runtime one for CUDA on these GPUs; of CUDA 12 where neither driver nor GPU takes 13."""
-    oldest = OLDEST_DRIVER[_CUDA_OF_RECIPE]
     too_new = [
-        bool(unsupported(gpu, "onnxruntime-gpu", cuda=_CUDA_OF_RECIPE)[0])
-        or (driver_major(gpu.driver) or oldest) < oldest
+        unsupported(gpu, "onnxruntime-gpu", cuda=_CUDA_OF_RECIPE)[0] or outdated(gpu.driver, "", _CUDA_OF_RECIPE)
         for gpu in devices
     ]
-    return FOR_CUDA_12 if too_new and all(too_new) else CUDA_RECIPE
+    return FOR_CUDA_12 if too_new and all(too_new) else _CUDA_RECIPE
 
 
-def onnxruntime_build() -> tuple[str, str | None] | None:
-    """Return the package whose ONNX Runtime is imported and the CUDA version that it was built for, None for the CPU.
+def onnxruntime_build() -> tuple[str, str]:
+    """Return the package whose ONNX Runtime is imported and the CUDA version that it was built for, empty for the CPU.
 
-    None where ONNX Runtime is not installed. Its own build information decides: pip's, and libraries left behind, may
-    be those of a package that another has overwritten.
+    Two empty words where ONNX Runtime is not installed. Its own build information decides: pip's, and libraries left
+    behind, may be those of a package that another has overwritten.
     """
     found = importlib.util.find_spec("onnxruntime")
     for folder in () if found is None else found.submodule_search_locations or ():
@@ -53,8 +51,8 @@ def onnxruntime_build() -> tuple[str, str | None] | None:
         except OSError:
             continue
         said = dict(re.findall(r"""^(\w+) *= *["'](.+)["']""", text, re.MULTILINE))
-        return said.get("package_name", "onnxruntime"), said.get("cuda_version")
-    return None if found is None else ("onnxruntime", None)
+        return said.get("package_name", "onnxruntime"), said.get("cuda_version", "")
+    return "" if found is None else "onnxruntime", ""
 
 
 def runtime() -> Any:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 from sweep.backends.base import Array, Availability, Backend, EngineRequest
 from sweep.backends.gpu.cuda import Cuda, Handle
 from sweep.backends.gpu.engine import DeviceEngine
+from sweep.backends.gpu.parts import split_evenly
 from sweep.backends.gpu.pipeline import DEVICE, HOST, PAGEABLE, PINNED, Pipeline, PipelineSettings
 from sweep.backends.options import Option, validate
 from sweep.gpus import FOR_CUDA_12, VISIBLE, gpus, outdated, unsupported, usable_gpus
@@ -70,13 +71,10 @@ class GpuBackend(Backend):
         """
         request = self.request
         limit = None if request.model_path is None else launch_limit(Path(request.model_path))
-        most = min(request.engine_batch, request.samples_per_query)
-        if limit is None or most <= limit:
-            return replace(request, launch_limit=limit)
-        if self.engine_depends_on_query:
-            launches = -(-request.samples_per_query // limit)
-            return replace(request, launch_limit=limit, engine_batch=-(-request.samples_per_query // launches))
-        return replace(request, launch_limit=limit, engine_batch=limit)
+        batch, count = request.engine_batch, request.samples_per_query
+        if limit is not None and min(batch, count) > limit:
+            batch = split_evenly(count, limit)[0].size if self.engine_depends_on_query else limit
+        return replace(request, launch_limit=limit, engine_batch=batch)
 
     @abstractmethod
     def open_engine(self, cuda: Cuda, stream: Handle) -> DeviceEngine:

@@ -75,20 +75,15 @@ def remove_unused(path: Path, *beside: Path) -> int:
 
     Nothing is removed, and 0 returned, while a process has the file `InUse`, or where it cannot be removed.
     """
-    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR)
-        stack.callback(os.close, descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        freed = 0
-        if not _is_at(path, descriptor):
-            return 0
-        for file in (path, *beside):
+    freed = 0
+    with contextlib.suppress(OSError), path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for name in (path, *beside) if _is_at(path, file.fileno()) else ():
             with contextlib.suppress(FileNotFoundError):
-                size = file.stat().st_size
-                file.unlink()
+                size = name.stat().st_size
+                name.unlink()
                 freed += size
-        return freed
-    return 0
+    return freed
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -109,30 +109,30 @@ def choose(name: str, gpu: Gpu | None) -> Choice:
         if installed(flavour) or len(wanted) == 1:
             refused.append((reason, fix))
     if not refused:
-        if gpu is not None and (misfit := _misfit(TENSORRT, gpu))[0]:
-            return Choice(None, *misfit)
-        wants_rtx = gpu is not None and not unsupported(gpu, RTX.name)[0]
-        fix = f"{TENSORRT.install}, or {RTX.install}" if wants_rtx else TENSORRT.install
-        return Choice(None, "tensorrt is not installed", fix)
+        reason, fix = _obstacle(TENSORRT, gpu)
+        if fix == TENSORRT.install and gpu is not None and not unsupported(gpu, RTX.name)[0]:
+            fix += f", or {RTX.install}"
+        return Choice(None, reason, fix)
     reasons, fixes = zip(*refused, strict=True)
     return Choice(None, "; ".join(reasons), "; ".join(dict.fromkeys(fixes)))
 
 
 def _obstacle(flavour: Flavour, gpu: Gpu | None) -> tuple[str, str]:
     """Return why a flavour cannot be used and what to do about it; two empty words where it can."""
+    misfit = _misfit(flavour, gpu)
     if not installed(flavour):
-        misfit = ("", "") if gpu is None else _misfit(flavour, gpu)
         return misfit if misfit[0] else (f"{flavour.name} is not installed", flavour.install)
     if not complete(flavour):
         reason = f"{flavour.name} is installed without its library lib{flavour.shared_library}"
         return reason, f"remove it, then {flavour.install} where NVIDIA's package index can be reached"
-    if (mixed := mixture(flavour, gpu))[0]:
-        return mixed
-    return ("", "") if gpu is None else _misfit(flavour, gpu)
+    mixed = mixture(flavour, gpu)
+    return mixed if mixed[0] else misfit
 
 
-def _misfit(flavour: Flavour, gpu: Gpu) -> tuple[str, str]:
+def _misfit(flavour: Flavour, gpu: Gpu | None) -> tuple[str, str]:
     """Return why a flavour cannot be used on a GPU and what to do about it; two empty words where it can."""
+    if gpu is None:
+        return "", ""
     major = cuda_major(flavour)
     held = installed_version(flavour) if installed(flavour) else NEWEST
     reason, fix = unsupported(gpu, flavour.name, held, major)

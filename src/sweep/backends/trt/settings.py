@@ -43,14 +43,11 @@ class Profile:
         Raises:
             BackendError: The range ends before `engine_batch`.
         """
+        least = 1 if one_size else 2
         if kind == EXACT:
-            return (
-                cls(engine_batch, engine_batch, engine_batch)
-                if one_size
-                else cls(1, engine_batch, max(engine_batch, 2))
-            )
+            return cls(engine_batch if one_size else 1, engine_batch, max(engine_batch, least))
         end = largest or 1 << (engine_batch - 1).bit_length()
-        end = max(min(end, limit or end), 1 if one_size else 2)
+        end = max(min(end, limit or end), least)
         if end < engine_batch:
             reason = f"is less than the engine batch of {engine_batch}"
             raise BackendError(f"backend.profile_max={end} {reason}; raise it, or set a smaller engine_batch")
