@@ -12,11 +12,7 @@ from sweep.vocabulary import Precision
 
 MODEL = min((Path(__file__).parents[1] / "data" / "onnx").glob("*inline.onnx"))
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.fixture
