@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 import sweep
-from sweep.errors import SweepError, is_out_of_memory, printable
+from sweep.errors import SweepError, closest, is_out_of_memory, printable
 from sweep.vocabulary import ExitCode
 
 _COMMANDS = {
@@ -184,14 +184,12 @@ def _is_no_setting(word: str) -> bool:
 
 
 def _unknown_command(word: str) -> int:
-    import difflib
-
     from sweep.config.files import choices
     from sweep.config.words import setting_names
 
     settings = {name: f"{name}={'|'.join(choices(name)) or 'VALUE'}" for name in setting_names()}
-    known = {**settings, **dict(zip(_COMMANDS, _COMMANDS, strict=True))}
-    near = difflib.get_close_matches(word.lower().replace("_", "-"), known, n=2)
+    known = {**settings, **{name: name for name in _COMMANDS}}
+    near = closest(word.lower().replace("_", "-"), known, most=2)
     hint = f"did you mean {' or '.join(known[name] for name in near)}? " if near else ""
     print(
         f"error: {word}: unknown command; {hint}commands: {', '.join(_COMMANDS)}; settings are KEY=VALUE (see --help)",

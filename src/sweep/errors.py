@@ -116,9 +116,17 @@ def choose(value: str, choices: Iterable[str]) -> str:
     """Return the fix for an unknown name: the nearest choice, if one is near, then all of them."""
     names = sorted(choices)
     by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(value.lower(), by_lower, n=1, cutoff=0.6)
+    near = closest(value.lower(), by_lower)
     hint = f"did you mean {by_lower[near[0]]}? " if near else ""
     return f"{hint}choose one of: {', '.join(names)}"
+
+
+def closest(word: str, names: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return the names that a word may be a slip of, nearest first: two letters swapped, or alike as difflib says."""
+    known = list(names)
+    swaps = {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)}
+    alike = difflib.get_close_matches(word, known, most, cutoff)
+    return list(dict.fromkeys([*(name for name in known if name in swaps), *alike]))[:most]
 
 
 def _shown(value: object) -> str:

@@ -12,11 +12,7 @@ from sweep.vocabulary import Precision
 
 MODEL = min((Path(__file__).parents[1] / "data" / "onnx").glob("*inline.onnx"))
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.fixture
@@ -219,6 +215,9 @@ def refused(capfd, tmp_path):
         (["hydra.launcher.n_jobs=2", "batch=1"], ["hydra.launcher.n_jobs=2", "leave it out"]),
         (["serch"], ["serch", "unknown command", "did you mean search=joint|max_streams|none"]),
         (["import_ck"], ["did you mean import-ck?"]),
+        (["modle=resnet"], ["modle: unknown key; did you mean model?"]),
+        (["modle"], ["did you mean model=digits|mobilenet|onnx|resnet or mode="]),
+        (["--modle", "resnet"], ["did you mean the setting model=resnet?"]),
         (["model=onnx", "model.path=~nouser/x.onnx"], ["model.path=~nouser/x.onnx: there is no user nouser"]),
         (["outputs=~nouser/x"], ["outputs=~nouser/x: there is no user nouser"]),
         (["dataset=imagenet", "dataset.path=~nouser/x"], ["dataset.path=~nouser/x: there is no user nouser"]),

@@ -30,10 +30,8 @@ FAST = ("backend=simulated", "backend.base_ms=0.1", "backend.per_sample_ms=0.02"
 
 
 @pytest.fixture
-def measured(tmp_path, monkeypatch, capsys):
+def measured(empty_folder, tmp_path, capsys):
     """Run a test by loose rules; return what is said."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
     rules = tmp_path / "mine" / "rules"
     rules.mkdir(parents=True)
 

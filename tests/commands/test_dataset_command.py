@@ -7,11 +7,7 @@ from sweep.cli import main
 
 NEEDED = ["imagenet", "--images", "images", "--labels", "val_map.txt"]
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.mark.parametrize(

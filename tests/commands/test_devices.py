@@ -2,51 +2,27 @@
 
 import csv
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 from tests.gpus import card, environment
+from tests.processes import wait_for
 
 FAST = ["backend=simulated", "backend.name=fake_gpu", "run=quick", "backend.base_ms=0.5", "target_latency_ms=50"]
 SLOW = [*FAST[:3], "backend.base_ms=20", "target_latency_ms=90", "backend.per_sample_ms=0"]
 """About four seconds a point."""
-WITH_CTRL_C = (
-    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "runpy.run_module('sweep', run_name='__main__', alter_sys=True)"
-)
 
 pytestmark = pytest.mark.usefixtures("idle")
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Start `python -m sweep` on a machine with two like GPUs and another one."""
-    machine = environment(tmp_path / "machine", [card(0), card(1), card(2, name="NVIDIA A100")])
-    processes = []
-
-    def run(*arguments, **variables):
-        process = subprocess.Popen(
-            [sys.executable, "-c", WITH_CTRL_C, *arguments],
-            cwd=tmp_path,
-            env={**{key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}, **machine}
-            | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        process.kill()
-        process.communicate()
+@pytest.fixture(autouse=True)
+def _machine(tmp_path, monkeypatch):
+    """Have two like GPUs and another one."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name, value in environment(tmp_path / "machine", [card(0), card(1), card(2, name="NVIDIA A100")]).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -65,15 +41,6 @@ def sweep(start):
 
 def _records(folder):
     return [json.loads(path.read_text()) for path in sorted(folder.glob("outputs/trials/*/*/result.json"))]
-
-
-def _wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def _uuids(folder):
@@ -139,7 +106,7 @@ def test_a_backend_for_the_cpu_says_that_it_reads_no_device(sweep):
 def test_two_sweeps_of_one_gpu_run_one_after_the_other(start, tmp_path):
     """The second says for whom it waits; killed, the first gives the GPU back at once."""
     first = start(*SLOW, "-m", "batch=1,2,3,4")
-    _wait_for(lambda: list(tmp_path.glob("outputs/trials/*/001/mlperf_log_detail.txt")))
+    wait_for(lambda: list(tmp_path.glob("outputs/trials/*/001/mlperf_log_detail.txt")))
     second = start(*FAST, "outputs=other", "batch=2")
     line = second.stderr.readline()
     expected = f"waiting for GPU 0 (NVIDIA H100): process {first.pid} tests on it (GPU-"
@@ -157,7 +124,7 @@ def test_two_sweeps_of_one_gpu_run_one_after_the_other(start, tmp_path):
 
 def test_ctrl_c_works_while_a_sweep_waits(start, tmp_path):
     start(*SLOW, "-m", "batch=1,2,3,4")
-    _wait_for(lambda: list(tmp_path.glob("outputs/trials/*/001/mlperf_log_detail.txt")))
+    wait_for(lambda: list(tmp_path.glob("outputs/trials/*/001/mlperf_log_detail.txt")))
     second = start(*FAST, "outputs=other", "batch=2")
     assert second.stderr.readline().startswith("waiting for GPU 0")
     second.send_signal(signal.SIGINT)
@@ -170,7 +137,7 @@ def test_ctrl_c_works_while_a_sweep_waits(start, tmp_path):
 def test_a_signal_stops_all_running_tests_and_keeps_the_rest(start, sweep, tmp_path, name):
     grid = [*SLOW, "device=[0,1]", "-m", "batch=1,2,3,4"]
     process = start(*grid)
-    _wait_for(lambda: len(_records(tmp_path)) >= 2)
+    wait_for(lambda: len(_records(tmp_path)) >= 2)
     begin = time.monotonic()
     process.send_signal(signal.Signals[name])
     out, err = process.communicate(timeout=30)

@@ -14,9 +14,7 @@ from sweep.datasets import registry as datasets
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
+def _own_folder(empty_folder, monkeypatch):
     monkeypatch.setattr(datasets, "_openers", dict(datasets._openers))
 
 

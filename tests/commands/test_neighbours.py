@@ -1,6 +1,5 @@
 """Two sweeps on one machine: the second says so, and waits or goes on, as its user chose."""
 
-import os
 import re
 import signal
 import subprocess
@@ -118,15 +117,9 @@ def test_what_is_measured_already_is_shown_without_waiting(run, other):
     assert "waiting" not in said
 
 
-def test_ctrl_c_ends_the_wait_at_once(other, tmp_path):
+def test_ctrl_c_ends_the_wait_at_once(other, start):
     other(60)
-    program = (
-        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "runpy.run_module('sweep', run_name='__main__', alter_sys=True)"
-    )
-    second = subprocess.Popen(
-        [sys.executable, "-c", program, *QUICK, "batch=4"], stderr=subprocess.PIPE, text=True, env=os.environ.copy()
-    )
+    second = start(*QUICK, "batch=4")
     for line in second.stderr:
         if line.startswith("waiting for the CPU"):
             break

@@ -22,18 +22,12 @@ from sweep.models import session
 from sweep.store.records import Store
 from sweep.trial import trial as trial_module
 
-pytestmark = pytest.mark.usefixtures("idle")
+pytestmark = pytest.mark.usefixtures("idle", "empty_folder")
 
 TORCH_MODEL = min((Path(__file__).parents[1] / "data" / "onnx").glob("*inline.onnx"))
 TOO_MANY = len(fingerprint()["cpu_affinity"]) + 1
 """Threads."""
 SIMULATED = ["backend=simulated", "run=quick", "backend.base_ms=0.1", "backend.per_sample_ms=0.02"]
-
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
 
 
 def test_a_disk_that_fills_up_loses_nothing_measured_before(tmp_path, monkeypatch, capfd):

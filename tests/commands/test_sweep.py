@@ -10,21 +10,16 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from tests.processes import wait_for
 
 import sweep as sweep_package
 
 SIMULATED = ["backend=simulated", "run=quick", "backend.base_ms=0.1", "backend.per_sample_ms=0.02"]
-WITH_CTRL_C = (
-    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "runpy.run_module('sweep', run_name='__main__', alter_sys=True)"
-)
-"""`python -m sweep`; children ignore Ctrl-C where the tests run in the background of a script."""
 SLOW = ["backend=simulated", "run=quick", "backend.base_ms=10", "backend.per_sample_ms=0", "target_latency_ms=50"]
 """About two seconds a point: long enough to be interrupted in."""
 
@@ -51,40 +46,8 @@ def sweep(tmp_path):
     return run
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Start `python -m sweep` in an empty folder, and let it run."""
-    processes = []
-
-    def run(*arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-c", WITH_CTRL_C, *arguments],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
 def _records(folder):
     return [json.loads(path.read_text()) for path in sorted(folder.glob("outputs/trials/*/*/result.json"))]
-
-
-def _wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def _rows(folder):
@@ -255,7 +218,7 @@ def test_passwords_on_the_command_line_are_not_kept(sweep, tmp_path):
 def test_killed_in_mid_grid_only_the_rest_is_measured(start, sweep, tmp_path):
     grid = [*SLOW, "-m", "batch=1,2,3,4"]
     process = start(*grid)
-    _wait_for(lambda: len(_records(tmp_path)) == 2)
+    wait_for(lambda: len(_records(tmp_path)) == 2)
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/trials/*/*/result.json")}
@@ -268,17 +231,17 @@ def test_killed_in_mid_grid_only_the_rest_is_measured(start, sweep, tmp_path):
 
 def test_no_worker_outlives_a_killed_sweep(start, tmp_path):
     process = start(*SLOW, "-m", "batch=1,2,3,4")
-    _wait_for(lambda: _records(tmp_path))
-    (worker,) = _wait_for(lambda: psutil.Process(process.pid).children())
+    wait_for(lambda: _records(tmp_path))
+    (worker,) = wait_for(lambda: psutil.Process(process.pid).children())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    _wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 10)
+    wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 10)
 
 
 def test_ctrl_c_keeps_what_is_measured(start, sweep, tmp_path):
     grid = [*SLOW, "-m", "batch=1,2,3,4"]
     process = start(*grid)
-    _wait_for(lambda: _records(tmp_path))
+    wait_for(lambda: _records(tmp_path))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -294,7 +257,7 @@ def test_ctrl_c_keeps_what_is_measured(start, sweep, tmp_path):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_scheduler_that_ends_it_gets_its_tables_too(start, tmp_path, name):
     process = start(*SLOW, "-m", "batch=1,2,3,4")
-    _wait_for(lambda: _records(tmp_path))
+    wait_for(lambda: _records(tmp_path))
     process.send_signal(signal.Signals[name])
     out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.Signals[name]
@@ -305,8 +268,8 @@ def test_a_scheduler_that_ends_it_gets_its_tables_too(start, tmp_path, name):
 
 def test_a_killed_worker_is_one_failed_row(start, tmp_path):
     process = start(*SLOW, "-m", "batch=1,2,3")
-    _wait_for(lambda: _records(tmp_path))
-    _wait_for(lambda: list(tmp_path.glob("outputs/trials/*n2-*/001/mlperf_log_detail.txt")))
+    wait_for(lambda: _records(tmp_path))
+    wait_for(lambda: list(tmp_path.glob("outputs/trials/*n2-*/001/mlperf_log_detail.txt")))
     (worker,) = psutil.Process(process.pid).children()
     worker.kill()
     out, err = process.communicate(timeout=60)

@@ -20,10 +20,8 @@ SEARCH = [*SIMULATED, "search=max_streams", "search.max=2", "search.algorithm=bi
 
 
 @pytest.fixture
-def gpu(gpu_machine, tmp_path, monkeypatch):
+def gpu(gpu_machine, empty_folder, monkeypatch):
     """The machine's one GPU, which is hot for the first tests and cool again after as many cool-downs as are set."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(SimulatedBackend, "uses_gpu", True)
     (only,) = gpu_machine(card(0))
     gpu = FakeGpu(uuid=only.uuid)

@@ -13,11 +13,7 @@ from sweep.cli import main
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\r"
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.fixture

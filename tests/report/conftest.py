@@ -6,8 +6,6 @@ import shutil
 import pytest
 from tests.report.records import Records
 
-MACHINES = {"a": {}, "b": {"cpu": "another CPU", "cpu_cores": 64}}
-
 
 @pytest.fixture
 def records(tmp_path):

@@ -41,14 +41,14 @@ def _search(composition: Composition, arguments: Sequence[str]) -> int:
 def _measure(composition: Composition, arguments: Sequence[str]) -> int:
     # Imported here: `--help`, `--cfg` and their like need none of it.
     from sweep.commands.manifest import Manifest
-    from sweep.config.build import build, check_writable
+    from sweep.config.build import build, prepare_outputs
     from sweep.paths import SweepPaths
     from sweep.trial.interrupts import InterruptGate
     from sweep.vocabulary import SIGNAL_EXIT, ExitCode, TrialState
 
     paths = SweepPaths(composition.directory)
     points, options = build(composition.points)
-    check_writable("outputs", options.outputs)
+    prepare_outputs(options.outputs)
     for note in dict.fromkeys(note for point in points for note in point.notes):
         print(f"note: {note}", file=sys.stderr)
     manifest = Manifest(composition, arguments, planned=len(points))

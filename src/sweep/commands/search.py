@@ -10,7 +10,7 @@ from typing import Any
 
 from sweep.commands.bench import open_bench
 from sweep.commands.manifest import Manifest
-from sweep.config.build import Options, check_writable
+from sweep.config.build import Options, prepare_outputs
 from sweep.config.hydra_app import Composition
 from sweep.config.search import Search
 from sweep.config.search_settings import Kind
@@ -38,7 +38,7 @@ def run_searches(
     Raises:
         ConfigError: Studies cannot be opened, or nothing can be kept; nothing was measured then.
     """
-    check_writable("outputs", options.outputs)
+    prepare_outputs(options.outputs)
     for note in dict.fromkeys(note for search in searches for note in search.notes):
         print(f"note: {note}", file=sys.stderr)
     paths = SweepPaths(composition.directory)

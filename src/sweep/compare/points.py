@@ -271,11 +271,11 @@ def _accuracy(group: Sequence[StoredTrial]) -> Estimate:
     if group[-1].result.accuracy is None:
         return Estimate.unknown(Metric.ACCURACY, _failures(group[-1:]))
     scores = [one.result.accuracy for one in group if one.result.accuracy is not None]
-    counts = [(score.good, score.total) for score in scores]
-    if any(good is None or total is None for good, total in counts):
+    counts = [(one.good, one.total) for one in scores if one.good is not None and one.total is not None]
+    if len(counts) < len(scores):
         why = f"{scores[-1]}: without counts nobody knows how uncertain it is"
         return Estimate.unknown(Metric.ACCURACY, why)
-    mean = combine([accuracy_estimate(good or 0, total or 0) for good, total in counts])
+    mean = combine([accuracy_estimate(*count) for count in counts])
     return replace(mean, tests=len(scores))
 
 

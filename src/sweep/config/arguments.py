@@ -5,13 +5,12 @@ Hydra's parsers answer what they cannot read with their whole usage, or in terms
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sweep.config.words import meant, nearest, quoted, word_problems
-from sweep.errors import ConfigError, Problem, choose
+from sweep.errors import ConfigError, Problem, choose, closest
 from sweep.paths import expanded
 
 
@@ -163,7 +162,7 @@ def _unknown_flag(name: str, value: str) -> Problem:
     long = name.startswith("--")
     names = [known for flag in _FLAGS for known in flag.names if known.startswith("--") == long]
     settings = "" if long else "settings are KEY=VALUE, such as batch=8; "
-    if long and not difflib.get_close_matches(name, names, n=1) and (near := nearest(key)):
+    if long and not closest(name, names) and (near := nearest(key)):
         settings = f"did you mean the setting {' or '.join(near)}={value or 'VALUE'}? "
     return Problem(name, None, "unknown flag", f"{settings}{choose(name, names)}")
 

@@ -140,15 +140,11 @@ def _busy(fields: Fields) -> BusyOptions:
     )
 
 
-def check_writable(field: str, folder: Path) -> None:
-    """Refuse, before anything is measured, a folder in which nothing could be kept; remove what killed writes left.
-
-    Args:
-        field: The key that names it.
-        folder: Made, if need be.
+def prepare_outputs(folder: Path) -> None:
+    """Make the output folder, if need be, and remove what killed writes left in it and in the cache.
 
     Raises:
-        ConfigError: It cannot be made or written.
+        ConfigError: It cannot be made or written, so that nothing could be kept.
     """
     probe = folder / f".writable-{os.getpid()}"
     try:
@@ -156,7 +152,7 @@ def check_writable(field: str, folder: Path) -> None:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(folder, error, field) from error
+        raise unwritable(folder, error) from error
     OutputPaths(folder).remove_leftovers()
     for inside, _, _ in os.walk(cache_dir()):
         remove_leftovers(Path(inside))

@@ -91,11 +91,10 @@ class _Task:
             overrides = [str(override) for override in typed] if isinstance(typed, list) else []
             choices = _choices(hydra_config.runtime.choices)
             point = _composed(config, overrides, (), choices)
-            own = Path(_folder(hydra_config.run, "hydra.run"))
+            own = _folder(hydra_config.run, "hydra.run.dir")
             if own != Path():
-                return Composition((point,), _place(own, "hydra.run.dir"), False, "hydra.run.dir")
-            directory = Path(_folder(hydra_config.sweep, "hydra.sweep"))
-            return Composition((point,), _place(directory, "hydra.sweep.dir"), False)
+                return Composition((point,), own, False, "hydra.run.dir")
+            return Composition((point,), _folder(hydra_config.sweep, "hydra.sweep.dir"), False)
 
         self._handle(compose)
 
@@ -112,8 +111,8 @@ class _Task:
                 for config, overrides in points
             )
             # The folder may depend on keys of the task (`outputs`), which only a composed point knows.
-            directory = Path(_folder(points[0][0].hydra.sweep, "hydra.sweep")) if points else Path.cwd()
-            return Composition(composed, _place(directory, "hydra.sweep.dir"), True)
+            directory = _folder(points[0][0].hydra.sweep, "hydra.sweep.dir") if points else Path.cwd()
+            return Composition(composed, directory, True)
 
         self._handle(compose)
 
@@ -214,18 +213,14 @@ def _environment(*arguments: Any) -> Any:
     return oc.env(*arguments)
 
 
-def _folder(node: Any, name: str) -> str:
+def _folder(node: Any, key: str) -> Path:
     """Return where a run leaves its files; its name is recorded too."""
     _variables_read.clear()
     folder = str(node.dir)
     if _variables_read:
         raw: Any = OmegaConf.to_container(node, resolve=False)
-        raise ConfigError(_from_environment(f"{name}.dir", raw["dir"]))
-    return folder
-
-
-def _place(folder: Path, key: str) -> Path:
-    return expanded(str(folder), key) if str(folder).startswith("~") else folder
+        raise ConfigError(_from_environment(key, raw["dir"]))
+    return expanded(folder, key) if folder.startswith("~") else Path(folder)
 
 
 def _refuse_environment(config: DictConfig) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import hydra
 import yaml
@@ -94,7 +93,7 @@ def _unknown_key(found: re.Match[str], arguments: Sequence[str]) -> Problem:
     parent, _, name = key.rpartition(".")
     group, _, inner = key.partition(".")
     beside = sorted(known for known in keys if known.rpartition(".")[0] == parent)
-    owners = [one for one in choices(group) if inner and _holds(load_choice(group, one), inner)]
+    owners = [one for one in choices(group) if inner in dotted_keys(load_choice(group, one))]
     if owners:
         fix = f"it belongs to {group}={', '.join(owners)}"
         if set(beside) - {f"{group}.name"} and parent == group:
@@ -128,12 +127,3 @@ def _known_keys(arguments: Sequence[str]) -> list[str]:
         config = hydra.compose("config", [f"{group}={name}" for group, name in made.items()])
     plain = OmegaConf.to_container(config, resolve=False)
     return list(dotted_keys(plain))
-
-
-def _holds(node: Any, key: str) -> bool:
-    """Return whether a mapping has a dotted key."""
-    for part in key.split("."):
-        if not isinstance(node, dict) or part not in node:
-            return False
-        node = node[part]
-    return True

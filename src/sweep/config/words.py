@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
 from collections.abc import Iterator, Sequence
 
 from sweep.config.files import choices, groups, load_choice, load_file
-from sweep.errors import Problem, choose
+from sweep.errors import Problem, choose, closest
 from sweep.paths import conf_dir
 
 SYNONYMS = {
@@ -114,7 +113,7 @@ def nearest(key: str) -> list[str]:
     whole = {name.lower(): [name] for name in (*setting_names(), *_paths())}
     by_name = {name: meant(name) for name in (*SYNONYMS, *_nested())}
     for known in (whole, by_name):
-        if near := difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.75):
+        if near := closest(key.lower(), known, cutoff=0.75):
             return known[near[0]]
     return []
 

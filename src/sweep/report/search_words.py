@@ -93,9 +93,10 @@ def described(evidence: Evidence, outcome: SearchOutcome) -> str:
     return f"N={evidence.samples_per_query} {shown} {figures}{aside}"
 
 
-def says_odds(evidence: Evidence) -> bool:
-    """Say whether the counts of an N are worth a probability: short tests and disturbed ones give none."""
-    return evidence.valid_tests + evidence.invalid_tests > 0 and not evidence.is_disturbed
+def odds_of(evidence: Evidence, answer: Certificate | Answer) -> str:
+    """Return how likely an N is VALID; empty where short or disturbed tests are all, or the answer rests on such."""
+    has_full = evidence.valid_tests + evidence.invalid_tests > 0
+    return percent(evidence.p_valid) if has_full and not (evidence.is_disturbed or answer.disturbed) else ""
 
 
 def _undecided(certificate: Certificate, first: int, last: int) -> str:
@@ -109,9 +110,9 @@ def _undecided(certificate: Certificate, first: int, last: int) -> str:
         if certificate.first_invalid is None:
             why = "not shown VALID, nor INVALID"
     odds = [
-        f"{one.samples_per_query} {percent(one.p_valid)}"
+        f"{one.samples_per_query} {known}"
         for one in certificate.evidence
-        if first <= one.samples_per_query <= last and says_odds(one) and not certificate.disturbed
+        if first <= one.samples_per_query <= last and (known := odds_of(one, certificate))
     ]
     more = ", ..." if len(odds) > _ODDS_SHOWN else ""
     chances = f"; P(valid): N={', N='.join(odds[:_ODDS_SHOWN])}{more}" if odds else ""

@@ -11,7 +11,7 @@ from sweep.loadgen.accuracy import Accuracy
 from sweep.report.groups import is_search
 from sweep.report.latencies import nearest
 from sweep.report.search_points import CONFIDENCE, Kind
-from sweep.report.search_words import confidence_of, percent, says_odds
+from sweep.report.search_words import confidence_of, odds_of
 from sweep.report.sections import Answer, Report, Series, Source, Test
 from sweep.report.words import ms
 from sweep.store.table import samples_per_second
@@ -181,7 +181,7 @@ def evidence_table(answer: Answer, percentile: str) -> Table:
                 *map(str, (one.samples_per_query, one.full_tests, one.valid_tests, one.invalid_tests)),
                 *map(str, (one.short_tests, one.query_count, one.over_latency_count)),
                 ms(one.percentile_ns),
-                percent(one.p_valid) if says_odds(one) else "-",
+                odds_of(one, answer) or "-",
                 ", ".join(filter(None, (one.role, one.failure))),
             )
         )

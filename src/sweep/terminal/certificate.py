@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.rules import SAMPLES_PER_QUERY_MAX
-from sweep.report.search_words import answer_of, confidence_of, evidence_lines, percent, says_odds
+from sweep.report.search_words import answer_of, confidence_of, evidence_lines, odds_of
 from sweep.search.certificate import Certificate, Evidence, Status
 from sweep.study.search import SearchOutcome, SearchTest
 from sweep.terminal.search_plot import plot_text
@@ -110,7 +110,7 @@ def _show_evidence(out: Console, outcome: SearchOutcome) -> None:
     table.add_column("role", no_wrap=True)
     for one in chosen:
         counts = (one.full_tests, one.valid_tests, one.invalid_tests, one.short_tests)
-        known = percent(one.p_valid) if says_odds(one) and not outcome.certificate.disturbed else "-"
+        known = odds_of(one, outcome.certificate) or "-"
         seen = (one.query_count, one.over_latency_count, ms(one.percentile_ns), known)
         role = ", ".join(filter(None, (one.role, one.failure)))
         style = "bold" if one.role == "answer" else ""

@@ -221,19 +221,18 @@ def _show_largest(out: Console, pairs: Sequence[tuple[Point, Outcome]], others: 
     for values, results in groups.items():
         name = "".join(f"{key}={value} " for key, value in zip(others, values, strict=True))
         shown = shown_by_n(results)
-        valid = [result for result in results if shown[result.spec.samples_per_query].is_valid]
-        valid = [result for result in valid if result.result is Verdict.VALID]
+        largest = max((n for n, one in shown.items() if one.is_valid), default=None)
+        mark = mark_of(results, largest)
         mixed = [f"batch={n} was {one}: not counted as VALID" for n, one in shown.items() if one.is_mixed]
-        if not valid:
+        if largest is None:
             none = "not this point" if len(results) == 1 else f"none of these {len(results)} points"
-            none += mark_of(results, None)
-            out.print("; ".join([f"{name}largest VALID: {none}", *mixed]), markup=False, highlight=False)
+            out.print("; ".join([f"{name}largest VALID: {none}{mark}", *mixed]), markup=False, highlight=False)
             continue
-        best = max(valid, key=lambda result: (result.spec.samples_per_query, not result.disturbances))
-        mark = mark_of(results, best.spec.samples_per_query)
+        valid = [one for one in results if one.spec.samples_per_query == largest and one.result is Verdict.VALID]
+        best = min(valid, key=lambda result: bool(result.disturbances))
         bound = f"p{best.spec.rules.percentile:g} {ms(best.percentile_ns)} ms"
-        line = f"{name}largest VALID: batch={best.spec.samples_per_query}{mark} ({bound})"
-        below = [n for n, one in shown.items() if not one.valid and n < best.spec.samples_per_query]
+        line = f"{name}largest VALID: batch={largest}{mark} ({bound})"
+        below = [n for n, one in shown.items() if not one.valid and n < largest]
         if below:
             line += f"; not VALID below it: batch={','.join(map(str, below))}"
         line = "; ".join([line, *mixed])
