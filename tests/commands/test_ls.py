@@ -185,7 +185,7 @@ def test_nothing_found_disturbs_no_program(root, capfd, kind, text):
             ["nowhere"],
             f"nowhere: does not exist; {GIVE}",
         ),
-        (["modle=x"], "modle: no column of the results; did you mean mode?"),
+        (["modle=x"], "modle: no column of the results; did you mean model?"),
         (["--sort", "quux"], "--sort=quux: no column of the results; choose one of: "),
         (["--limit", "-1"], "--limit"),
         (["--limit", "few"], "--limit=few: must be a whole number from 0"),

@@ -75,7 +75,7 @@ def test_a_bracket_in_a_name_is_a_bracket(trials):
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("modle=x", "modle: no column of the results; did you mean mode?"),
+        ("modle=x", "modle: no column of the results; did you mean model?"),
         ("mode=fast", "mode=fast: unknown; choose one of: AccuracyOnly, PerformanceOnly, accuracy, none, performance"),
         ("result=VALD", "result=VALD: unknown; did you mean VALID?"),
         ("batch=many", "batch=many: must be a number; or batch=none"),

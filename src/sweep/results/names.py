@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import ConfigError, Problem
+from sweep.errors import ConfigError, Problem, closest
 from sweep.paths import OutputPaths, SweepPaths, real
 from sweep.results.selection import select
 
@@ -73,7 +72,7 @@ def find_named(word: str, places: Sequence[Path]) -> Path:
         )
     if not found:
         names = [one.name for one in known]
-        near = difflib.get_close_matches(name, [*names, *(key for one in known for key in one.keys)], n=3, cutoff=0.6)
+        near = closest(name, [*names, *(key for one in known for key in one.keys)], most=3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         where = ", ".join(map(str, places))
         raise ConfigError(Problem(word, None, f"no such result in {where}", f"{hint}see python -m sweep ls"))
